@@ -1,0 +1,181 @@
+# vestal: one Makefile for the whole tree. `make help` lists what it can do.
+#
+# Names a user may set:  CXX CXXFLAGS CPPFLAGS LDFLAGS  (flags are added to ours)
+#                        prefix DESTDIR  O (build folder)  V=1 (show commands)  PACKAGES=have (skip the package check)
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+# The three commands a newcomer types use every processor; a -j of the user's own goes first.
+ifeq ($(MAKELEVEL),0)
+ifneq ($(filter check demo bench,$(MAKECMDGOALS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+endif
+
+O ?= build
+V ?= 0
+comma := ,
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' $(1) $(2);)
+
+prefix ?= /usr/local
+exec_prefix ?= $(prefix)
+bindir ?= $(exec_prefix)/bin
+# vestal looks for ../lib/vestal from its own real path, so the shim's place follows from bindir.
+shimdir = $(patsubst %/,%,$(dir $(bindir)))/lib/vestal
+INSTALL ?= install
+
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+
+.DEFAULT_GOAL := all
+.PHONY: all check check-unit bench demo format tidy install uninstall clean help packages force
+
+# ---- what is built from what -----------------------------------------------------------------------------------
+
+cache_sources  := $(sort $(wildcard cache/*.cc cache/base/*.cc))
+broker_sources := $(sort $(wildcard broker/*.cc broker/images/*.cc))
+face_sources   := $(sort $(wildcard makecompat/*.cc broker/cli/*.cc))
+shim_sources   := $(sort $(wildcard preload/*.cc preload/*.S))
+test_sources   := $(sort $(shell find tests -name '*.cc' -not -path 'tests/bench/*' -not -path 'tests/end_to_end/*'))
+bench_sources  := $(sort $(wildcard tests/bench/*.cc))
+
+object = $(patsubst %,$(O)/obj/%.o,$(1))
+cache_objects  := $(call object,$(cache_sources))
+broker_objects := $(call object,$(broker_sources))
+face_objects   := $(call object,$(face_sources))
+shim_objects   := $(call object,$(shim_sources))
+test_objects   := $(call object,$(test_sources))
+bench_objects  := $(call object,$(bench_sources))
+fmt_object     := $(call object,scripts/fmt_library.cc)
+# The client becomes the command with the shim's own exec code; only what starts the shim in a process stays out.
+client_objects := $(filter-out $(call object,preload/shim_start.cc),$(shim_objects))
+host_objects   := $(cache_objects) $(broker_objects) $(face_objects) $(test_objects) $(bench_objects) $(fmt_object)
+all_objects    := $(host_objects) $(shim_objects)
+
+vestal := $(O)/bin/vestal
+shim   := $(O)/lib/vestal/libvestal_shim.so
+libraries := $(O)/libbroker.a $(O)/libcache.a
+unit_tests := $(O)/tests/unit_tests
+bench_programs := $(patsubst tests/bench/%.cc,$(O)/bench/%,$(bench_sources))
+
+programs := $(if $(face_sources),$(vestal)) $(if $(shim_sources),$(shim))
+all: $(libraries) $(programs)
+
+# ---- how -------------------------------------------------------------------------------------------------------
+
+# Start-up time is paid by every `vestal` command: one program at a fixed address with its libraries inside starts as
+# fast as `true`; the same with shared libraries takes four times as long. libc stays shared.
+own_cppflags := -I. -D_GNU_SOURCE
+own_cxxflags := -std=c++20 -O2 -g -Wall -Wextra -fno-pie -ffunction-sections
+own_ldflags  := -no-pie -static-libstdc++ -static-libgcc -Wl,--as-needed -Wl,--gc-sections -Wl,-z,lazy -Wl,--hash-style=gnu
+
+# The shim lives in other people's processes: nothing of libc, no vector registers, nothing done at start but one call.
+shim_cxxflags := -std=c++20 -O2 -g -Wall -Wextra -fPIC -ffreestanding -fno-exceptions -fno-rtti -fno-stack-protector \
+  -mgeneral-regs-only -fno-threadsafe-statics -fno-tree-loop-distribute-patterns -fvisibility=hidden \
+  -fasynchronous-unwind-tables -fcf-protection=none -U_FORTIFY_SOURCE
+shim_map := $(wildcard preload/exports.map)
+shim_ldflags := -shared -nostdlib -nostartfiles -Wl,-z,defs -Wl,-z,initfirst -Wl,-z,noseparate-code -Wl,-z,norelro \
+  -Wl,-Bsymbolic -Wl,--hash-style=gnu -Wl,--build-id -Wl,-soname,libvestal_shim.so $(addprefix -Wl$(comma)--version-script=,$(shim_map))
+
+# Asked only when something is compiled or linked, for pkg-config may be one of the packages still to come.
+pkg = $(shell pkg-config $(1) 2>/dev/null)
+library_cflags = $(eval library_cflags := $(call pkg,--cflags capstone libcrypto))$(library_cflags)
+archive = $(if $(wildcard $(addsuffix /lib$(1).a,/usr/lib/x86_64-linux-gnu /usr/lib64 /usr/lib /usr/local/lib)),-l:lib$(1).a,$(2))
+library_libs = $(eval library_libs := \
+  $(call archive,leveldb,-lleveldb) $(call archive,snappy,-lsnappy) \
+  $(call archive,capstone,$(or $(call pkg,--libs capstone),-lcapstone)) \
+  $(call archive,crypto,$(or $(call pkg,--libs libcrypto),-lcrypto)) -lpthread -lrt)$(library_libs)
+
+host_compile = $(CXX) $(own_cppflags) $(library_cflags) $(CPPFLAGS) $(own_cxxflags) $(CXXFLAGS)
+shim_compile = $(CXX) -I. $(CPPFLAGS) $(shim_cxxflags)
+host_link = $(CXX) $(own_ldflags) $(LDFLAGS)
+
+# What the user's flags were last time, so that other flags mean another build.
+$(O)/flags: force
+	$(Q)mkdir -p $(@D); flags='$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(LDFLAGS)'; \
+	  [ "$$flags" = "$$(cat $@ 2>/dev/null)" ] || printf '%s\n' "$$flags" >$@
+
+# Missing packages are installed for check, demo and bench; a plain make only names them.
+package_lists := $(sort build $(filter check demo bench,$(MAKECMDGOALS)))
+packages:
+ifneq ($(PACKAGES),have)
+	@scripts/install-packages.sh $(if $(filter check demo bench,$(MAKECMDGOALS)),,--only-check) $(package_lists)
+endif
+
+$(all_objects): $(O)/flags Makefile | packages
+
+$(host_objects): $(O)/obj/%.o: %
+	$(call say,CXX,$<)mkdir -p $(@D) && $(host_compile) -MMD -MP -c -o $@ $<
+
+$(shim_objects): $(O)/obj/%.o: %
+	$(call say,SHIM,$<)mkdir -p $(@D) && $(shim_compile) -MMD -MP -c -o $@ $<
+
+$(O)/libcache.a: $(cache_objects)
+$(O)/libbroker.a: $(broker_objects)
+# Made anew each time, so that an object whose source is gone does not stay inside.
+$(libraries):
+	$(call say,AR,$@)rm -f $@ && ar rcsD $@ $(filter %.o,$^)
+
+$(vestal): $(face_objects) $(client_objects) $(libraries) $(fmt_object)
+	$(call say,LINK,$@)mkdir -p $(@D) && $(host_link) -o $@ $(filter %.o,$^) $(libraries) $(library_libs)
+
+$(shim): $(shim_objects) $(shim_map)
+	$(call say,LINK,$@)mkdir -p $(@D) && $(CXX) $(shim_ldflags) -o $@ $(filter %.o,$^)
+
+# A face's main() is the one in broker/cli; the tests bring their own.
+face_library_objects := $(call object,$(filter-out broker/cli/main.cc,$(face_sources)))
+$(unit_tests): $(test_objects) $(face_library_objects) $(client_objects) $(libraries) $(fmt_object)
+	$(call say,LINK,$@)mkdir -p $(@D) && $(host_link) -o $@ $(filter %.o,$^) $(libraries) $(library_libs)
+
+$(bench_programs): $(O)/bench/%: $(O)/obj/tests/bench/%.cc.o
+	$(call say,LINK,$@)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -no-pie -o $@ $<
+
+-include $(all_objects:.o=.d)
+
+# ---- what can be done with it ----------------------------------------------------------------------------------
+
+check: all $(unit_tests)
+	@O='$(abspath $(O))' CXX='$(CXX)' scripts/check.sh
+
+check-unit: $(unit_tests)
+	$(Q)$(unit_tests)
+
+bench: all $(bench_programs)
+	@O='$(abspath $(O))' tests/bench/run
+
+demo: all
+	@O='$(abspath $(O))' scripts/demo.sh
+
+own_files = $(shell find broker cache preload makecompat tests scripts -name '*.cc' -o -name '*.h')
+format:
+	$(Q)clang-format -i $(own_files)
+
+tidy:
+	$(Q)clang-tidy --quiet $(cache_sources) $(broker_sources) $(face_sources) -- $(own_cppflags) $(library_cflags) -std=c++20
+	$(Q)clang-tidy --quiet $(filter %.cc,$(shim_sources)) -- -I. -std=c++20 -ffreestanding -fno-exceptions -fno-rtti
+
+install: all
+	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(shimdir)'
+	$(INSTALL) -m 755 $(vestal) '$(DESTDIR)$(bindir)/vestal'
+	$(INSTALL) -m 644 $(shim) '$(DESTDIR)$(shimdir)/libvestal_shim.so'
+
+uninstall:
+	rm -f '$(DESTDIR)$(bindir)/vestal' '$(DESTDIR)$(shimdir)/libvestal_shim.so'
+	-rmdir '$(DESTDIR)$(shimdir)' 2>/dev/null
+
+clean:
+	rm -rf '$(O)'
+
+help:
+	@printf '%s\n' \
+	  'make            build $(O)/bin/vestal, which works in place' \
+	  'make check      unit tests, end-to-end tests and checks of the tree; installs missing Debian packages' \
+	  'make demo       build and show vestal on lua, with proof that the objects are identical; installs packages too' \
+	  'make bench      measure against plain make and ccache (BENCH_ROWS, REPS; see tests/bench/run); installs too' \
+	  'make install    into $$(DESTDIR)$$(prefix), default /usr/local;  make uninstall' \
+	  'make format     clang-format every source        make tidy    clang-tidy' \
+	  'make clean      remove $(O)' \
+	  'Variables: CXX CXXFLAGS CPPFLAGS LDFLAGS prefix DESTDIR O V=1 PACKAGES=have'

@@ -1,0 +1,120 @@
+#include "broker/images/raw_calls.h"
+
+#include <emmintrin.h>
+
+#include <algorithm>
+#include <bitset>
+
+#include <fmt/format.h>
+
+#include "broker/images/disassembler.h"
+#include "broker/images/function_table.h"
+
+namespace broker::images {
+namespace {
+
+bool is_call_pair(std::uint8_t first, std::uint8_t second) {
+  return (first == 0x0f && (second == 0x05 || second == 0x34)) || (first == 0xcd && second == 0x80);
+}
+
+// Calls `visit(position)` for every pair, sixteen positions at a time.
+template <class Visit>
+void each_pair(Bytes code, Visit visit) {
+  std::size_t at = 0;
+  for (; at + 17 <= code.size(); at += 16) {
+    const __m128i first = _mm_loadu_si128(reinterpret_cast<const __m128i*>(code.data() + at));
+    const __m128i second = _mm_loadu_si128(reinterpret_cast<const __m128i*>(code.data() + at + 1));
+    const auto equal = [](__m128i bytes, int value) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(static_cast<char>(value))); };
+    const __m128i fast = _mm_and_si128(equal(first, 0x0f), _mm_or_si128(equal(second, 0x05), equal(second, 0x34)));
+    const __m128i old = _mm_and_si128(equal(first, 0xcd), equal(second, 0x80));
+    for (unsigned hits = _mm_movemask_epi8(_mm_or_si128(fast, old)); hits != 0; hits &= hits - 1)
+      visit(at + static_cast<std::size_t>(__builtin_ctz(hits)));
+  }
+  for (; at + 2 <= code.size(); ++at)
+    if (is_call_pair(code[at], code[at + 1])) visit(at);
+}
+
+constexpr std::size_t longest_instruction = 15;
+constexpr std::size_t look_back_max = 256;
+
+class BoundaryCheck {
+ public:
+  // `function` starts at an instruction and holds the pair at position `pair`.
+  bool starts_in_function(Bytes function, std::size_t pair) {
+    constexpr std::size_t look_back = 128;
+    if (pair > look_back + longest_instruction && !may_start_at(function, pair, look_back)) return false;
+    for (std::size_t at = 0; at <= pair;) {
+      if (at == pair) return true;
+      const std::size_t length = decoder_.length(function.subspan(at), at);
+      at += length ? length : 1;
+    }
+    return false;
+  }
+
+  // `code` starts at `vaddr`, behind a function or at the start of a section,
+  // and holds the pair. Assembly may have tables before its functions, but
+  // these are aligned.
+  bool may_start_outside(Bytes code, std::uint64_t vaddr, std::size_t pair) {
+    if (pair > look_back_max) return may_start_at(code, pair, look_back_max);
+    Starts starts;
+    starts.set(0);
+    for (std::size_t i = round_up(vaddr, 16) - vaddr; i <= pair; i += 16) starts.set(i);
+    return reaches(starts, code, pair);
+  }
+
+ private:
+  using Starts = std::bitset<look_back_max + 1>;
+
+  // Never wrongly false: the true sequence of instructions has a boundary in
+  // any fifteen bytes, so it is one of the sequences started at each of fifteen
+  // neighbouring positions, and these soon run together.
+  bool may_start_at(Bytes code, std::size_t pair, std::size_t look_back) {
+    Starts starts;
+    for (std::size_t i = 0; i < longest_instruction; ++i) starts.set(i);
+    return reaches(starts, code.subspan(pair - look_back), look_back);
+  }
+
+  // Whether a sequence from one of `starts` has an instruction at `goal`. Bytes
+  // that cannot be decoded may be followed by an instruction anywhere.
+  bool reaches(Starts starts, Bytes code, std::size_t goal) {
+    for (std::size_t i = 0; i < goal; ++i) {
+      if (!starts[i]) continue;
+      const std::size_t length = decoder_.length(code.subspan(i), i);
+      const std::size_t first = length ? length : 1;
+      const std::size_t last = length ? length : longest_instruction;
+      for (std::size_t next = first; next <= last && i + next <= goal; ++next) starts.set(i + next);
+    }
+    return starts[goal];
+  }
+
+  Disassembler decoder_{Disassembler::Detail::none};
+};
+
+}  // namespace
+
+RawCalls find_raw_calls(const ElfFile& elf) {
+  RawCalls calls;
+  const FunctionTable functions = FunctionTable::read(elf);
+  std::optional<BoundaryCheck> check;
+  for (const CodeRange& range : elf.code()) {
+    each_pair(range.code, [&](std::size_t position) {
+      ++calls.pairs;
+      if (!check) check.emplace();
+      const std::uint64_t vaddr = range.vaddr + position;
+      const auto function = functions.covering(vaddr);
+      const Bytes body = function ? elf.memory_range(function->start, function->end - function->start) : Bytes{};
+      if (!body.empty()) {
+        if (!check->starts_in_function(body, vaddr - function->start)) return;
+      } else {
+        const std::uint64_t claimed = std::clamp(functions.end_of_last_before(vaddr), range.vaddr, vaddr) - range.vaddr;
+        if (!check->may_start_outside(range.code.subspan(claimed), range.vaddr + claimed, position - claimed)) return;
+      }
+      if (calls.count++ == 0)
+        calls.first = fmt::format("{}: system call instruction at file offset {:#x} ({})", elf.path(), range.offset + position,
+                                  body.empty() ? "no function claims it" : "in a function");
+    });
+  }
+  return calls;
+}
+
+}  // namespace broker::images

@@ -1,0 +1,42 @@
+// Which system-call sites of an object are patched, and which bytes of each.
+//
+// A patch is a run of whole instructions, at least five bytes long, that no
+// direct jump enters in the middle: their place is taken by a jump to a stub.
+// In the usual shape the run is just the `mov $number,%eax` before the call and
+// the `syscall` itself stays where it is; otherwise the run holds the call and
+// neighbours that mean the same anywhere.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "broker/images/code_survey.h"
+#include "broker/images/wanted_calls.h"
+
+namespace broker::images {
+
+inline constexpr std::size_t jump_bytes = 5;
+
+struct SitePatch {
+  std::uint64_t start = 0;
+  std::size_t length = 0;
+  std::vector<Instruction> before;  // displaced, to run before the call
+  std::vector<Instruction> after;   // displaced, to run after it
+  std::uint64_t site_end = 0;       // the address behind the `syscall`
+  std::uint64_t resume = 0;         // where the stub goes on
+};
+
+struct SiteSelection {
+  std::vector<SitePatch> patches;
+  // "0x27274 in exit" for each site whose number is not known and that is not
+  // patched.
+  std::vector<std::string> unknown;
+};
+
+// An Error names the wanted site that cannot be patched.
+Result<SiteSelection> select_sites(const CodeSurvey& survey, const WantedCalls& wanted);
+
+// The instructions at the entry of a function to displace for a jump.
+Result<std::vector<Instruction>> select_entry(const CodeSurvey& survey, const std::string& function);
+
+}  // namespace broker::images
