@@ -1,0 +1,283 @@
+#include "cache/blob_store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "cache/private_directory.h"
+
+namespace cache {
+namespace {
+
+// Up to this size a file is read into memory and hashed before anything is written.
+constexpr std::size_t small_bytes_max = 256 << 10;
+constexpr std::size_t buffer_bytes = 256 << 10;
+
+// `reason` is an errno, taken before the message was put together.
+tl::unexpected<Error> failed(int reason, const std::string& what) {
+  std::string message = what + ": " + std::strerror(reason);
+  if (reason == ENOSPC || reason == EDQUOT) message += "; make room or choose another cache directory";
+  return fail(Fault::io, std::move(message));
+}
+
+// What an open file is called, for messages.
+std::string name_of(int file) {
+  char name[4096];
+  const std::string link = "/proc/self/fd/" + std::to_string(file);
+  const ssize_t length = ::readlink(link.c_str(), name, sizeof name);
+  return length > 0 ? std::string(name, static_cast<std::size_t>(length)) : link;
+}
+
+// At most `bytes_max`, fewer only at the end of the file; negative with errno set if it cannot be read.
+ssize_t read_at(int file, char* to, std::size_t bytes_max, std::uint64_t offset) {
+  std::size_t done = 0;
+  while (done < bytes_max) {
+    const ssize_t count = ::pread(file, to + done, bytes_max - done, static_cast<off_t>(offset + done));
+    if (count == 0) break;
+    if (count > 0)
+      done += static_cast<std::size_t>(count);
+    else if (errno != EINTR)
+      return -1;
+  }
+  return static_cast<ssize_t>(done);
+}
+
+bool write_at(int file, std::string_view bytes, std::uint64_t offset) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno != EINTR) return false;
+    if (count <= 0) continue;
+    bytes.remove_prefix(static_cast<std::size_t>(count));
+    offset += static_cast<std::uint64_t>(count);
+  }
+  return true;
+}
+
+bool share_blocks(int from, int to) { return ::ioctl(to, FICLONE, from) == 0; }
+
+// Hashes `from` to its end and, if `to` is a file, writes there what it hashed.
+struct Copied {
+  StoredBlob blob;
+  int reading = 0, writing = 0;  // errno of what failed
+};
+Copied copy_and_hash(int from, int to) {
+  const auto buffer = std::make_unique_for_overwrite<char[]>(buffer_bytes);
+  Hasher hasher;
+  Copied copied;
+  for (;;) {
+    const ssize_t count = read_at(from, buffer.get(), buffer_bytes, copied.blob.bytes);
+    if (count < 0) copied.reading = errno;
+    if (count <= 0) break;
+    const std::string_view bytes(buffer.get(), static_cast<std::size_t>(count));
+    hasher.add(bytes);
+    if (to >= 0 && !write_at(to, bytes, copied.blob.bytes)) {
+      copied.writing = errno;
+      break;
+    }
+    copied.blob.bytes += bytes.size();
+    if (bytes.size() < buffer_bytes) break;
+  }
+  copied.blob.digest = hasher.finish();
+  return copied;
+}
+
+// Relative to the store's directory.
+std::string place_of(const Digest& digest) { return digest.hex().insert(2, "/"); }
+
+// A file in the store's directory under a name of its own, gone again unless it becomes a blob.
+class PrivateFile {
+ public:
+  static std::optional<PrivateFile> make(int root) {
+    for (;;) {
+      std::uint64_t number = 0;
+      if (::getrandom(&number, sizeof number, 0) != sizeof number) return std::nullopt;
+      char name[32];
+      std::snprintf(name, sizeof name, "tmp-%016llx", static_cast<unsigned long long>(number));
+      const int file = ::openat(root, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
+      if (file >= 0) return PrivateFile(root, name, file);
+      if (errno != EEXIST) return std::nullopt;
+    }
+  }
+  PrivateFile(PrivateFile&& other) noexcept
+      : root_(other.root_), name_(std::exchange(other.name_, {})), file_(std::move(other.file_)) {}
+  ~PrivateFile() {
+    if (!name_.empty()) ::unlinkat(root_, name_.c_str(), 0);
+  }
+
+  int file() const { return file_.get(); }
+
+  // False with errno set if it could not be done.
+  bool become(const Digest& digest) {
+    // Some file systems tell only now that they are full.
+    if (::close(file_.release()) != 0) return false;
+    const std::string place = place_of(digest);
+    if (::renameat(root_, name_.c_str(), root_, place.c_str()) != 0) {
+      if (errno != ENOENT) return false;
+      if (::mkdirat(root_, place.substr(0, 2).c_str(), 0700) != 0 && errno != EEXIST) return false;
+      if (::renameat(root_, name_.c_str(), root_, place.c_str()) != 0) return false;
+    }
+    name_.clear();
+    return true;
+  }
+
+ private:
+  PrivateFile(int root, std::string name, int file) : root_(root), name_(std::move(name)), file_(file) {}
+  int root_;
+  std::string name_;
+  OwnedFd file_;
+};
+
+// A blob cut short by a power failure does not count as stored, so that it is mended by who has its contents.
+bool stored(int root, const StoredBlob& blob) {
+  struct stat status;
+  return ::fstatat(root, place_of(blob.digest).c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+         S_ISREG(status.st_mode) && static_cast<std::uint64_t>(status.st_size) == blob.bytes;
+}
+
+// Calls visit(directory, name) for each entry of `name` below `at`.
+template <class Visit>
+void each_entry(int at, const char* name, const Visit& visit) {
+  const int file = ::openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (file < 0) return;
+  DIR* const directory = ::fdopendir(file);
+  if (!directory) {
+    ::close(file);
+    return;
+  }
+  while (const dirent* entry = ::readdir(directory)) visit(file, entry->d_name);
+  ::closedir(directory);
+}
+
+}  // namespace
+
+BlobStore::BlobStore(std::string directory) : directory_(std::move(directory)) {}
+BlobStore::BlobStore(BlobStore&&) noexcept = default;
+BlobStore& BlobStore::operator=(BlobStore&&) noexcept = default;
+BlobStore::~BlobStore() = default;
+
+std::string BlobStore::path_of(const Digest& digest) const { return directory_ + "/" + place_of(digest); }
+
+Result<BlobStore> BlobStore::open(const std::string& directory) {
+  BlobStore store(directory);
+  store.root_ = TRY(open_private_directory(directory));
+  return store;
+}
+
+Result<StoredBlob> BlobStore::put(std::string_view bytes) {
+  const StoredBlob blob{digest_of(bytes), bytes.size()};
+  if (stored(root_.get(), blob)) return blob;
+  auto copy = PrivateFile::make(root_.get());
+  if (!copy || !write_at(copy->file(), bytes, 0) || !copy->become(blob.digest)) {
+    const int reason = errno;
+    return failed(reason, path_of(blob.digest) + ": cannot be stored");
+  }
+  return blob;
+}
+
+Result<StoredBlob> BlobStore::put_file(int file) {
+  struct stat status;
+  if (::fstat(file, &status) != 0) return failed(errno, "a descriptor that is not open");
+  if (status.st_size < static_cast<off_t>(small_bytes_max)) {
+    // One byte more than expected shows the end. A file that grows meanwhile is not read into memory after
+    // all.
+    const std::size_t room = static_cast<std::size_t>(status.st_size) + 1;
+    const auto bytes = std::make_unique_for_overwrite<char[]>(room);
+    const ssize_t count = read_at(file, bytes.get(), room, 0);
+    const int reason = errno;
+    if (count < 0) return failed(reason, name_of(file) + ": cannot be read");
+    if (static_cast<std::size_t>(count) < room) return put({bytes.get(), static_cast<std::size_t>(count)});
+  }
+  auto copy = PrivateFile::make(root_.get());
+  int reason = errno;
+  if (!copy) return failed(reason, directory_ + ": cannot make a file here");
+  const bool shared = share_blocks(file, copy->file());
+  const Copied copied = shared ? copy_and_hash(copy->file(), -1) : copy_and_hash(file, copy->file());
+  if (copied.reading) return failed(copied.reading, name_of(file) + ": cannot be read");
+  if (copied.writing) return failed(copied.writing, directory_ + ": cannot store " + name_of(file) + " here");
+  if (stored(root_.get(), copied.blob)) return copied.blob;
+  if (!copy->become(copied.blob.digest)) {
+    reason = errno;
+    return failed(reason, path_of(copied.blob.digest) + ": cannot be stored");
+  }
+  return copied.blob;
+}
+
+bool BlobStore::has(const Digest& digest) const {
+  struct stat status;
+  return ::fstatat(root_.get(), place_of(digest).c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+         S_ISREG(status.st_mode);
+}
+
+Result<OwnedFd> BlobStore::open_blob(const Digest& digest) const {
+  OwnedFd blob(
+      ::openat(root_.get(), place_of(digest).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (blob) return blob;
+  const int reason = errno;
+  if (reason == ENOENT) return fail(Fault::not_found, path_of(digest) + ": is no longer in the cache");
+  return failed(reason, path_of(digest) + ": cannot be read");
+}
+
+tl::unexpected<Error> BlobStore::damaged(const Digest& digest) const {
+  remove(digest);
+  return fail(Fault::corrupt,
+              path_of(digest) + ": was damaged and has been removed; what needs it runs again");
+}
+
+Result<std::uint64_t> BlobStore::copy_to(const Digest& digest, int file) const {
+  const OwnedFd blob = TRY(open_blob(digest));
+  const Copied copied = copy_and_hash(blob.get(), share_blocks(blob.get(), file) ? -1 : file);
+  if (copied.reading) return failed(copied.reading, path_of(digest) + ": cannot be read");
+  if (copied.writing) return failed(copied.writing, name_of(file) + ": cannot be written");
+  if (copied.blob.digest != digest) return damaged(digest);
+  return copied.blob.bytes;
+}
+
+Result<std::string> BlobStore::read(const Digest& digest, std::uint64_t bytes_max) const {
+  const OwnedFd blob = TRY(open_blob(digest));
+  struct stat status;
+  int reason = ::fstat(blob.get(), &status) == 0 ? 0 : errno;
+  if (reason) return failed(reason, path_of(digest) + ": cannot be read");
+  if (static_cast<std::uint64_t>(status.st_size) > bytes_max) {
+    return fail(Fault::invalid, path_of(digest) + ": is larger than the " + std::to_string(bytes_max) +
+                                    " bytes that are read into memory");
+  }
+  std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
+  const ssize_t count = read_at(blob.get(), bytes.data(), bytes.size(), 0);
+  reason = errno;
+  if (count < 0) return failed(reason, path_of(digest) + ": cannot be read");
+  bytes.resize(static_cast<std::size_t>(count));
+  if (digest_of(bytes) != digest) return damaged(digest);
+  return bytes;
+}
+
+void BlobStore::remove(const Digest& digest) const { ::unlinkat(root_.get(), place_of(digest).c_str(), 0); }
+
+BlobStore::Usage BlobStore::usage() const {
+  constexpr std::string_view hexadecimal = "0123456789abcdef";
+  const auto is_part_of_digest = [&](const char* name, std::size_t length) {
+    return std::strlen(name) == length && std::strspn(name, hexadecimal.data()) == length;
+  };
+  Usage usage;
+  each_entry(root_.get(), ".", [&](int root, const char* folder) {
+    if (!is_part_of_digest(folder, 2)) return;
+    each_entry(root, folder, [&](int parent, const char* name) {
+      struct stat status;
+      if (!is_part_of_digest(name, 62) || ::fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return;
+      ++usage.blobs;
+      usage.bytes += static_cast<std::uint64_t>(status.st_size);
+    });
+  });
+  return usage;
+}
+
+}  // namespace cache

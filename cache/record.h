@@ -1,0 +1,129 @@
+// What the cache knows of a step: what it needed, and what it left behind.
+//
+// A NeedName says which fact about the world was observed; its value, a byte
+// string, says what the fact was. Whoever evaluates names (the broker's view)
+// gives equal strings exactly if the step could not tell the difference. A
+// NeedSet is the sorted names of one run without their values; runs that
+// observed the same names share it.
+//
+// Encodings are canonical: equal things have equal bytes, and decoding accepts
+// nothing else. Every encoding starts with a tag and record_version, and ends
+// with the first eight bytes of the SHA-256 of what is before, so that any
+// flipped bit is noticed (Fault::corrupt) and any other version is refused
+// (Fault::unsupported).
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cache/base/result.h"
+#include "cache/digest.h"
+
+namespace cache {
+
+inline constexpr std::uint8_t record_version = 1;
+
+enum class NeedKind : std::uint8_t {
+  path = 1,         // text: absolute path, no symlink in front of the last component; detail: Aspects
+  environment = 2,  // text: name of a variable
+  environment_names = 3,  // the set of names of all variables
+  program = 4,      // text: absolute path of a program file, NUL, LD_LIBRARY_PATH; the program with its libraries
+  descriptor = 5,   // text: decimal number; detail: preload::FdQuestion
+  inherited_file = 6,  // text: decimal number of a descriptor; offset and contents of the regular file behind it
+};
+
+// What a call revealed of a path. Bits of NeedName::detail.
+enum Aspect : std::uint32_t {
+  aspect_type = 1,      // absent, regular, directory, symlink, ...; or the errno that looking gives
+  aspect_mode = 2,      // permission bits, uid, gid
+  aspect_size = 4,
+  aspect_links = 8,
+  aspect_times = 16,    // mtime in ns
+  aspect_bytes = 32,    // SHA-256 of the contents
+  aspect_target = 64,   // of a symlink
+  aspect_listing = 128, // sum over entries of preload::entry_hash
+  aspect_replaceable = 256,  // only whether it is absent or a regular file: 1, anything else: 0
+};
+
+struct NeedName {
+  NeedKind kind = NeedKind::path;
+  std::uint32_t detail = 0;
+  std::string text;
+  auto operator<=>(const NeedName&) const = default;
+};
+
+using NeedSet = std::vector<NeedName>;         // sorted, without repetition
+using NeedValues = std::vector<std::string>;   // one for each name, in the same order
+
+Digest digest_of(const NeedSet& names);
+Digest digest_of(const NeedValues& values);
+
+// One difference a step made in the file system, as it is at the step's end.
+struct Change {
+  enum class What : std::uint8_t {
+    file = 1,       // regular file with these contents
+    directory = 2,  // exists, with this mode; its entries are changes of their own
+    symlink = 3,    // text: its target
+    hard_link = 4,  // text: path of an earlier Change::file that shares its inode
+    removed = 5,    // no longer there
+    attributes = 6, // existed before and kept its contents; mode and times only
+  };
+  What what = What::file;
+  std::string path;
+  std::string text;
+  Digest content;           // file
+  std::uint64_t bytes = 0;  // file
+  std::uint32_t mode = 0;   // permission bits, set-id and sticky included; file, directory, attributes
+  // The step removed or renamed over what was there, or made the file exclusively: the file is a new inode with
+  // just this mode. Otherwise it was opened for writing: what exists keeps its mode and its hard links.
+  bool fresh = false;
+  bool mode_set = false;    // by chmod, so it holds for a file that existed as well
+  bool times_set = false;   // by the step itself, to mtime_ns
+  std::int64_t mtime_ns = 0;
+  bool operator==(const Change&) const = default;
+};
+
+struct StreamPiece {
+  std::uint32_t fd = 0;
+  std::string bytes;
+  bool operator==(const StreamPiece&) const = default;
+};
+
+struct FilePosition {
+  std::uint32_t fd = 0;
+  std::int64_t offset = 0;
+  bool operator==(const FilePosition&) const = default;
+};
+
+struct StepResult {
+  std::vector<Change> changes;       // in the order of their first happening
+  std::vector<StreamPiece> streams;  // in order; neighbours have different fds
+  std::vector<FilePosition> positions;
+  std::int32_t status = 0;           // as wait(2) reports it
+  std::uint64_t wall_ns = 0;         // what the run took
+  bool operator==(const StepResult&) const = default;
+};
+
+// The last run of a step, kept to explain why the next one is not a hit.
+struct LastRun {
+  std::string program;               // path
+  std::vector<std::string> arguments;
+  std::string directory;
+  Digest need_set;
+  NeedValues values;
+  std::string not_stored;            // why nothing was stored; empty if it was
+  std::int64_t when_ns = 0;          // CLOCK_REALTIME
+  bool operator==(const LastRun&) const = default;
+};
+
+std::string encode(const NeedSet& names);
+std::string encode(const StepResult& result);
+std::string encode(const LastRun& run);
+Result<NeedSet> decode_need_set(std::string_view bytes);
+Result<StepResult> decode_step_result(std::string_view bytes);
+Result<LastRun> decode_last_run(std::string_view bytes);
+
+}  // namespace cache
