@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::int32_t red_zone_bytes = 128;
 constexpr std::uint8_t trap = 0xcc;
+constexpr std::uint8_t pop_rsp = 0x5c;
 
 }  // namespace
 
@@ -81,7 +82,9 @@ Result<std::uint64_t> StubWriter::add_entry(const std::vector<Instruction>& disp
   std::int32_t caller_stack = 8;
   for (const Instruction& instruction : displaced) {
     moved = moved && put_displaced(instruction);
-    const std::int32_t lowered_by = instruction.is_push ? 8 : instruction.stack_lowered_by;
+    // vfork begins by taking its return address off the stack.
+    const std::int32_t lowered_by = instruction.is_push ? 8 : instruction.pops ? -8 : instruction.stack_lowered_by;
+    moved = moved && !(instruction.pops && instruction.bytes[0] == pop_rsp);
     moved = moved && (lowered_by != 0) == instruction.writes(register_rsp);
     caller_stack += lowered_by;
     if (lowered_by) unwind.rows.push_back({static_cast<std::uint8_t>(here() - start), caller_stack});

@@ -1,0 +1,12 @@
+// The calls to be hooked in libc and ld.so, as preload/calls.def lists them.
+#pragma once
+
+#include "broker/images/wanted_calls.h"
+
+namespace broker {
+
+// WantedCalls::functions are in the order of preload::HookSlot.
+images::WantedCalls libc_wanted_calls();
+images::WantedCalls loader_wanted_calls();
+
+}  // namespace broker

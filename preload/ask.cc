@@ -1,0 +1,59 @@
+#include "preload/ask.h"
+
+namespace preload {
+bool Question::claim() {
+  const int pid = current_pid();
+  Patience patience;
+  while (load(header().state) == region_live) {
+    for (uint32_t i = 0; i < slot_count; ++i) {
+      index_ = (static_cast<uint32_t>(pid) * 7 + i) % slot_count;
+      if (load(slot().state) != slot_free || !exchange_if<uint32_t>(slot().state, slot_free, slot_claimed)) continue;
+      store(slot().owner, pid);
+      return true;
+    }
+    // As many questions as slots at once: rare enough to look again and again.
+    if (patience.is_over()) {
+      give_up_session();
+      break;
+    }
+    const __kernel_timespec nap{0, 1000000};
+    kernel(__NR_nanosleep, &nap, nullptr);
+  }
+  detach();
+  return false;
+}
+
+bool Question::wait() {
+  ring_doorbell();
+  Patience patience;
+  for (;;) {
+    const uint32_t now = load(slot().state);
+    if (now == slot_answered) return true;
+    const bool gone = load(header().state) != region_live;
+    if (!gone) {
+      futex_wait(&slot().state, now, Patience::step_ms);
+      if (!patience.is_over()) continue;
+    }
+    if (exchange_if<uint32_t>(slot().state, slot_claimed, slot_abandoned)) break;
+    // The broker has begun to act on its answer, so it must be waited for as long as there is a broker.
+    if (gone || !patience.answer_is_late() || !broker_lives()) break;
+  }
+  if (load(slot().state) == slot_answered) return true;
+  give_up_session();
+  return false;
+}
+
+void Question::set_free() {
+  store(slot().owner, 0);
+  store<uint32_t>(slot().state, slot_free);
+}
+
+void ask(LogRecord record) {
+  Question question;
+  if (!question.claim()) return;
+  record.slot = question.number();
+  append(record);
+  if (question.wait()) question.release();
+}
+
+}  // namespace preload

@@ -1,0 +1,392 @@
+// Becoming another program: the step is logged, the broker may be asked, and
+// the program is started so that it is traced or is not started at all.
+//
+// Everything here also runs in children made by vfork, on a stack of some 30
+// KiB at least, and must leave nothing behind in the memory they share.
+#include "preload/exec.h"
+
+#include "preload/ask.h"
+#include "preload/descriptors.h"
+#include "preload/handlers.h"
+#include "preload/jobserver.h"
+#include "preload/leave.h"
+#include "preload/paths.h"
+
+namespace preload {
+namespace {
+
+// What of a variable list would not fit on the stack.
+constexpr size_t variables_max_in_vfork_child = 1500;
+constexpr size_t variables_max = 32000;
+
+// Bytes without the final zero, or -errno.
+__attribute__((noinline)) long measure_directory() {
+  char name[PATH_MAX];
+  const long bytes = kernel(__NR_getcwd, name, sizeof name);
+  if (bytes < 0) return bytes;
+  return name[0] == '/' ? bytes - 1 : -ENOENT;
+}
+
+// A program named by a descriptor: bytes of its path, or -errno.
+__attribute__((noinline)) long measure_target(int fd) {
+  char name[PATH_MAX];
+  return descriptor_target(fd, name, sizeof name);
+}
+
+size_t name_length(const char* variable) {
+  size_t bytes = 0;
+  while (variable[bytes] && variable[bytes] != '=') ++bytes;
+  return bytes;
+}
+
+// The environment for the program, taken apart.
+struct Variables {
+  char* const* list;
+  size_t count = 0;
+  size_t name_bytes = 0;
+  const char* preload = nullptr;  // values
+  const char* library_path = nullptr;
+  size_t preload_at = 0;
+  JobserverPipe jobserver;
+
+  explicit Variables(char* const* environment) : list(environment) {
+    if (list == nullptr) return;
+    for (; list[count]; ++count) {
+      const char* variable = list[count];
+      name_bytes += name_length(variable);
+      if (variable[0] == 'L' && starts_with(variable, "LD_PRELOAD=")) preload = variable + 11, preload_at = count;
+      if (variable[0] == 'L' && starts_with(variable, "LD_LIBRARY_PATH=")) library_path = variable + 16;
+      if (variable[0] == 'M' && starts_with(variable, "MAKEFLAGS=")) jobserver = parse_jobserver(variable + 10);
+    }
+  }
+};
+
+struct Arguments {
+  char* const* list;
+  size_t count = 0;
+  size_t bytes = 0;  // with the zeros
+
+  explicit Arguments(char* const* arguments) : list(arguments) {
+    if (list == nullptr) return;
+    for (; list[count]; ++count) bytes += length_of(list[count]) + 1;
+  }
+};
+
+struct Program {
+  const char* path;
+  size_t path_bytes;
+  const char* directory;
+  size_t directory_bytes;
+};
+
+uint64_t short_key(const Program& program, const Arguments& arguments) {
+  uint64_t key = short_key_add(0, program.path, program.path_bytes);
+  key = short_key_add(key, program.directory, program.directory_bytes);
+  for (size_t i = 0; i < arguments.count; ++i) key = short_key_add(key, arguments.list[i], length_of(arguments.list[i]));
+  return key;
+}
+
+bool is_known(uint64_t key) {
+  const uint64_t bit = key % known_bits;
+  return state.region[known_at + bit / 8] >> bit % 8 & 1;
+}
+
+const Plan* plans() { return reinterpret_cast<const Plan*>(state.region + plans_at); }
+
+// The text at `offset`, or an empty one if there cannot be one.
+const char* region_text(uint32_t offset) {
+  return offset >= texts_at && offset < texts_at + texts_bytes ? state.region + offset : "";
+}
+
+// A copy of the plan for exactly this file, if there is one.
+bool find_plan(const Program& program, const Variables& variables, const struct stat& info, Plan& plan) {
+  const char* library_path = variables.library_path ? variables.library_path : "";
+  const uint64_t key = plan_key(program.path, program.path_bytes, library_path, length_of(library_path));
+  for (uint32_t i = 0; i < plan_count; ++i) {
+    const Plan& entry = plans()[(key + i) % plan_count];
+    const uint64_t found = load(entry.key);
+    if (found == 0) return false;
+    if (found != key) continue;
+    plan = entry;
+    const int64_t mtime_ns = static_cast<int64_t>(info.st_mtime) * 1000000000 + static_cast<int64_t>(info.st_mtime_nsec);
+    return load(entry.key) == key && plan.device == info.st_dev && plan.inode == info.st_ino &&
+           plan.size == static_cast<uint64_t>(info.st_size) && plan.mtime_ns == mtime_ns;
+  }
+  return false;
+}
+
+void describe_descriptors(ExecPayload& payload, const Variables& variables) {
+  for (int fd = 0; fd < static_cast<int>(inherited_fd_max); ++fd) {
+    const long flags = kernel(__NR_fcntl, fd, F_GETFD);
+    if (flags < 0 || flags & FD_CLOEXEC) continue;
+    FdPayload& place = payload.fds[payload.fd_count];
+    struct stat info;
+    if (!describe(fd, place, info)) continue;
+    const bool named = fd == variables.jobserver.read_fd || fd == variables.jobserver.write_fd;
+    if (fd > 2 && place.kind == fd_pipe && (named || class_of(fd) == fd_jobserver)) continue;
+    ++payload.fd_count;
+  }
+}
+
+uint32_t current_umask() {
+  if (!in_vfork_child()) return load(state.umask);
+  const long mask = kernel(__NR_umask, 0);
+  kernel(__NR_umask, mask);
+  return static_cast<uint32_t>(mask);
+}
+
+// Writes kind_exec. False: the session is gone.
+bool log_exec(const Program& program, const Arguments& arguments, const Variables& variables, ExecPayload& payload, uint16_t slot,
+              int pid) {
+  uint64_t text_bytes = program.path_bytes + program.directory_bytes + 2;
+  const char* library_path = variables.library_path;
+  const uint64_t all_bytes = text_bytes + arguments.bytes + variables.name_bytes + variables.count * (sizeof(uint64_t) + 1) +
+                             (library_path ? length_of(library_path) + 1 : 0);
+  const bool fits = sizeof(RecordHead) + sizeof payload + all_bytes <= uint64_t{record_units_max} * unit_bytes;
+  if (fits) text_bytes = all_bytes;
+  constexpr uint64_t text_at = sizeof(RecordHead) + sizeof payload;
+  LogWriter writer;
+  if (!writer.reserve(text_at + text_bytes)) return false;
+  writer.seek(text_at);
+  // If another thread changes these texts meanwhile they may turn out longer.
+  bool whole = writer.put(program.path, program.path_bytes + 1) && writer.put(program.directory, program.directory_bytes + 1);
+  const uint64_t names_end = writer.offset();
+  if (fits) {
+    for (size_t i = 0; whole && i < arguments.count; ++i) whole = writer.put(arguments.list[i], length_of(arguments.list[i]) + 1);
+    for (size_t i = 0; whole && i < variables.count; ++i) {
+      const char* variable = variables.list[i];
+      const size_t name_bytes = name_length(variable);
+      const char* value = variable + name_bytes;
+      if (*value) ++value;
+      const uint64_t print = fingerprint(header().fingerprint_key, value, length_of(value));
+      whole = writer.put(&print, sizeof print) && writer.put(variable, name_bytes) && writer.put("", 1);
+    }
+    if (whole && library_path) {
+      whole = writer.put(library_path, length_of(library_path) + 1);
+      payload.flags |= exec_has_library_path;
+    }
+  }
+  payload.argument_count = static_cast<uint32_t>(arguments.count);
+  payload.variable_count = static_cast<uint32_t>(variables.count);
+  if (!fits || !whole) {
+    payload.flags = (payload.flags | exec_too_big) & ~exec_has_library_path;
+    payload.argument_count = payload.variable_count = 0;
+  }
+  RecordHead head{};
+  sign(head);
+  head.pid = pid;
+  head.kind = kind_exec;
+  head.slot = slot;
+  head.payload_bytes = sizeof payload;
+  head.text_bytes = static_cast<uint32_t>((fits && whole ? writer.offset() : names_end) - text_at);
+  writer.seek(sizeof head);
+  writer.put(&payload, sizeof payload);
+  writer.commit(head);
+  return true;
+}
+
+long execute_with(const ExecRequest& request, char* const* environment) {
+  if (request.number == __NR_execve) return kernel(__NR_execve, request.path, request.arguments, environment);
+  return kernel(__NR_execveat, request.directory, request.path, request.arguments, environment, request.flags);
+}
+
+void note_failure(const ExecRequest& request, long result, const struct stat* info) {
+  if (request.flags & AT_EMPTY_PATH && request.path[0] == 0) return;
+  const NamedPath named(request.directory, request.path);
+  if (!named.ok) return;
+  LogRecord record;
+  record.kind = kind_look;
+  record.result = static_cast<int>(result);
+  record.text = named.text;
+  if (!info) {
+    if (!named.repeats(mix(kind_look << 8, static_cast<uint64_t>(result)))) append(record);
+    return;
+  }
+  StatPayload payload;
+  fill_stat(payload, *info);
+  append(record, payload);
+}
+
+// Starts the program with the shim in it. Returns only if that fails.
+long execute_traced(const ExecRequest& request, const Variables& variables, const Plan& plan, uint32_t umask) {
+  const RegionHeader& region = header();
+  const char* shim = region_text(region.shim_path);
+  const char* closure = region_text(plan.preload);
+  const char* name = region_text(region.region_name);
+  const char* user = variables.preload;
+
+  char* preload = static_cast<char*>(__builtin_alloca(length_of(shim) + (user ? length_of(user) : 0) + length_of(closure) + 16));
+  TextWriter text(preload);
+  text.put("LD_PRELOAD=");
+  text.put(shim);
+  if (user && *user) text.put(":"), text.put(user);
+  if (*closure) text.put(":"), text.put(closure);
+  text.end();
+
+  char* ours = static_cast<char*>(__builtin_alloca(sizeof region_variable + length_of(name) + 48));
+  TextWriter own(ours);
+  own.put(region_variable);
+  own.put(name);
+  own.put(":");
+  own.put_number(umask, 8);
+  own.put(":");
+  own.put_number(plan.flags, 16);
+  own.end();
+
+  // Always two more entries: the constructor in shim_start.cc relies on that.
+  const char** list = static_cast<const char**>(__builtin_alloca((variables.count + 3) * sizeof(char*)));
+  copy(list, variables.list, variables.count * sizeof(char*));
+  size_t count = variables.count;
+  if (!user) {
+    list[count++] = preload;
+    list[count++] = ours;
+  } else {
+    const char* original = variables.list[variables.preload_at];
+    const size_t start = sizeof user_preload_variable - 1, bytes = length_of(original);
+    char* kept = static_cast<char*>(__builtin_alloca(start + bytes + 1));
+    copy(kept, user_preload_variable, start);
+    copy(kept + start, original, bytes + 1);
+    list[variables.preload_at] = preload;
+    list[count++] = ours;
+    list[count++] = kept;
+  }
+  list[count] = nullptr;
+  return execute_with(request, const_cast<char* const*>(list));
+}
+
+long start_program(const ExecRequest& request, const Variables& variables, const Plan& plan, uint32_t umask) {
+  LogRecord failed;
+  failed.kind = kind_exec_failed;
+  long result;
+  if (!(plan.flags & plan_untraced)) {
+    const bool fits = variables.count <= (in_vfork_child() ? variables_max_in_vfork_child : variables_max);
+    result = fits ? execute_traced(request, variables, plan, umask) : -E2BIG;
+    if (result != -E2BIG) {
+      failed.result = static_cast<int>(result);
+      append(failed);
+      return result;
+    }
+    // Without vestal's own variables it may well fit.
+    failed.result = -E2BIG;
+    append(failed);
+    spoil("has arguments and an environment that leave no room for vestal's");
+  }
+  result = execute_with(request, request.environment);
+  failed.result = static_cast<int>(result);
+  append(failed);
+  return result;
+}
+
+// Where the path is written that the program is known by: as it was given, behind the working directory, or what the
+// descriptor leads to. `place` is large enough.
+size_t absolute_path(char* place, const ExecRequest& request, const char* directory, size_t directory_bytes) {
+  TextWriter writer(place);
+  const char* path = request.path;
+  if (path[0] != '/') {
+    writer.put(directory, directory_bytes);
+    while (path[0] == '.' && path[1] == '/') {
+      path += 2;
+      while (path[0] == '/') ++path;
+    }
+    if (path[0] && directory_bytes != 1) writer.put("/");
+  }
+  writer.put(path);
+  writer.end();
+  return writer.bytes();
+}
+
+}  // namespace
+
+long execute(const ExecRequest& request) {
+  struct stat info;
+  const long looked = stat_at(request.directory, request.path, info, request.flags & (AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
+  if (looked == -EFAULT || looked == -EINVAL) return execute_with(request, request.environment);
+  if (looked < 0) {
+    note_failure(request, looked, nullptr);
+    return looked;
+  }
+  if ((info.st_mode & S_IFMT) != S_IFREG || (info.st_mode & 0111) == 0) {
+    note_failure(request, 0, &info);
+    return execute_with(request, request.environment);
+  }
+
+  // The directory that a relative path counts from.
+  ExecPayload payload{};
+  char short_directory[256];
+  char* own_directory = short_directory;
+  long own_bytes = kernel(__NR_getcwd, own_directory, sizeof short_directory) - 1;
+  if (own_bytes == -ERANGE - 1) {
+    own_bytes = measure_directory();
+    if (own_bytes > 0) {
+      own_directory = static_cast<char*>(__builtin_alloca(static_cast<size_t>(own_bytes) + 1));
+      if (kernel(__NR_getcwd, own_directory, own_bytes + 1) != own_bytes + 1) own_bytes = -ENOENT;
+    }
+  }
+  if (own_bytes <= 0 || own_directory[0] != '/') {
+    payload.flags |= exec_too_big;
+    own_directory = short_directory;
+    own_directory[0] = '/';
+    own_directory[own_bytes = 1] = 0;
+  }
+  const char* directory = own_directory;
+  size_t directory_bytes = static_cast<size_t>(own_bytes);
+  const bool by_descriptor = request.path[0] != '/' && request.directory != AT_FDCWD;
+  if (by_descriptor) {
+    const long bytes = measure_target(request.directory);
+    char* place = static_cast<char*>(__builtin_alloca(bytes > 0 ? static_cast<size_t>(bytes) + 1 : 1));
+    if (bytes <= 0 || descriptor_target(request.directory, place, static_cast<size_t>(bytes)) != bytes || place[0] != '/') {
+      spoil("executed a program without a name");
+      return execute_with(request, request.environment);
+    }
+    place[bytes] = 0;
+    directory = place;
+    directory_bytes = static_cast<size_t>(bytes);
+  }
+  char* path = static_cast<char*>(__builtin_alloca(directory_bytes + length_of(request.path) + 2));
+  const size_t path_bytes = absolute_path(path, request, directory, directory_bytes);
+  if (starts_with(path, "/memfd:") || named_descriptor(path) >= 0) {
+    spoil("executed a program without a name");
+    return execute_with(request, request.environment);
+  }
+
+  const Program program{path, path_bytes, own_directory, static_cast<size_t>(own_bytes)};
+  const Arguments arguments(request.arguments);
+  const Variables variables(request.environment);
+  const int pid = own_pid();
+  payload.umask = current_umask();
+  payload.short_key = short_key(program, arguments);
+  payload.parent_pid = state.parent_pid;
+  if (pid != state.pid) {
+    payload.parent_pid = static_cast<int32_t>(kernel(__NR_getppid));
+    if (load(vestal_vfork_depth) == 0) payload.flags |= exec_unknown_parent;
+  }
+  if (variables.preload) payload.flags |= exec_has_preload;
+  describe_descriptors(payload, variables);
+
+  Plan plan{};
+  const bool planned = find_plan(program, variables, info, plan);
+  const bool worth_asking = !(header().session_flags & session_fresh) && is_known(payload.short_key);
+  const bool asks = !planned || worth_asking;
+  Question question;
+  if (asks && !question.claim()) return execute_with(request, request.environment);
+  const uint32_t umask = payload.umask;
+  if (!log_exec(program, arguments, variables, payload, asks ? question.number() : 0, pid)) return execute_with(request, request.environment);
+  if (asks) {
+    if (!question.wait()) return execute_with(request, request.environment);
+    const Slot& answer = question.answer();
+    if (answer.verdict == verdict_leave) leave_as(answer);
+    const uint32_t index = answer.plan;
+    if (index < plan_count) plan = plans()[index];
+    else plan = Plan{}, plan.flags = plan_untraced;
+    question.release();
+  }
+  return start_program(request, variables, plan, umask);
+}
+
+long handle_exec(const Call& call) {
+  if (call.number == __NR_execve)
+    return execute({call.number, AT_FDCWD, call.path(0), call.pointer<char* const>(1), call.pointer<char* const>(2), 0});
+  return execute({call.number, call.fd(0), call.path(1), call.pointer<char* const>(2), call.pointer<char* const>(3), call.integer(4)});
+}
+
+}  // namespace preload

@@ -1,0 +1,326 @@
+// Calls on descriptors. What the process opened itself goes straight to the
+// kernel; what it inherited is somebody else's input or output.
+#include "preload/descriptors.h"
+#include "preload/handlers.h"
+#include "preload/paths.h"
+
+namespace preload {
+namespace {
+
+// As the kernel has it; no header for programs does.
+struct MessageHeader {
+  void* name;
+  int32_t name_bytes;
+  iovec* pieces;
+  size_t piece_count;
+  void* control;
+  size_t control_bytes;
+  unsigned flags;
+};
+
+bool concerns_others(FdClass fd_class) { return fd_class == fd_unknown || fd_class == fd_alias; }
+bool is_writable(FdClass fd_class) { return is_own(fd_class) || fd_class == fd_jobserver; }
+
+// Reading from an inherited descriptor is logged once, with its state before the first time.
+class Reading {
+ public:
+  explicit Reading(int fd) : fd_(fd), noted_(concerns_others(examined_class(fd)) && describe(fd, payload_, info_)) {}
+
+  void succeeded() const {
+    if (!noted_) return;
+    LogRecord record;
+    record.kind = kind_fd_read;
+    record.arg = fd_;
+    record.payload = &payload_;
+    record.payload_bytes = sizeof payload_;
+    if (payload_.kind != fd_regular) {
+      append(record);
+    } else {
+      const NamedPath named = NamedPath::of_descriptor(fd_);
+      if (!named.ok) spoil("read from an inherited file without a name");
+      record.text = named.text;
+      append(record);
+      remember_position();
+    }
+    set_class(fd_, fd_read_noted);
+  }
+
+  bool of_regular_file() const { return noted_ && payload_.kind == fd_regular; }
+  bool writable() const { return payload_.writable; }
+
+ private:
+  void remember_position() const {
+    const uint32_t at = state.position_count;
+    // A shell looks there whether what it cannot execute is a script.
+    if (in_vfork_child() && fd_ > 2) return;
+    if (in_vfork_child() || at == position_count_max || fd_ >= fd_count_max) {
+      spoil("read from many inherited files");
+      return;
+    }
+    state.position_fds[at] = fd_;
+    store(state.position_count, at + 1);
+  }
+
+  int fd_;
+  FdPayload payload_;
+  struct stat info_;
+  bool noted_;
+};
+
+// Logs what has been written to a stream, in order, in pieces of stream_bytes_max.
+void note_stream(int fd, const iovec* pieces, size_t piece_count, uint64_t bytes) {
+  FdPayload payload;
+  struct stat info;
+  if (!describe(fd, payload, info)) return;
+  if (payload.kind == fd_regular && payload.offset >= static_cast<int64_t>(bytes)) payload.offset -= static_cast<int64_t>(bytes);
+  size_t piece = 0, piece_at = 0;
+  while (bytes > 0 && piece < piece_count) {
+    const uint64_t wanted = bytes < stream_bytes_max ? bytes : stream_bytes_max;
+    LogWriter writer;
+    if (!writer.reserve(sizeof(RecordHead) + sizeof payload + wanted)) return;
+    writer.seek(sizeof(RecordHead));
+    writer.put(&payload, sizeof payload);
+    uint64_t left = wanted;
+    while (left > 0 && piece < piece_count) {
+      const uint64_t here = pieces[piece].iov_len - piece_at;
+      const uint64_t count = here < left ? here : left;
+      writer.put(static_cast<const char*>(pieces[piece].iov_base) + piece_at, count);
+      left -= count;
+      piece_at += count;
+      if (piece_at == pieces[piece].iov_len) ++piece, piece_at = 0;
+    }
+    RecordHead head{};
+    sign(head);
+    head.kind = kind_stream;
+    head.arg = fd;
+    head.payload_bytes = sizeof payload;
+    head.text_bytes = static_cast<uint32_t>(wanted - left);
+    writer.commit(head);
+    bytes -= wanted;
+    if (payload.kind == fd_regular) payload.offset += static_cast<int64_t>(wanted);
+  }
+}
+
+// The result of writing to an inherited descriptor.
+void note_written(int fd, const iovec* pieces, size_t piece_count, long result) {
+  if (result > 0) note_stream(fd, pieces, piece_count, static_cast<uint64_t>(result));
+  const bool ordinary = result >= 0 || result == -EINTR || result == -EAGAIN || result == -EFAULT || result == -EBADF || result == -EINVAL;
+  if (!ordinary) spoil("could not write to an inherited descriptor");
+}
+
+bool passes_descriptors(const MessageHeader& message) { return message.control != nullptr && message.control_bytes > 0; }
+
+constexpr char network_words[] = "used the network or a socket";
+
+}  // namespace
+
+// Of read, pread64, readv, preadv, preadv2, recvfrom and recvmmsg only the descriptor matters here.
+long handle_read(const Call& call) {
+  const int fd = call.fd(0);
+  if (!concerns_others(class_of(fd))) return native(call);
+  const Reading reading(fd);
+  const long result = native(call);
+  if (result >= 0) reading.succeeded();
+  return result;
+}
+
+long handle_receive_message(const Call& call) {
+  const long result = handle_read(call);
+  if (result >= 0 && call.number == __NR_recvmsg && passes_descriptors(*call.pointer<const MessageHeader>(1)))
+    spoil("received descriptors or credentials");
+  return result;
+}
+
+// write and sendto.
+long handle_write(const Call& call) {
+  const int fd = call.fd(0);
+  const bool addressed = call.number == __NR_sendto && call.arguments[4] != 0;
+  if (addressed) return spoiling(call, network_words);
+  if (is_writable(examined_class(fd))) return native(call);
+  const long result = native(call);
+  const iovec piece{call.pointer<void>(1), static_cast<size_t>(call.arguments[2])};
+  note_written(fd, &piece, 1, result);
+  return result;
+}
+
+long handle_write_pieces(const Call& call) {
+  const int fd = call.fd(0);
+  if (is_writable(examined_class(fd))) return native(call);
+  const long result = native(call);
+  note_written(fd, call.pointer<const iovec>(1), static_cast<size_t>(call.arguments[2]), result);
+  return result;
+}
+
+long handle_send_message(const Call& call) {
+  const int fd = call.fd(0);
+  const FdClass fd_class = examined_class(fd);
+  const long result = native(call);
+  if (result < 0 && is_own(fd_class)) return result;
+  if (call.number == __NR_sendmmsg) {
+    if (!is_own(fd_class)) spoil("sent several messages at once");
+    return result;
+  }
+  if (result == -EFAULT) return result;
+  const MessageHeader& message = *call.pointer<const MessageHeader>(1);
+  if (result >= 0 && passes_descriptors(message)) spoil("sent descriptors or credentials");
+  if (result >= 0 && message.name != nullptr) spoil(network_words);
+  if (!is_writable(fd_class)) note_written(fd, message.pieces, message.piece_count, result);
+  return result;
+}
+
+long handle_write_at(const Call& call) {
+  const int fd = call.fd(0);
+  const bool own = is_writable(examined_class(fd));
+  const long result = native(call);
+  // pwritev2 with offset -1 is an ordinary write.
+  if (!own && call.number == __NR_pwritev2 && call.arguments[3] == -1)
+    note_written(fd, call.pointer<const iovec>(1), static_cast<size_t>(call.arguments[2]), result);
+  else if (!own && result > 0)
+    spoil("wrote at a position of an inherited file");
+  return result;
+}
+
+// Bytes that go from one descriptor to another are never seen here. Into an inherited one the call is refused in the way
+// that makes every caller read and write instead.
+long handle_move_bytes(const Call& call) {
+  int from = call.fd(0), to = call.fd(1);
+  long refusal = -EINVAL;
+  switch (call.number) {
+    case __NR_sendfile: from = call.fd(1), to = call.fd(0); break;
+    case __NR_splice: to = call.fd(2); break;
+    case __NR_copy_file_range: to = call.fd(2), refusal = -EXDEV; break;
+    case __NR_vmsplice: to = from; break;
+  }
+  if (!is_writable(examined_class(to)) && kernel(__NR_fcntl, to, F_GETFD) >= 0) return refusal;
+  const Reading reading(from);
+  const long result = native(call);
+  if (result >= 0) reading.succeeded();
+  return result;
+}
+
+long handle_map(const Call& call) {
+  const int fd = call.fd(4);
+  if (call.arguments[3] & MAP_ANONYMOUS || is_own(class_of(fd))) return native(call);
+  const Reading reading(fd);
+  const long result = native(call);
+  if (result < 0 && result > -4096) return result;
+  reading.succeeded();
+  const bool shared = (call.arguments[3] & MAP_TYPE) != MAP_PRIVATE;
+  if (shared && call.arguments[2] & PROT_WRITE) spoil("mapped an inherited file for writing");
+  return result;
+}
+
+long handle_fstat(const Call& call) {
+  const long result = native(call);
+  if (result == 0) note_fstat(call.fd(0), *call.pointer<const struct stat>(1));
+  return result;
+}
+
+long handle_seek(const Call& call) {
+  const int fd = call.fd(0);
+  const FdClass fd_class = examined_class(fd);
+  if (is_own(fd_class) || fd_class == fd_jobserver) return native(call);
+  const Reading reading(fd);
+  const long result = native(call);
+  if (result == -ESPIPE) note_question(fd, fd_asked_kind);
+  if (result < 0) return result;
+  constexpr int seek_current = 1;
+  if (call.integer(2) == seek_current && call.arguments[1] == 0) {
+    note_question(fd, fd_asked_exactly);
+  } else if (reading.of_regular_file()) {
+    // Where a file that is only read was left is told at the end.
+    if (reading.writable()) spoil("moved the position of an inherited file");
+    reading.succeeded();
+  } else if (FdPayload payload; fd_class == fd_read_noted) {
+    struct stat info;
+    if (describe(fd, payload, info) && payload.writable) spoil("moved the position of an inherited file");
+  }
+  return result;
+}
+
+long handle_control(const Call& call) {
+  const int fd = call.fd(0);
+  switch (call.integer(1)) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC: return handle_duplicate(call);
+    case F_GETFL:
+      if (concerns_others(examined_class(fd))) note_question(fd, fd_asked_kind);
+      return native(call);
+    default: return native(call);
+  }
+}
+
+long handle_device_control(const Call& call) {
+  const int fd = call.fd(0);
+  const unsigned request = static_cast<unsigned>(call.arguments[1]);
+  const FdClass fd_class = examined_class(fd);
+  if (is_own(fd_class) || fd_class == fd_jobserver) return native(call);
+  constexpr unsigned tcgets2 = 0x802c542a, tcsets2 = 0x402c542b, clone = 0x40049409, clone_range = 0x4020940d;
+  switch (request) {
+    case TCGETS:
+    case TCGETA:
+    case tcgets2:
+    case TIOCGPGRP: note_question(fd, fd_asked_kind); break;
+    case TIOCGWINSZ: note_question(fd, fd_asked_kind | fd_asked_window); break;
+    case FIONREAD: return handle_read(call);
+    case TCSETS:
+    case TCSETSW:
+    case TCSETSF:
+    case tcsets2:
+    case TIOCSWINSZ:
+    case TIOCSTI: return spoiling(call, "changed the settings of a terminal");
+    case clone:
+    case clone_range: return -EOPNOTSUPP;
+  }
+  return native(call);
+}
+
+long handle_close(const Call& call) {
+  const uint16_t pending = closing(call.fd(0));
+  const long result = native(call);
+  closed(pending);
+  return result;
+}
+
+long handle_close_range(const Call& call) {
+  constexpr unsigned only_flag = 4;  // CLOSE_RANGE_CLOEXEC
+  if (call.arguments[2] & only_flag) return native(call);
+  const unsigned first = static_cast<unsigned>(call.integer(0)), last = static_cast<unsigned>(call.integer(1));
+  for (unsigned fd = first; fd <= last && fd < fd_count_max; ++fd) closed(closing(static_cast<int>(fd)));
+  return native(call);
+}
+
+long handle_duplicate(const Call& call) {
+  const bool onto = call.number == __NR_dup2 || call.number == __NR_dup3;
+  const int from = call.fd(0);
+  if (onto && from == call.fd(1)) return native(call);
+  const FdClass from_class = examined_class(from);
+  uint16_t pending = 0;
+  if (onto && kernel(__NR_fcntl, from, F_GETFD) >= 0) pending = closing(call.fd(1));
+  const long result = native(call);
+  closed(pending);
+  if (result < 0) return result;
+  FdClass to_class = from_class;
+  if (from_class == fd_own) to_class = fd_own_elsewhere;
+  if (from_class == fd_unknown) to_class = fd_alias;
+  const bool known = static_cast<unsigned>(from) < fd_count_max;
+  opened(static_cast<int>(result), to_class, known ? state.fd_pending[from] : 0);
+  return result;
+}
+
+long handle_pair(const Call& call) {
+  const long result = native(call);
+  if (result < 0) return result;
+  const int* pair = call.pointer<const int>(call.number == __NR_socketpair ? 3 : 0);
+  opened(pair[0], fd_own_nameless, 0);
+  opened(pair[1], fd_own_nameless, 0);
+  return result;
+}
+
+long make_nameless(const Call& call) {
+  const long result = native(call);
+  if (result >= 0) opened(static_cast<int>(result), fd_own_nameless, 0);
+  return result;
+}
+
+}  // namespace preload

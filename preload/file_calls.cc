@@ -1,0 +1,271 @@
+// Calls that look at what a path names, or open it.
+#include "preload/ask.h"
+#include "preload/descriptors.h"
+#include "preload/handlers.h"
+#include "preload/paths.h"
+#include "preload/preserve.h"
+
+namespace preload {
+namespace {
+
+void note_look(int directory, const char* path, long result, const StatPayload* payload, int flags) {
+  if (!worth_noting(result, path)) return;
+  const NamedPath named(directory, path);
+  if (!named.ok) return;
+  uint64_t key = mix(kind_look << 8 | flags, static_cast<uint64_t>(result));
+  if (payload) key = mix(key, hash_of(*payload));
+  if (named.repeats(key)) return;
+  LogRecord record;
+  record.kind = kind_look;
+  record.result = static_cast<int>(result);
+  record.arg = flags;
+  record.text = named.text;
+  if (payload) record.payload = payload, record.payload_bytes = sizeof *payload;
+  append(record);
+  mark_pending(named.pending());
+}
+
+void note_stat(int directory, const char* path, long result, const struct stat* info, int flags) {
+  StatPayload payload;
+  if (result == 0) fill_stat(payload, *info);
+  note_look(directory, path, result, result == 0 ? &payload : nullptr, flags);
+}
+
+// An empty path together with AT_EMPTY_PATH names the descriptor itself.
+bool means_descriptor(int directory, const char* path, int flags) {
+  return flags & AT_EMPTY_PATH && directory != AT_FDCWD && (path == nullptr || path[0] == 0);
+}
+
+void spoil_if_regular(int fd, const char* what) {
+  struct stat info;
+  if (stat_descriptor(fd, info) == 0 && (info.st_mode & S_IFMT) == S_IFREG) spoil(what);
+}
+
+void note_open(int directory, const char* path, long result, uint64_t flags, uint64_t mode, const BeforeWrite& before) {
+  if (!worth_noting(result, path)) return;
+  const int fd = static_cast<int>(result);
+  if (const int original = named_descriptor(path); result >= 0 && original >= 0) {
+    // Another way to an inherited stream, most of all. What was opened here is known by its own name.
+    const FdClass fd_class = examined_class(original);
+    opened(fd, is_own(fd_class) ? fd_own_nameless : fd_class == fd_jobserver ? fd_jobserver : fd_alias, 0);
+    if (flags & O_TRUNC) spoil_if_regular(fd, "emptied a file by the name of a descriptor");
+    return;
+  }
+  const NamedPath named(directory, path);
+  if (!named.ok) {
+    if (result >= 0) opened(fd, fd_own_nameless, 0);
+    return;
+  }
+  LogRecord record;
+  record.kind = kind_open;
+  record.result = fd;
+  record.arg = static_cast<int>(flags);
+  record.arg2 = static_cast<int>(mode);
+  record.text = named.text;
+  append(record);
+  if (result < 0) {
+    mark_pending(named.pending());
+    return;
+  }
+  const bool nameless = (flags & O_TMPFILE) == O_TMPFILE;
+  const uint32_t pending = named.pending();
+  mark_pending(pending);
+  opened(fd, nameless ? fd_own_nameless : fd_own, before.writes ? static_cast<uint16_t>(pending + 1) : 0);
+  before.succeeded(named);
+}
+
+long open_named(const Call& call, int directory, const char* path, uint64_t flags, uint64_t mode) {
+  const BeforeWrite before(directory, path, flags);
+  const long result = native(call);
+  note_open(directory, path, result, flags, mode, before);
+  return result;
+}
+
+}  // namespace
+
+long handle_open(const Call& call) {
+  switch (call.number) {
+    case __NR_open: return open_named(call, AT_FDCWD, call.path(0), static_cast<unsigned>(call.integer(1)), call.arguments[2] & 07777);
+    case __NR_creat: return open_named(call, AT_FDCWD, call.path(0), O_CREAT | O_WRONLY | O_TRUNC, call.arguments[1] & 07777);
+    case __NR_openat: return open_named(call, call.fd(0), call.path(1), static_cast<unsigned>(call.integer(2)), call.arguments[3] & 07777);
+  }
+  // openat2: what it asks for is behind a pointer that the kernel has to find readable first.
+  if (static_cast<size_t>(call.arguments[3]) < sizeof(open_how) || !readable(call.path(1)) || !readable(call.path(2)))
+    return native(call);
+  const open_how how = *call.pointer<const open_how>(2);
+  return open_named(call, call.fd(0), call.path(1), how.flags, how.mode);
+}
+
+long handle_stat(const Call& call) {
+  const long result = native(call);
+  note_stat(AT_FDCWD, call.path(0), result, call.pointer<struct stat>(1), call.number == __NR_lstat ? look_nofollow : 0);
+  return result;
+}
+
+long handle_newfstatat(const Call& call) {
+  const long result = native(call);
+  const int flags = call.integer(3);
+  if (result == -EFAULT) return result;
+  if (means_descriptor(call.fd(0), call.path(1), flags)) {
+    if (result == 0) note_fstat(call.fd(0), *call.pointer<struct stat>(2));
+    return result;
+  }
+  note_stat(call.fd(0), call.path(1), result, call.pointer<struct stat>(2), flags & AT_SYMLINK_NOFOLLOW ? look_nofollow : 0);
+  return result;
+}
+
+long handle_statx(const Call& call) {
+  const long result = native(call);
+  if (result == -EFAULT || result == -ENOSYS) return result;
+  const int directory = call.fd(0), flags = call.integer(2);
+  const char* path = call.path(1);
+  struct stat info{};
+  if (result == 0) {
+    const auto& found = *call.pointer<const struct statx>(4);
+    if ((found.stx_mask & STATX_BASIC_STATS) != STATX_BASIC_STATS) {
+      if (stat_at(directory, path, info, flags & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) < 0) return result;
+    } else {
+      info.st_dev = static_cast<uint64_t>(found.stx_dev_minor & 0xff) | static_cast<uint64_t>(found.stx_dev_major & 0xfff) << 8 |
+                    static_cast<uint64_t>(found.stx_dev_minor & ~0xffu) << 12 |
+                    static_cast<uint64_t>(found.stx_dev_major & ~0xfffu) << 32;
+      info.st_rdev = static_cast<uint64_t>(found.stx_rdev_minor & 0xff) | static_cast<uint64_t>(found.stx_rdev_major & 0xfff) << 8;
+      info.st_ino = found.stx_ino;
+      info.st_mode = found.stx_mode;
+      info.st_nlink = found.stx_nlink;
+      info.st_uid = found.stx_uid;
+      info.st_gid = found.stx_gid;
+      info.st_size = static_cast<long>(found.stx_size);
+      info.st_mtime = static_cast<unsigned long>(found.stx_mtime.tv_sec);
+      info.st_mtime_nsec = found.stx_mtime.tv_nsec;
+    }
+  }
+  if (means_descriptor(directory, path, flags)) {
+    if (result == 0) note_fstat(directory, info);
+    return result;
+  }
+  note_stat(directory, path, result, &info, flags & AT_SYMLINK_NOFOLLOW ? look_nofollow : 0);
+  return result;
+}
+
+long handle_access(const Call& call) {
+  const long result = native(call);
+  const bool plain = call.number == __NR_access;
+  const int directory = plain ? AT_FDCWD : call.fd(0);
+  const char* path = call.path(plain ? 0 : 1);
+  if (!worth_noting(result, path)) return result;
+  LogRecord record;
+  record.kind = kind_access;
+  record.result = static_cast<int>(result);
+  record.arg = call.integer(plain ? 1 : 2);
+  if (call.number == __NR_faccessat2) record.arg2 = call.integer(3);
+  const NamedPath named(directory, path);
+  if (!named.ok || named.repeats(mix(mix(kind_access << 8 | record.arg, record.arg2), static_cast<uint64_t>(result)))) return result;
+  record.text = named.text;
+  append(record);
+  mark_pending(named.pending());
+  return result;
+}
+
+namespace {
+
+// Reads the link again, into a place that is large enough.
+__attribute__((noinline)) void note_long_link(LogRecord& record, int directory, const char* path) {
+  char target[PATH_MAX];
+  const long bytes = kernel(__NR_readlinkat, directory, path, target, sizeof target);
+  record.result = static_cast<int>(bytes);
+  if (bytes >= 0) record.text2 = Text::of(target, static_cast<size_t>(bytes));
+  append(record);
+}
+
+}  // namespace
+
+long handle_readlink(const Call& call) {
+  const int shift = call.number == __NR_readlink ? 0 : 1;
+  const long result = native(call);
+  const long room = call.integer(2 + shift);
+  const int directory = shift ? call.fd(0) : AT_FDCWD;
+  const char* path = call.path(shift);
+  if (room <= 0 || !worth_noting(result, path)) return result;
+  if (shift && path[0] == 0) return result;  // a descriptor of a link; it was logged when it was opened
+  const char* target = call.path(1 + shift);
+  const NamedPath named(directory, path);
+  uint64_t key = mix(kind_readlink, static_cast<uint64_t>(result));
+  if (result > 0) key = quick_hash(target, static_cast<size_t>(result), key);
+  if (!named.ok || named.repeats(key)) return result;
+  LogRecord record;
+  record.kind = kind_readlink;
+  record.result = static_cast<int>(result);
+  record.text = named.text;
+  mark_pending(named.pending());
+  if (result == room) {
+    note_long_link(record, directory, path);
+    return result;
+  }
+  if (result > 0) record.text2 = Text::of(target, static_cast<size_t>(result));
+  append(record);
+  return result;
+}
+
+long handle_list(const Call& call) {
+  const long result = native(call);
+  if (result < 0) return result;
+  const bool old = call.number == __NR_getdents;
+  ListPayload payload{};
+  const char* entries = call.path(1);
+  for (long at = 0; at < result;) {
+    uint16_t bytes;
+    __builtin_memcpy(&bytes, entries + at + 16, 2);
+    // struct linux_dirent keeps the type behind the name, linux_dirent64 before it.
+    const char* name = entries + at + (old ? 18 : 19);
+    const unsigned type = static_cast<unsigned char>(entries[at + (old ? bytes - 1 : 18)]);
+    at += bytes;
+    if (bytes == 0) break;
+    if (name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0))) continue;
+    payload.sum += entry_hash(name, length_of(name), type);
+    ++payload.entries;
+  }
+  const NamedPath named = NamedPath::of_descriptor(call.fd(0));
+  if (!named.ok) return result;
+  LogRecord record;
+  record.kind = kind_list;
+  record.result = static_cast<int>(result);
+  record.text = named.text;
+  append(record, payload);
+  return result;
+}
+
+long handle_statfs(const Call& call) {
+  const long result = native(call);
+  if (result == 0) {
+    if (!seen(mix(kind_spoil, __NR_statfs))) spoil("asked for the state of a file system");
+  } else if (call.number == __NR_statfs) {
+    note_look(AT_FDCWD, call.path(0), result, nullptr, look_no_stat);
+  }
+  return result;
+}
+
+long handle_attributes(const Call& call) {
+  const long result = native(call);
+  const bool by_descriptor = call.number == __NR_fgetxattr || call.number == __NR_flistxattr;
+  const bool list = call.number == __NR_listxattr || call.number == __NR_llistxattr || call.number == __NR_flistxattr;
+  const bool nofollow = call.number == __NR_lgetxattr || call.number == __NR_llistxattr;
+  const bool found = result > 0 || result == -ERANGE || (result == 0 && !list);
+  if (found && !seen(mix(kind_spoil, __NR_getxattr))) spoil("read extended attributes");
+  const bool exists = found || result == 0 || result == -ENODATA || result == -EOPNOTSUPP;
+  const int flags = look_xattr | look_no_stat | (nofollow ? look_nofollow : 0);
+  if (!by_descriptor) {
+    note_look(AT_FDCWD, call.path(0), exists ? 0 : result, nullptr, flags);
+    return result;
+  }
+  if (!exists) return result;
+  const NamedPath named = NamedPath::of_descriptor(call.fd(0));
+  if (!named.ok || named.repeats(mix(kind_look << 8 | flags, 0))) return result;
+  LogRecord record;
+  record.kind = kind_look;
+  record.arg = flags;
+  record.text = named.text;
+  append(record);
+  return result;
+}
+
+}  // namespace preload

@@ -1,0 +1,50 @@
+#include "preload/preserve.h"
+
+#include "preload/ask.h"
+
+namespace preload {
+namespace {
+
+constexpr uint64_t own_contents = 0x6f776e;
+
+bool is_regular(const struct stat& info) { return (info.st_mode & S_IFMT) == S_IFREG; }
+
+void preserve(const NamedPath& named, bool keep_contents = false) {
+  LogRecord record;
+  record.kind = kind_preserve;
+  record.arg = keep_contents ? 1 : 0;
+  record.text = named.text;
+  ask(record);
+}
+
+}  // namespace
+
+void before_loss(int directory, const char* path, int stat_flags) {
+  struct stat info;
+  if (stat_at(directory, path, info, stat_flags) == 0) before_change(directory, path);
+}
+
+void before_change(int directory, const char* path) {
+  if (!readable(path)) return;
+  const NamedPath named(directory, path);
+  if (named.ok && is_pending(named.pending())) preserve(named);
+}
+
+BeforeWrite::BeforeWrite(int directory, const char* path, uint64_t flags) {
+  writes = (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC;
+  const bool creates = (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
+  if (!writes || creates || flags & O_PATH || (flags & O_TMPFILE) == O_TMPFILE) return;
+  struct stat info;
+  if (stat_at(directory, path, info, flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0) < 0 || !is_regular(info)) return;
+  if (named_descriptor(path) >= 0) return;
+  const NamedPath named(directory, path);
+  if (!named.ok) return;
+  const bool keeps_contents = !(flags & O_TRUNC) && !is_marked(named.hash(own_contents));
+  if (keeps_contents || is_pending(named.pending())) preserve(named, keeps_contents);
+}
+
+void BeforeWrite::succeeded(const NamedPath& named) const {
+  if (writes && !(named.relative && in_vfork_child())) mark(named.hash(own_contents));
+}
+
+}  // namespace preload

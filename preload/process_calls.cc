@@ -1,0 +1,196 @@
+// Processes: how they begin, end and hear of each other. And what spoils them.
+#include "preload/ask.h"
+#include "preload/descriptors.h"
+#include "preload/handlers.h"
+#include "preload/leave.h"
+#include "preload/paths.h"
+
+namespace preload {
+
+// fork, and clone without CLONE_VM and without a stack for the child; stubs.S keeps the others.
+long handle_fork(const Call& call) {
+  constexpr long new_namespaces = 0x7e020080;  // CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET, NEWTIME
+  if (call.number == __NR_clone && call.arguments[0] & new_namespaces) spoil("made namespaces of its own");
+  const int parent = current_pid();
+  const long result = native(call);
+  if (result < 0) return result;
+  LogRecord record;
+  if (result == 0) {
+    became_child(parent);
+    record.kind = kind_forked_child;
+    record.arg = parent;
+  } else {
+    record.kind = kind_forked;
+    record.arg = static_cast<int>(result);
+  }
+  append(record);
+  return result;
+}
+
+long handle_exit(const Call& call) {
+  before_exit(call.integer(0));
+  return native(call);
+}
+
+namespace {
+
+void note_reaped(long pid, int status) {
+  LogRecord record;
+  record.kind = kind_reaped;
+  record.arg = static_cast<int>(pid);
+  record.result = status;
+  append(record);
+}
+
+}  // namespace
+
+long handle_wait(const Call& call) {
+  Call own = call;
+  if (call.number == __NR_wait4) {
+    int status = 0;
+    int* place = call.pointer<int>(1);
+    if (place == nullptr) own.arguments[1] = word(place = &status);
+    const long result = native(own);
+    if (result > 0 && (*place & 0xff) != 0x7f && *place != 0xffff) note_reaped(result, *place);
+    return result;
+  }
+  // waitid: siginfo_t, of which only these fields matter.
+  struct ChildInfo {
+    int signal, error, code, gap, pid, uid, status;
+    int rest[25];
+  } info{};
+  static_assert(sizeof info == 128);
+  ChildInfo* place = call.pointer<ChildInfo>(2);
+  if (place == nullptr) own.arguments[2] = word(place = &info);
+  const long result = native(own);
+  constexpr int leave_waitable = 0x01000000;  // WNOWAIT
+  if (result != 0 || place->pid == 0 || call.integer(3) & leave_waitable) return result;
+  enum { exited = 1, killed = 2, dumped = 3 };
+  if (place->code == exited) note_reaped(place->pid, (place->status & 0xff) << 8);
+  if (place->code == killed) note_reaped(place->pid, place->status & 0x7f);
+  if (place->code == dumped) note_reaped(place->pid, (place->status & 0x7f) | 0x80);
+  return result;
+}
+
+long handle_signal(const Call& call) {
+  const int target = call.integer(0);
+  LogRecord record;
+  record.kind = kind_signalled;
+  record.arg = target;
+  record.result = call.integer(call.number == __NR_tgkill || call.number == __NR_rt_tgsigqueueinfo ? 2 : 1);
+  const bool itself = target == current_pid();
+  // After a signal to itself there may be nobody left to log it.
+  if (itself && record.result != 0) append(record);
+  const long result = native(call);
+  if (result == 0 && record.result != 0 && target != 0 && !itself) append(record);
+  return result;
+}
+
+long handle_umask(const Call& call) {
+  const long result = native(call);
+  if (!in_vfork_child()) store(state.umask, static_cast<uint32_t>(call.arguments[0] & 0777));
+  return result;
+}
+
+namespace {
+
+struct Identity {
+  uint32_t users[3], groups[3];
+};
+
+void read_identity(Identity& now) {
+  kernel(__NR_getresuid, &now.users[0], &now.users[1], &now.users[2]);
+  kernel(__NR_getresgid, &now.groups[0], &now.groups[1], &now.groups[2]);
+}
+
+}  // namespace
+
+// make, among others, becomes who it is already.
+long handle_identity(const Call& call) {
+  Identity before, after;
+  read_identity(before);
+  const long result = native(call);
+  read_identity(after);
+  for (int i = 0; i < 3; ++i)
+    if (before.users[i] != after.users[i] || before.groups[i] != after.groups[i]) {
+      spoil("became another user or group");
+      break;
+    }
+  return result;
+}
+
+// A daemon that is not there (nscd, syslog) is a fact about a name. One that is there can say anything.
+long handle_connect(const Call& call) {
+  const long result = native(call);
+  struct Address {
+    uint16_t family;
+    char path[108];
+  };
+  constexpr uint16_t family_unix = 1;
+  const Address* address = call.pointer<const Address>(1);
+  const bool refused = result == -ENOENT || result == -ECONNREFUSED;
+  if (refused && address->family == family_unix && call.arguments[2] > 2 && address->path[0]) {
+    char path[sizeof address->path + 1];
+    const size_t bytes = static_cast<size_t>(call.arguments[2]) - 2 < sizeof address->path ? static_cast<size_t>(call.arguments[2]) - 2
+                                                                                          : sizeof address->path;
+    copy(path, address->path, bytes);
+    path[bytes] = 0;
+    LogRecord record;
+    if (result == -ENOENT) record.kind = kind_look, record.result = -ENOENT;
+    else record.kind = kind_access;
+    const NamedPath named(AT_FDCWD, path);
+    if (named.repeats(mix(record.kind << 8, static_cast<uint64_t>(record.result)))) return result;
+    record.text = named.text;
+    append(record);
+  } else if (result != -EFAULT && result != -EBADF && result != -ENOTSOCK) {
+    spoil("used the network or a socket");
+  }
+  return result;
+}
+
+long handle_random(const Call& call) {
+  const long result = native(call);
+  // malloc has a random mark for what it has freed, kept among libc's own data; no program sees it.
+  const uintptr_t place = static_cast<uintptr_t>(call.arguments[0]);
+  const bool for_libc = place >= state.libc_start && place < state.libc_end;
+  if (result < 0 || for_libc || seen(mix(kind_random, 1))) return result;
+  LogRecord record;
+  record.kind = kind_random;
+  append(record);
+  return result;
+}
+
+long spoiling(const Call& call, const char* what) {
+  const long result = native(call);
+  if (result < 0) return result;
+  if (!seen(quick_hash(what, length_of(what), kind_spoil))) spoil(what);
+  return result;
+}
+
+long spoiling_descriptor(const Call& call, const char* what) {
+  const long result = spoiling(call, what);
+  if (result >= 0) opened(static_cast<int>(result), fd_own_nameless, 0);
+  return result;
+}
+
+long unknown_call(const Call& call) { return spoiling(call, "used a system call that vestal does not know"); }
+
+int vestal_hook_posix_spawn(int* pid, const char* path, const void* actions, const void* attributes, char* const* arguments,
+                            char* const* environment) {
+  using Spawn = int(int*, const char*, const void*, const void*, char* const*, char* const*);
+  begin_vfork();
+  const int result = reinterpret_cast<Spawn*>(state.originals[slot_posix_spawn])(pid, path, actions, attributes, arguments, environment);
+  end_vfork();
+  return result;
+}
+
+int vestal_hook_posix_spawnp(int* pid, const char* file, const void* actions, const void* attributes, char* const* arguments,
+                             char* const* environment) {
+  using Spawn = int(int*, const char*, const void*, const void*, char* const*, char* const*);
+  begin_vfork();
+  const int result = reinterpret_cast<Spawn*>(state.originals[slot_posix_spawnp])(pid, file, actions, attributes, arguments, environment);
+  end_vfork();
+  return result;
+}
+
+}  // namespace preload

@@ -1,0 +1,370 @@
+// The whole contract between the shims of a session and the broker: the session
+// region, a piece of POSIX shared memory that every traced process maps.
+//
+//   offset        what                       written by
+//   0             RegionHeader               broker; head, doorbell and state also by shims
+//   known_at      bitmap of known steps      broker; says whether a question is worthwhile
+//   pending_at    table of pending contents  shims; see below
+//   plans_at      table of Plan              broker, entry by entry
+//   texts_at      texts, zero-terminated     broker, appended
+//   slots_at      table of Slot              both, see below
+//   ring_at       the log                    shims append, broker consumes
+//
+// All numbers are little-endian and naturally aligned. Nothing in the region is
+// a pointer. The layout is fixed by protocol_version: shim and broker are built
+// together, and a shim that finds another version leaves its process untraced.
+//
+// THE LOG is one ring for the session, counted in units of `unit_bytes`.
+// Positions grow for ever; unit p lies at ring_at + p % ring_units * unit_bytes.
+// A shim reserves n units by adding n to `head` (the position it gets also is
+// the record's place in the order of events), waits until they are free
+// (position + n <= tail + ring_units), fills them, and stores the record's stamp
+// last, with release order. The broker reads records in order of position and
+// then raises `tail`. A position whose stamp does not come is either still being
+// written or lost with its writer; the broker waits `hole_ms_max`, then spoils
+// every step under way and goes on at the next valid stamp.
+//
+// QUESTIONS. A shim that needs an answer claims a slot (free -> claimed), names
+// it in the record it appends (`RecordHead::slot`), rings the doorbell and waits
+// on the slot's state. So every question is answered with everything known that
+// was logged before it. The broker turns claimed -> answering -> answered; the
+// shim frees the slot. A shim that gives up turns claimed -> abandoned, and the
+// broker then neither replays nor answers; if that fails because the broker is
+// answering, the shim goes on waiting. A slot whose owner died is freed by the
+// broker.
+//
+// PENDING CONTENTS. A file's contents are hashed by the broker a little after a
+// step has seen or made them. `pending[hash of the name's last component]`
+// holds the epoch in which such an event was logged last: the shim appends the
+// record, then reads `epoch` and stores it there. Who is about to destroy
+// contents compares it with `hashed_epoch` and, if it is later, first asks the
+// broker to catch up (kind_preserve). A false alarm costs a question.
+//
+// Threads: everything here may be used from any thread, signal handler or
+// vfork child. Nothing is ever locked.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace preload {
+
+inline constexpr uint64_t region_magic = 0x6c61747365763031;  // "10vestal"
+inline constexpr uint32_t protocol_version = 1;
+
+// The variables a traced process is started with, behind all others:
+//   LD_PRELOAD=<shim>:<user's own>:<closure>
+//   VESTAL_REGION=<name below /dev/shm>:<umask, octal>:<plan flags, hex>
+//   VESTAL_USER_PRELOAD=LD_PRELOAD=...   only if the user has one
+// The shim removes them before the program sees its environment.
+inline constexpr char region_variable[] = "VESTAL_REGION=";
+inline constexpr char user_preload_variable[] = "VESTAL_USER_PRELOAD=";
+
+inline constexpr uint32_t unit_bytes = 32;
+inline constexpr uint32_t ring_units = 1 << 17;  // 4 MiB
+inline constexpr uint32_t record_units_max = 1 << 14;  // 512 KiB
+inline constexpr uint32_t stream_bytes_max = 16 << 10;  // in one record; longer writes make several
+inline constexpr uint32_t slot_count = 64;
+inline constexpr uint32_t slot_text_bytes = 16 << 10;
+inline constexpr uint32_t plan_count = 4096;
+inline constexpr uint32_t known_bits = 1 << 20;
+inline constexpr uint32_t pending_count = 1 << 14;  // of uint32_t
+inline constexpr uint32_t texts_bytes = 4 << 20;
+inline constexpr uint32_t inherited_fd_max = 10;  // descriptors 0..9 are described at exec
+inline constexpr uint32_t hole_ms_max = 200;
+inline constexpr uint32_t answer_ms_max = 60000;
+inline constexpr uint32_t hook_slot_count = 8;
+
+// The functions hooked at their entry, by slot of the libc image; slot 0 is for
+// system calls. In the order of WantedCalls::functions.
+enum HookSlot : uint32_t {
+  slot_system_calls = 0,
+  slot_getenv = 1,
+  slot_secure_getenv = 2,
+  slot_clock_gettime = 3,
+  slot_vfork = 4,
+  slot_posix_spawn = 5,
+  slot_posix_spawnp = 6,
+};
+
+enum RegionState : uint32_t { region_live = 1, region_gone = 2 };
+
+enum SessionFlags : uint32_t {
+  session_fresh = 1,  // never ask whether a step is known
+};
+
+struct RegionHeader {
+  uint64_t magic;
+  uint32_t version;
+  uint32_t session_flags;
+  uint64_t region_bytes;
+  int32_t broker_pid;   // for "is it still there?"
+  int32_t top_pid;      // the process that became the command; asks for a flush at its end
+  uint64_t fingerprint_key[2];
+  // Text offsets from the region's start.
+  uint32_t shim_path, libc_image_path, loader_image_path, region_name;
+  // Relative to the load base of libc, of ld.so; see broker/images/patcher.h.
+  uint64_t libc_slots;
+  uint64_t libc_originals[hook_slot_count];
+  uint64_t loader_text_offset, loader_text_vaddr, loader_text_size, loader_slot;
+
+  alignas(64) uint32_t state;     // RegionState; a futex
+  uint32_t epoch;                 // raised by the broker before each pass over the log
+  uint32_t hashed_epoch;          // everything logged in this epoch or earlier has been hashed
+  alignas(64) uint64_t head;      // position of the next record
+  alignas(64) uint64_t tail;      // everything before is consumed
+  uint32_t tail_bell;             // a futex, changed whenever tail is raised and somebody may wait
+  uint32_t tail_waiters;
+  alignas(64) uint32_t doorbell;  // a futex the broker sleeps on
+  uint32_t broker_asleep;
+};
+static_assert(sizeof(RegionHeader) <= 4096);
+
+// How to start one program file so that it is traced. An entry is found by its
+// key (open addressing, linear, from key % plan_count) and is valid only while
+// the file is the one described.
+struct Plan {
+  uint64_t key;  // plan_key(); 0 is a free entry; stored last, with release order
+  uint64_t device, inode, size;
+  int64_t mtime_ns;
+  uint32_t preload;  // text: what goes behind the shim and the user's own in LD_PRELOAD; may be empty
+  uint32_t flags;    // PlanFlags
+};
+static_assert(sizeof(Plan) == 48);
+
+enum PlanFlags : uint32_t {
+  plan_untraced = 1,       // start it without the shim; the step is not cacheable
+  plan_skip_fstat = 2,     // the policy says that what fstat tells of its own files does not matter
+};
+
+enum SlotState : uint32_t { slot_free = 0, slot_claimed = 1, slot_answering = 2, slot_answered = 3, slot_abandoned = 4 };
+enum Verdict : uint32_t { verdict_run = 1, verdict_leave = 2 };
+
+struct Slot {
+  uint32_t state;   // SlotState; a futex
+  int32_t owner;    // pid
+  uint32_t verdict; // Verdict
+  uint32_t plan;    // verdict_run: index of the plan to use, or plan_count for none (then as plan_untraced)
+  int32_t status;   // verdict_leave: as wait(2) reports it
+  uint32_t text_bytes;  // verdict_leave: bytes of StreamPieces in `text`, or, if `in_file`, of the file's name there
+  uint32_t in_file;     // the pieces stand in the file named by `text`, which the shim removes
+  uint32_t position_count;
+  struct { int32_t fd; int32_t unused; int64_t offset; } positions[4];  // verdict_leave: where to leave descriptors that are files
+  char text[slot_text_bytes];
+};
+
+// verdict_leave: what to write where, in order; each piece is followed by its
+// bytes, padded to a multiple of eight.
+struct StreamPiece {
+  uint32_t fd;
+  uint32_t bytes;
+};
+
+constexpr uint64_t align_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
+
+inline constexpr uint64_t known_at = 4096;
+inline constexpr uint64_t pending_at = known_at + known_bits / 8;
+inline constexpr uint64_t plans_at = pending_at + pending_count * sizeof(uint32_t);
+inline constexpr uint64_t texts_at = align_up(plans_at + plan_count * sizeof(Plan), 4096);
+inline constexpr uint64_t slots_at = texts_at + texts_bytes;
+inline constexpr uint64_t ring_at = align_up(slots_at + slot_count * sizeof(Slot), 4096);
+inline constexpr uint64_t region_bytes = ring_at + uint64_t{ring_units} * unit_bytes;
+
+// ---- records ------------------------------------------------------------------------------------------------------
+
+enum Kind : uint16_t {
+  kind_filler = 0,  // nothing; pads the ring
+
+  // Processes. A pid's first record is started, forked_child, or one with parent_pid (in a vfork child).
+  kind_exec,          // about to execve. payload ExecPayload; text: see there
+  kind_exec_failed,   // that execve returned; result
+  kind_started,       // the shim is in place after an execve. arg: parent pid
+  kind_forked,        // arg: child pid; by the parent
+  kind_forked_child,  // arg: parent pid; by the child, before anything else
+  kind_exited,        // result: exit status
+  kind_reaped,        // a wait succeeded. arg: child pid, result: wait status
+  kind_signalled,     // kill(2), of itself or another process. arg: pid, result: signal
+
+  // Names. text: the path as the program spelled it, or absolute if it was relative to a descriptor.
+  // Relative paths count from the process's working directory. result: 0 or more, or -errno.
+  kind_look,      // stat and the like, payload StatPayload if result == 0; arg: LookFlags
+  kind_fstat,     // of a descriptor the process opened itself. arg: fd, payload StatPayload; no text
+  kind_access,    // arg: mode as for access(2)
+  kind_open,      // result: fd or -errno. arg: flags as for open(2), arg2: creation mode. Never left out as a repetition
+  kind_readlink,  // result: bytes of the target; text2: target, not cut off
+  kind_list,      // getdents. payload ListPayload; text: absolute path of the directory. result as getdents
+  kind_chdir,     // text2: the new directory as getcwd tells it, if result == 0
+  kind_mkdir, kind_rmdir, kind_unlink,
+  kind_rename,    // text: from, text2: to. arg: flags as for renameat2
+  kind_link,      // text: existing, text2: new. arg: 1 if a final symlink of `existing` was followed
+  kind_symlink,   // text: new name, text2: target
+  kind_chmod,     // arg: mode
+  kind_chown,
+  kind_utimens,   // times set. arg: 1 if a final symlink was not followed; payload TimesPayload
+  kind_truncate, kind_mknod, kind_xattr_set,
+
+  // What else the process is told.
+  kind_getenv,     // text: name
+  kind_clock,      // arg: ClockSource
+  kind_random,     // arg: 0
+  kind_spoil,      // did something that cannot be recorded. text: what, for a human
+
+  // Descriptors the process did not open itself.
+  kind_stream,      // wrote bytes. arg: fd; payload FdPayload; text: the bytes
+  kind_fd_kind,     // asked what kind of thing it is. arg: fd; result: FdQuestion; payload FdPayload
+  kind_fd_read,     // read from it, noted once. arg: fd; payload FdPayload; text: absolute path if a regular file
+  kind_fd_position, // at exit: where a regular file it read from was left. arg: fd; payload FdPayload (offset)
+
+  // Questions without a record of their own.
+  kind_preserve,  // text: path that is about to become something else. arg: 1 if its contents will be changed in part
+  kind_flush,     // the top process is about to exit; comes after its kind_exited
+};
+
+enum LookFlags : int32_t { look_nofollow = 1, look_no_stat = 2 /* the payload means nothing */, look_xattr = 4 };
+enum ClockSource : int32_t { clock_by_gettime = 1, clock_by_timeofday = 2, clock_by_time = 4, clock_by_usage = 8 };
+enum FdQuestion : int32_t { fd_asked_kind = 1, fd_asked_exactly = 2, fd_asked_window = 4 };
+
+struct RecordHead {
+  uint64_t stamp;     // stamp_of(position), stored last with release order
+  int32_t pid;        // of the process, not the thread
+  uint16_t kind;      // Kind
+  uint16_t slot;      // question slot + 1, or 0
+  uint32_t units;     // of the whole record, 1..record_units_max
+  int32_t result;
+  int32_t arg;
+  uint32_t payload_bytes;  // a multiple of eight, behind the head
+  uint32_t text_bytes;     // behind the payload
+  uint32_t text2_bytes;    // behind the text
+  int32_t arg2;
+  int32_t parent_pid;  // in a vfork child, whose parent's memory it shares: that parent; else 0
+};
+static_assert(sizeof(RecordHead) == 48);
+
+struct StatPayload {
+  uint32_t mode, links, uid, gid;
+  uint64_t device, inode, size;
+  int64_t mtime_ns;
+};
+static_assert(sizeof(StatPayload) == 48);
+
+struct TimesPayload { int64_t mtime_ns; int64_t is_now; };
+
+// The entries of a directory as this call of getdents gave them, "." and ".."
+// left out. `sum` adds entry_hash() of each.
+struct ListPayload { uint64_t sum; uint64_t entries; };
+
+enum FdKind : uint8_t { fd_closed = 0, fd_null, fd_terminal, fd_pipe, fd_regular, fd_directory, fd_socket, fd_device };
+
+// A descriptor as fstat describes it; two with the same device and inode are
+// taken for the same stream.
+struct FdPayload {
+  uint64_t device, inode;
+  int64_t offset;    // of a regular file, else 0
+  uint8_t kind;      // FdKind
+  uint8_t appends;   // O_APPEND
+  uint8_t fd;
+  uint8_t writable;
+  uint32_t unused;
+};
+static_assert(sizeof(FdPayload) == 32);
+
+// What names a step. Behind it, packed in `text`:
+//   program path (absolute), working directory, argument_count arguments: each zero-terminated,
+//   then variable_count times: uint64_t fingerprint (unaligned), name, zero;
+//   then, if exec_has_library_path, the value of LD_LIBRARY_PATH, zero.
+struct ExecPayload {
+  int32_t parent_pid;
+  uint32_t umask;
+  uint32_t argument_count, variable_count;
+  uint32_t flags;  // ExecFlags
+  uint32_t fd_count;
+  uint64_t short_key;
+  FdPayload fds[inherited_fd_max];  // the first fd_count; those the program inherits
+};
+enum ExecFlags : uint32_t {
+  exec_too_big = 1,      // arguments and environment did not fit and are left out
+  exec_unknown_parent = 2,  // not made by fork, vfork or posix_spawn of libc
+  exec_has_preload = 4,  // the environment has an LD_PRELOAD of the user's
+  exec_foreign_fds = 8,  // has inherited descriptors that are not described
+  exec_has_library_path = 16,
+};
+
+constexpr uint64_t stamp_of(uint64_t position) { return position * 2 + 1; }
+
+// ---- hashes both sides compute ---------------------------------------------------------------------------------------
+
+constexpr uint64_t mix(uint64_t a, uint64_t b) {
+  const __uint128_t product = static_cast<__uint128_t>(a ^ 0x9e3779b97f4a7c15) * (b ^ 0xc2b2ae3d27d4eb4f);
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+// A fast hash for tables; not for anything that an enemy may choose. Equal text
+// and seed, equal hash, on any machine of this kind.
+inline uint64_t quick_hash(const char* text, size_t bytes, uint64_t seed = 0) {
+  uint64_t state = mix(seed + 0x243f6a8885a308d3, bytes);
+  while (bytes >= 8) {
+    uint64_t word;
+    __builtin_memcpy(&word, text, 8);
+    state = mix(state ^ word, 0x13198a2e03707344);
+    text += 8;
+    bytes -= 8;
+  }
+  uint64_t rest = 0;
+  for (size_t i = 0; i < bytes; ++i) rest |= static_cast<uint64_t>(static_cast<unsigned char>(text[i])) << (8 * i);
+  return mix(state ^ rest, 0xa4093822299f31d0);
+}
+
+// One entry of a listing; `type` as in d_type.
+inline uint64_t entry_hash(const char* name, size_t bytes, unsigned type) { return quick_hash(name, bytes, 0x6c697374 + type); }
+
+inline uint64_t plan_key(const char* path, size_t bytes, const char* library_path, size_t library_path_bytes) {
+  const uint64_t key = quick_hash(path, bytes, library_path_bytes ? quick_hash(library_path, library_path_bytes) : 0);
+  return key ? key : 1;
+}
+
+// By the last component alone, so that it does not matter how a path is spelled.
+inline uint32_t pending_index(const char* path, size_t bytes) {
+  size_t start = bytes;
+  while (start > 0 && path[start - 1] != '/') --start;
+  return quick_hash(path + start, bytes - start) % pending_count;
+}
+
+// The part of a step's key that a shim can compute. Add program, directory and
+// each argument in this order, starting from 0.
+inline uint64_t short_key_add(uint64_t key, const char* text, size_t bytes) { return quick_hash(text, bytes, key + 1); }
+
+// SipHash-1-3 of a variable's value: equal for equal values, and without the
+// key nobody can try values out. (Aumasson and Bernstein, 2012.)
+inline uint64_t fingerprint(const uint64_t key[2], const char* text, size_t bytes) {
+  auto rotate = [](uint64_t x, int by) { return x << by | x >> (64 - by); };
+  uint64_t a = key[0] ^ 0x736f6d6570736575, b = key[1] ^ 0x646f72616e646f6d;
+  uint64_t c = key[0] ^ 0x6c7967656e657261, d = key[1] ^ 0x7465646279746573;
+  auto round = [&] {
+    a += b; b = rotate(b, 13) ^ a; a = rotate(a, 32);
+    c += d; d = rotate(d, 16) ^ c;
+    a += d; d = rotate(d, 21) ^ a;
+    c += b; b = rotate(b, 17) ^ c; c = rotate(c, 32);
+  };
+  const uint64_t length = bytes;
+  while (bytes >= 8) {
+    uint64_t word;
+    __builtin_memcpy(&word, text, 8);
+    d ^= word;
+    round();
+    a ^= word;
+    text += 8;
+    bytes -= 8;
+  }
+  uint64_t rest = length << 56;
+  for (size_t i = 0; i < bytes; ++i) rest |= static_cast<uint64_t>(static_cast<unsigned char>(text[i])) << (8 * i);
+  d ^= rest;
+  round();
+  a ^= rest;
+  c ^= 0xff;
+  round();
+  round();
+  round();
+  return a ^ b ^ c ^ d;
+}
+
+}  // namespace preload

@@ -1,0 +1,186 @@
+// What makes the shim a library of its own: how it starts in a process, the
+// names it exports, and the functions that a compiler takes for granted.
+// The rest of the room is also part of the client, which is an ordinary
+// program; this file is not.
+#include <linux/elf.h>
+
+#include "preload/handlers.h"
+#include "preload/log_ring.h"
+
+// ld.so's list of what is loaded, as debuggers see it.
+struct LinkMap {
+  uintptr_t base;
+  const char* name;
+  const void* dynamic;
+  LinkMap* next;
+};
+struct LoaderDebug {
+  int version;
+  LinkMap* first;
+  uintptr_t changed;
+  int change;
+  uintptr_t loader_base;
+};
+extern "C" __attribute__((weak, visibility("default"))) LoaderDebug _r_debug;
+
+extern "C" {
+
+void* memcpy(void* to, const void* from, size_t count) {
+  void* target = to;
+  asm volatile("rep movsb" : "+D"(target), "+S"(from), "+c"(count) : : "memory");
+  return to;
+}
+
+void* memset(void* place, int value, size_t count) {
+  void* target = place;
+  asm volatile("rep stosb" : "+D"(target), "+c"(count) : "a"(value) : "memory");
+  return place;
+}
+
+__attribute__((visibility("default"))) int gettimeofday(void* time, void* zone) { return preload::vestal_gettimeofday(time, zone); }
+__attribute__((visibility("default"))) long time(long* seconds) { return preload::vestal_time(seconds); }
+}
+
+namespace preload {
+namespace {
+
+// Takes our variables out of the environment, gives the user's LD_PRELOAD back its place, and returns the value of
+// VESTAL_REGION, or nullptr if they do not stand there as exec_calls.cc puts them.
+//
+// They are the last two. Programs that look for the auxiliary vector look behind the null at the environment's end, so
+// it moves down by two words, which is one entry. ld.so and libc look where it was before: there its first entry is
+// missing now, and is repeated in front of its end, where there is one word pair to spare:
+//
+//     before   ... A=1  LD_PRELOAD  VESTAL_REGION  0  |a b c ... z 0|
+//     after    ... A=1  0 |a b c ... z a 0|
+const char* hide_variables(char** environment) {
+  size_t count = 0;
+  while (environment[count]) ++count;
+  if (count < 2) return nullptr;
+  const char* last = environment[count - 1];
+  const char* before = environment[count - 2];
+  const char* region = nullptr;
+  if (starts_with(last, region_variable) && starts_with(before, "LD_PRELOAD=")) {
+    region = last;
+  } else if (starts_with(last, user_preload_variable) && starts_with(before, region_variable)) {
+    region = before;
+    size_t at = count - 2;
+    while (at > 0 && !starts_with(environment[at - 1], "LD_PRELOAD=")) --at;
+    if (at == 0) return nullptr;
+    environment[at - 1] = const_cast<char*>(last) + sizeof user_preload_variable - 1;
+  } else {
+    return nullptr;
+  }
+
+  struct Entry {
+    uint64_t type, value;
+  };
+  static_assert(sizeof(Entry) == 2 * sizeof(char*));
+  Entry* old_vector = reinterpret_cast<Entry*>(environment + count + 1);
+  Entry* vector = old_vector - 1;
+  const Entry first = *old_vector;
+  size_t entries = 0;  // without the end
+  for (; old_vector[entries].type != AT_NULL; ++entries)
+    if (old_vector[entries].type == AT_SYSINFO_EHDR) state.vdso = reinterpret_cast<const char*>(old_vector[entries].value);
+  environment[count - 2] = nullptr;
+  for (size_t i = 0; i < entries; ++i) vector[i] = old_vector[i];
+  if (entries > 0) vector[entries] = first;
+  return region + sizeof region_variable - 1;
+}
+
+bool map_region(const char* name, size_t name_bytes) {
+  constexpr size_t name_bytes_max = 200;
+  if (name_bytes == 0 || name_bytes > name_bytes_max) return false;
+  char path[name_bytes_max + 16];
+  TextWriter writer(path);
+  writer.put("/dev/shm/");
+  writer.put(name, name_bytes);
+  writer.end();
+  char* region = map_session(path);
+  if (!region) return false;
+  state.region = region;
+  return true;
+}
+
+// Points the image's slots at the hooks. False: libc is not the image.
+bool hook_libc() {
+  const RegionHeader& region = header();
+  const char* image = state.region + region.libc_image_path;
+  if (!&_r_debug || region.libc_image_path < texts_at || region.libc_slots == 0) return false;
+  const LinkMap* map = _r_debug.first;
+  while (map && !(map->name && equal(map->name, image))) map = map->next;
+  if (!map) return false;
+  void** slots = reinterpret_cast<void**>(map->base + region.libc_slots);
+  for (uint32_t i = 0; i < hook_slot_count; ++i)
+    if (slots[i]) return false;
+  for (uint32_t i = 1; i < hook_slot_count; ++i)
+    if (region.libc_originals[i]) state.originals[i] = reinterpret_cast<void*>(map->base + region.libc_originals[i]);
+  state.libc_start = map->base;
+  state.libc_end = reinterpret_cast<uintptr_t>(slots);
+  vestal_original_vfork = state.originals[slot_vfork];
+  auto set = [&](HookSlot slot, void* hook) {
+    if (state.originals[slot]) slots[slot] = hook;
+  };
+  set(slot_getenv, reinterpret_cast<void*>(vestal_hook_getenv));
+  set(slot_secure_getenv, reinterpret_cast<void*>(vestal_hook_secure_getenv));
+  set(slot_clock_gettime, reinterpret_cast<void*>(vestal_hook_clock_gettime));
+  set(slot_vfork, reinterpret_cast<void*>(vestal_hook_vfork));
+  set(slot_posix_spawn, reinterpret_cast<void*>(vestal_hook_posix_spawn));
+  set(slot_posix_spawnp, reinterpret_cast<void*>(vestal_hook_posix_spawnp));
+  store(slots[slot_system_calls], reinterpret_cast<void*>(vestal_hook_system_call));
+  return true;
+}
+
+// Lays the patched text over the running ld.so, if this is the one it was made from.
+bool hook_loader() {
+  const RegionHeader& region = header();
+  if (!_r_debug.loader_base || region.loader_text_size == 0 || region.loader_image_path < texts_at) return false;
+  char* base = reinterpret_cast<char*>(_r_debug.loader_base);
+  const char* image = state.region + region.loader_image_path;
+  const int file = static_cast<int>(kernel(__NR_open, image, O_RDONLY | O_CLOEXEC));
+  if (file < 0) return false;
+  // Headers and build-id are the same in the image as in its original.
+  constexpr size_t head_bytes = 1024;
+  char head[head_bytes];
+  bool same = kernel(__NR_pread64, file, head, sizeof head, 0) == static_cast<long>(head_bytes);
+  for (size_t i = 0; same && i < head_bytes; i += 8) same = *reinterpret_cast<uint64_t*>(head + i) == *reinterpret_cast<uint64_t*>(base + i);
+  void** slot = reinterpret_cast<void**>(base + region.loader_slot);
+  bool done = false;
+  if (same && *slot == nullptr) {
+    *slot = reinterpret_cast<void*>(vestal_hook_system_call);
+    done = kernel(__NR_mmap, base + region.loader_text_vaddr, region.loader_text_size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED,
+                  file, region.loader_text_offset) > 0;
+    if (!done) *slot = nullptr;
+  }
+  kernel(__NR_close, file);
+  return done;
+}
+
+// ld.so calls constructors with main's arguments; this one, by -z initfirst, before all others.
+__attribute__((constructor)) void start(int, char**, char** environment) {
+  const char* value = hide_variables(environment);
+  if (!value) return;
+  const char* end = value;
+  while (*end && *end != ':') ++end;
+  if (*end != ':' || !map_region(value, static_cast<size_t>(end - value))) return;
+  const char* at = end + 1;
+  state.umask = static_cast<uint32_t>(take_number(at, 8));
+  if (*at == ':') state.plan_flags = static_cast<uint32_t>(take_number(++at, 16));
+  state.pid = own_pid();
+  state.parent_pid = static_cast<int32_t>(kernel(__NR_getppid));
+  state.environment = environment;
+  LogRecord started;
+  started.kind = kind_started;
+  started.arg = state.parent_pid;
+  append(started);
+  store(state.attached, 1u);
+  if (load(header().state) != region_live || !hook_libc()) {
+    spoil("the patched libc was not loaded");
+    detach();
+    return;
+  }
+  if (!hook_loader()) spoil("the patched loader was not loaded");
+}
+
+}  // namespace
+}  // namespace preload

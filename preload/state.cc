@@ -1,0 +1,70 @@
+#include "preload/state.h"
+
+namespace preload {
+
+// Not among what is zeroed at start, which would be one more mapping. Its first page is one that ld.so writes to anyway.
+__attribute__((section(".data"))) constinit State state{};
+extern "C" {
+__attribute__((section(".data"))) constinit uint32_t vestal_vfork_depth = 0;
+__attribute__((section(".data"))) constinit void* vestal_original_vfork = nullptr;
+}
+
+void begin_vfork() { __atomic_add_fetch(&vestal_vfork_depth, 1, __ATOMIC_SEQ_CST); }
+
+void end_vfork() { __atomic_sub_fetch(&vestal_vfork_depth, 1, __ATOMIC_SEQ_CST); }
+
+void became_child(int parent) {
+  store(vestal_vfork_depth, 0u);
+  state.parent_pid = parent;
+  state.pid = own_pid();
+  for (uint8_t& fd_class : state.fd_classes)
+    if (fd_class == fd_own) fd_class = fd_own_elsewhere;
+}
+
+char* map_session(const char* path) {
+  const int file = static_cast<int>(kernel(__NR_open, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (file < 0) return nullptr;
+  struct stat info;
+  long place = -EINVAL;
+  if (stat_descriptor(file, info) == 0 && info.st_size >= static_cast<long>(region_bytes))
+    place = kernel(__NR_mmap, nullptr, region_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  kernel(__NR_close, file);
+  if (place < 0 && place > -4096) return nullptr;
+  const RegionHeader& region = *reinterpret_cast<const RegionHeader*>(place);
+  if (region.magic == region_magic && region.version == protocol_version && region.region_bytes == region_bytes &&
+      load(region.state) == region_live)
+    return reinterpret_cast<char*>(place);
+  kernel(__NR_munmap, place, region_bytes);
+  return nullptr;
+}
+
+void give_up_session() {
+  exchange_if<uint32_t>(header().state, region_live, region_gone);
+  futex_wake_all(&header().state);
+  detach();
+}
+
+void set_class(int fd, FdClass fd_class) {
+  if (static_cast<unsigned>(fd) >= fd_count_max || in_vfork_child()) return;
+  __atomic_store_n(&state.fd_classes[fd], fd_class, __ATOMIC_RELAXED);
+}
+
+bool seen(uint64_t key) {
+  if (is_marked(key)) return true;
+  mark(key);
+  return false;
+}
+
+bool is_marked(uint64_t key) { return __atomic_load_n(&state.seen_keys[key % seen_count], __ATOMIC_RELAXED) == (key | 1); }
+
+void mark(uint64_t key) {
+  if (!in_vfork_child()) __atomic_store_n(&state.seen_keys[key % seen_count], key | 1, __ATOMIC_RELAXED);
+}
+
+void mark_pending(uint32_t index) {
+  uint32_t& place = pending_table()[index];
+  const uint32_t epoch = load(header().epoch);
+  if (load(place) != epoch) store(place, epoch);
+}
+
+}  // namespace preload

@@ -1,0 +1,116 @@
+// What the shim knows of its process.
+//
+// A child made by vfork shares all of it with its parent and must leave it
+// alone: whoever changes something here first makes sure that in_vfork_child()
+// is false. A child made by fork has a copy and starts with became_child().
+//
+// Descriptors have a class each: where they come from decides whether what is
+// read from or written to them concerns anybody else. The table may err to the
+// side of `fd_unknown`, which costs records and never loses any.
+//
+// `seen_keys` keeps what this process has logged already, by hash. An entry may be
+// pushed out by another; then something is logged twice.
+//
+// All of it may be used by any thread and in signal handlers; nothing is locked.
+#pragma once
+
+#include "preload/kernel.h"
+#include "preload/protocol.h"
+
+#pragma GCC visibility push(hidden)
+
+namespace preload {
+
+enum FdClass : uint8_t {
+  fd_unknown = 0,   // inherited, or never heard of
+  fd_alias,         // another number for one of these
+  fd_read_noted,    // one of these, and reading from it has been logged
+  fd_jobserver,     // make's tokens: they say how fast to work, not what to do
+  fd_own,           // opened here, under this number
+  fd_own_elsewhere, // opened under another number or by the process this one was forked from
+  fd_own_nameless,  // pipes, sockets and the like made here
+};
+
+inline constexpr int fd_count_max = 1024;
+inline constexpr uint32_t seen_count = 1024;
+inline constexpr uint32_t position_count_max = 4;
+
+struct State {
+  // 0: nobody is told anything, every call goes straight to the kernel. Never set again once it is cleared.
+  uint32_t attached;
+  int32_t pid;
+  int32_t parent_pid;
+  uint32_t umask;
+  uint32_t plan_flags;  // PlanFlags of this program
+  uint32_t cwd_epoch;   // raised whenever relative paths change their meaning
+  uint32_t clocks_seen; // ClockSource bits
+  uint32_t jobserver_read;
+  char* region;
+  void* originals[hook_slot_count];
+  uintptr_t libc_start, libc_end;
+  char* const* environment;  // as the program got it
+  const char* vdso;
+  uint32_t vdso_read;
+  int32_t pending_fd_last;  // no higher descriptor has ever had an entry in fd_pending
+  uint32_t position_count;
+  int (*vdso_timeofday)(void* time, void* zone);
+  long (*vdso_time)(long* seconds);
+  // Inherited files whose final position has to be told.
+  int32_t position_fds[position_count_max];
+  uint8_t fd_classes[fd_count_max];
+  // Of descriptors opened for writing: pending_index() + 1 of the name.
+  uint16_t fd_pending[fd_count_max];
+  // What this process has logged; last, for many processes never need these pages.
+  uint64_t seen_keys[seen_count];
+};
+
+extern State state;
+// How many vfork or posix_spawn calls are under way. Counted by stubs.S, therefore by a name of its own.
+extern "C" {
+extern uint32_t vestal_vfork_depth;
+extern void* vestal_original_vfork;
+}
+
+inline RegionHeader& header() { return *reinterpret_cast<RegionHeader*>(state.region); }
+inline uint32_t* pending_table() { return reinterpret_cast<uint32_t*>(state.region + pending_at); }
+
+inline bool in_vfork_child() {
+  return __builtin_expect(load(vestal_vfork_depth) != 0, 0) && own_pid() != state.pid;
+}
+inline int current_pid() { return load(vestal_vfork_depth) != 0 ? own_pid() : state.pid; }
+
+// One more or less, for the whole time of a call that makes a child sharing this memory.
+void begin_vfork();
+void end_vfork();
+// In a child with memory of its own, before anything else.
+void became_child(int parent);
+// Maps the region at `path`, or returns nullptr if it is none that can be used.
+char* map_session(const char* path);
+// The session cannot be used any more, by nobody.
+void give_up_session();
+// This process is done with it.
+inline void detach() { store(state.attached, 0u); }
+
+// ---- descriptors
+
+inline FdClass class_of(int fd) {
+  if (static_cast<unsigned>(fd) >= fd_count_max || in_vfork_child()) return fd_unknown;
+  return static_cast<FdClass>(__atomic_load_n(&state.fd_classes[fd], __ATOMIC_RELAXED));
+}
+inline bool is_own(FdClass fd_class) { return fd_class >= fd_own; }
+void set_class(int fd, FdClass fd_class);
+
+// ---- what has been logged
+
+// Whether `key` was here before; it is from now on.
+bool seen(uint64_t key);
+bool is_marked(uint64_t key);
+void mark(uint64_t key);
+
+// Contents that the broker has yet to hash, by pending_index().
+void mark_pending(uint32_t index);
+inline bool is_pending(uint32_t index) { return load(pending_table()[index]) > load(header().hashed_epoch); }
+
+}  // namespace preload
+
+#pragma GCC visibility pop
