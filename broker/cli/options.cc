@@ -1,0 +1,122 @@
+#include "broker/cli/options.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <istream>
+#include <ostream>
+
+// CLI11 includes <iostream> for a way to leave that is not used here. That header has every program that contains it set
+// up all streams and locales when it starts, which takes as long as a quarter of the start itself.
+#define _GLIBCXX_IOSTREAM 1
+namespace std {
+extern ostream cout, cerr;
+}
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+namespace broker::cli {
+namespace {
+
+// How many letters have to be put in, taken out or changed.
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t corner = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t changed = corner + (a[i - 1] != b[j - 1]);
+      corner = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, changed}));
+    }
+  }
+  return row[b.size()];
+}
+
+class FormatterWithUsage final : public CLI::Formatter {
+ public:
+  explicit FormatterWithUsage(std::string text) : text_(std::move(text)) {}
+  std::string make_usage(const CLI::App*, std::string) const override { return text_ + "\n"; }
+
+ private:
+  std::string text_;
+};
+
+}  // namespace
+
+struct Options::App {
+  CLI::App app;
+
+  std::vector<std::string> names() const {
+    std::vector<std::string> all;
+    for (const CLI::Option* option : app.get_options()) {
+      for (const std::string& name : option->get_lnames()) all.push_back("--" + name);
+      for (const std::string& name : option->get_snames()) all.push_back("-" + name);
+    }
+    return all;
+  }
+};
+
+Options::Options(const std::string& usage, const std::string& purpose) : app_(std::make_unique<App>()) {
+  app_->app.description(purpose);
+  app_->app.formatter(std::make_shared<FormatterWithUsage>("Usage: " + usage));
+  app_->app.set_help_flag("-h,--help", "Print this and exit");
+  app_->app.allow_extras();
+}
+
+Options::~Options() = default;
+
+void Options::flag(const std::string& names, bool& value, const std::string& purpose) {
+  app_->app.add_flag(names, value, purpose);
+}
+
+void Options::word(const std::string& name, std::string& value, const std::string& purpose) {
+  app_->app.add_option(name, value, purpose);
+}
+
+void Options::command_options(CommandOptions& options) {
+  flag("--summary", options.summary, "One line on standard error at the end: hits, misses, time saved");
+  flag("-v,--verbose", options.verbose, "What happened to each step, and the summary");
+  flag("--fresh", options.fresh, "Run everything and record it, replay nothing");
+}
+
+std::string Options::help() const { return app_->app.help(); }
+
+int Options::parse(std::vector<std::string> words) {
+  std::reverse(words.begin(), words.end());
+  try {
+    app_->app.parse(std::move(words));
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(help().c_str(), stdout);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    return wrong_usage(error.what());
+  }
+  const std::vector<std::string> unknown = app_->app.remaining();
+  if (unknown.empty()) return -1;
+  const bool is_option = unknown[0].starts_with('-');
+  return wrong_usage((is_option ? "unknown option '" : "unexpected '") + unknown[0] + "'" +
+                     (is_option ? suggestion(unknown[0], app_->names()) : ""));
+}
+
+int wrong_usage(const std::string& text) {
+  complain(text);
+  complain("see `vestal --help`");
+  return status_wrong_usage;
+}
+
+std::string suggestion(const std::string& word, const std::vector<std::string>& choices) {
+  const auto nearest = std::min_element(choices.begin(), choices.end(), [&](const auto& a, const auto& b) {
+    return distance(word, a) < distance(word, b);
+  });
+  if (nearest == choices.end() || distance(word, *nearest) > std::max<std::size_t>(1, word.size() / 3)) return {};
+  return "; did you mean '" + *nearest + "'?";
+}
+
+std::vector<std::string> words_of(char* const* arguments) {
+  std::vector<std::string> words;
+  for (; *arguments; ++arguments) words.emplace_back(*arguments);
+  return words;
+}
+
+}  // namespace broker::cli

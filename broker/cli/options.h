@@ -1,0 +1,44 @@
+// Options, their --help, and what is said about words that are wrong. Only its
+// .cc knows CLI11, whose headers cost every file that includes them time at each
+// start of the program.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "broker/client.h"
+
+namespace broker::cli {
+
+class Options {
+ public:
+  // What --help says first: `purpose`, a sentence, and `usage`.
+  Options(const std::string& usage, const std::string& purpose);
+  ~Options();
+  Options(const Options&) = delete;
+  Options& operator=(const Options&) = delete;
+
+  // `names`: "-v,--verbose". What they are bound to outlives this.
+  void flag(const std::string& names, bool& value, const std::string& purpose);
+  void word(const std::string& name, std::string& value, const std::string& purpose);
+  void command_options(CommandOptions& options);  // --summary, -v and --fresh
+
+  // Returns -1 to go on, or the status to leave with: 0 after --help, status_wrong_usage after what is not expected.
+  int parse(std::vector<std::string> words);
+  std::string help() const;
+
+ private:
+  struct App;
+  std::unique_ptr<App> app_;
+};
+
+// `vestal: <text>` and where to find help, on standard error. Returns status_wrong_usage.
+int wrong_usage(const std::string& text);
+
+// `; did you mean 'X'?`, or nothing if no choice is near.
+std::string suggestion(const std::string& word, const std::vector<std::string>& choices);
+
+std::vector<std::string> words_of(char* const* arguments);
+
+}  // namespace broker::cli

@@ -1,0 +1,43 @@
+// The `vestal` process that the user started: it finds the broker, or starts
+// it, and becomes the command.
+//
+// Whatever goes wrong with the cache costs one line on standard error, and the
+// command runs all the same. What the command inherits is what it would have
+// inherited without vestal: descriptors, signals, limits, umask, children.
+//
+// One thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "broker/control.h"
+#include "cache/base/result.h"
+
+namespace broker {
+
+// Exit statuses, as env(1) and the shell have them.
+inline constexpr int status_wrong_usage = 2;
+inline constexpr int status_own_failure = 125;
+inline constexpr int status_not_executable = 126;
+inline constexpr int status_not_found = 127;
+
+struct CommandOptions {
+  bool fresh = false;
+  bool verbose = false;  // tell what happened to each step
+  bool summary = false;  // one line at the end
+  bool tells() const { return verbose || summary; }
+};
+
+// Runs `arguments` (zero-terminated; the first names the program, searched for as execvp does). Without verbose or
+// summary this process becomes the command, so that it returns only if that failed, with the exit status to leave with.
+// Otherwise the command is a child, and what it died of this process dies of too.
+int run_command(char* const* arguments, const CommandOptions& options);
+
+// Asks the broker, starting it if necessary, and returns the answer: JSON, or nothing.
+cache::Result<std::string> ask_broker(RequestKind kind, std::string_view body);
+
+// A line on standard error: `vestal: <text>`.
+void complain(const std::string& text);
+
+}  // namespace broker

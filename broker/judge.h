@@ -1,0 +1,58 @@
+// Decides between hit and miss: takes today's values of the needs kept under a
+// step's key and looks whether they name a result. It looks and changes nothing.
+//
+// Within one pass over the log a path is looked at once, however many steps name
+// it. One thread, the session's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "broker/program_table.h"
+#include "broker/session.h"
+#include "broker/step.h"
+#include "broker/view.h"
+#include "cache/record.h"
+
+namespace broker {
+
+struct Verdict {
+  std::optional<cache::StepResult> result;  // a hit
+  cache::NeedSet names;                     // of the hit
+  cache::NeedValues values;
+  cache::Digest need_set, values_digest;
+  std::vector<std::string> reasons;  // a miss: what differs from the last run, for a human
+};
+
+class Judge {
+ public:
+  explicit Judge(Parts& parts) : parts_(parts) {}
+
+  void begin_pass();
+  // What is at this path is not what it was when it was looked at.
+  void forget(const std::string& path);
+
+  Verdict decide(const Step& step);
+  // The facts behind a path need's value, as decide() saw them.
+  const std::pair<PathFacts, PathContents>& observed(const cache::NeedName& need);
+  // The same as decide() says of a miss, for a step that was not asked about.
+  std::vector<std::string> why_not(const Step& step);
+
+ private:
+  std::string value_today(const Step& step, const cache::NeedName& need);
+  cache::NeedValues values_today(const Step& step, const cache::NeedSet& names);
+
+  struct Look {
+    std::uint32_t aspects = 0;
+    PathFacts facts;
+    PathContents contents;
+  };
+  Parts& parts_;
+  std::unordered_map<std::string, std::pair<PathFacts, PathContents>> looks_;  // by aspects and need text
+};
+
+}  // namespace broker

@@ -1,0 +1,240 @@
+#include "broker/policy.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <set>
+
+#include "cache/record.h"
+#include "preload/protocol.h"
+
+namespace broker {
+namespace {
+
+using namespace cache;
+using namespace preload;
+
+constexpr std::uint32_t everything = aspect_type | aspect_mode | aspect_size | aspect_links | aspect_times;
+constexpr std::uint32_t no_times = aspect_type | aspect_mode | aspect_size;
+constexpr std::uint32_t kind_only = aspect_type | aspect_mode;
+
+struct Row {
+  const char* names;  // of files in system_directories, separated by blanks; a trailing * stands for anything
+  Policy policy;
+  // Arguments with one of these letters among their single-dash options, or these words, bring back full stat aspects.
+  const char* strict_letters;
+  const char* strict_words;
+};
+
+constexpr EnvironmentUse asked = EnvironmentUse::asked, whole = EnvironmentUse::whole, shell = EnvironmentUse::shell;
+constexpr std::uint32_t any_clock = clock_by_gettime | clock_by_timeofday | clock_by_time | clock_by_usage;
+
+constexpr Row rows[] = {
+    {"cc1 cc1plus cc1obj cc1objplus lto1 f951 x86_64-linux-gnu-cpp*",
+     {.stat_aspects = kind_only, .replaces_outputs = true, .ignores_fstat = true,
+      .ignored_clocks = clock_by_gettime | clock_by_timeofday | clock_by_usage, .ignores_random = true, .environment = asked,
+      .reason = "compiles contents; __DATE__ and __TIME__ ask time(), which counts; other clocks seed names of temporary symbols"},
+     "", ""},
+    {"x86_64-linux-gnu-gcc* x86_64-linux-gnu-g++* gcc* g++* c++* collect2 lto-wrapper c89 c99 c89-gcc c99-gcc",
+     {.stat_aspects = kind_only, .replaces_outputs = true, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true,
+      .environment = asked,
+      .reason = "a driver: looks for files by name, and takes clock and random numbers for names of temporary files only"},
+     "", ""},
+    {"as x86_64-linux-gnu-as ld ld.bfd ld.gold x86_64-linux-gnu-ld x86_64-linux-gnu-ld.bfd x86_64-linux-gnu-ld.gold",
+     {.stat_aspects = kind_only, .replaces_outputs = true, .ignores_fstat = true,
+      .ignored_clocks = clock_by_usage | clock_by_gettime | clock_by_timeofday, .makes_new_files = true, .environment = asked,
+      .reason = "reads contents and writes an output of its own making; times and sizes are for statistics"},
+     "", ""},
+    {"ar ranlib x86_64-linux-gnu-ar x86_64-linux-gnu-ranlib gcc-ar gcc-ranlib gcc-nm x86_64-linux-gnu-gcc-ar "
+     "x86_64-linux-gnu-gcc-ranlib nm x86_64-linux-gnu-nm strip x86_64-linux-gnu-strip objcopy x86_64-linux-gnu-objcopy "
+     "objdump x86_64-linux-gnu-objdump readelf x86_64-linux-gnu-readelf size strings",
+     {.stat_aspects = kind_only | aspect_size, .ignores_fstat = true, .ignored_clocks = any_clock, .environment = asked,
+      .reason = "archives are deterministic by default: members get time zero; other uses of times need the letters u, U or p"},
+     "uUp", "--preserve-dates --disable-deterministic"},
+    {"make gmake",
+     {.stat_aspects = everything, .ignores_listed_directory_times = true,
+      .ignored_clocks = clock_by_gettime | clock_by_timeofday | clock_by_time, .environment = whole,
+      .reason = "asks the clock only to warn of files from the future"},
+     "", ""},
+    {"dash sh",
+     {.stat_aspects = no_times, .ignores_fstat = true, .is_shell = true, .environment = shell, .reason = "runs the text it is given"},
+     "", ""},
+    {"bash",
+     {.stat_aspects = no_times, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true, .is_shell = true,
+      .environment = shell, .reason = "takes clock and random numbers when it starts, for variables that the text must name to use"},
+     "", ""},
+    {"mktemp",
+     {.stat_aspects = kind_only, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true, .environment = asked,
+      .reason = "makes up a name; whoever asked for it wants nothing but that nobody else has it"},
+     "", ""},
+    {"rm rmdir mkdir unlink ln mv chmod true false echo printf pwd basename dirname expr test [ sleep sync nice nohup realpath readlink "
+     "uname arch hostname nproc",
+     {.stat_aspects = kind_only, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true, .ignores_file_system = true,
+      .environment = asked, .reason = "looks at names and kinds of files, not at times; clock and random numbers are for temporary names"},
+     "", ""},
+    {"sort",
+     {.stat_aspects = no_times, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true, .environment = asked,
+      .reason = "reads contents; clock and random numbers are for temporary names and the size of buffers, unless told to shuffle"},
+     "R", "--random-sort --sort"},
+    {"cat head tail uniq cut tr wc comm paste join fold fmt nl od tac rev tee split csplit md5sum sha1sum sha256sum cksum sum "
+     "grep egrep fgrep sed cmp m4 bison flex tsort seq yes factor base64 bunzip2 bzip2 xz unxz zstd",
+     {.stat_aspects = no_times, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true, .ignores_file_system = true,
+      .environment = asked, .reason = "reads contents; clock and random numbers are for temporary names and the size of buffers"},
+     "", ""},
+    {"mawk gawk awk original-awk",
+     {.stat_aspects = no_times, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true, .is_awk = true,
+      .environment = asked, .reason = "takes clock and random numbers when it starts, for functions that the program must name to use"},
+     "", ""},
+    {"cp install",
+     {.stat_aspects = no_times, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true, .ignores_file_system = true,
+      .environment = asked, .reason = "copies contents and modes; times only if told to"},
+     "paCu", "--preserve --archive --update --compare --preserve-timestamps"},
+    {"ls dir vdir",
+     {.stat_aspects = no_times, .ignored_clocks = any_clock, .ignores_file_system = true, .environment = asked,
+      .reason = "shows times only if told to"},
+     "ltcugosTUS", "--sort --time --full-time --size"},
+    {"find",
+     {.stat_aspects = kind_only, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_file_system = true, .environment = asked,
+      .reason = "looks at names and kinds; at times, sizes and links only if told to"},
+     "", "-newer* -mtime -mmin -atime -amin -ctime -cmin -used -daystart -size -empty -links -inum -samefile -printf -fprintf -ls -fls -anewer "
+     "-cnewer"},
+    {"git tar cmake clang date touch stat du df diff gzip gunzip zcat",
+     {.stat_aspects = everything, .environment = asked, .reason = "reads single variables"}, "", ""},
+};
+
+bool matches(std::string_view names, std::string_view name) {
+  while (!names.empty()) {
+    const std::size_t end = std::min(names.find(' '), names.size());
+    const std::string_view one = names.substr(0, end);
+    if (one == name || (one.ends_with('*') && name.starts_with(one.substr(0, one.size() - 1)))) return true;
+    names.remove_prefix(std::min(end + 1, names.size()));
+  }
+  return false;
+}
+
+bool matches_pattern(std::string_view names, std::string_view word) { return !word.starts_with("--") && matches(names, word); }
+
+bool in_system_directory(std::string_view path) {
+  for (const std::string_view directory : {"/usr/bin/", "/bin/", "/usr/lib/gcc/", "/usr/libexec/gcc/", "/usr/sbin/", "/sbin/", "/usr/local/bin/",
+                                           "/usr/lib/llvm"})
+    if (path.starts_with(directory)) return true;
+  return false;
+}
+
+bool has_strict_argument(const Row& row, const std::vector<std::string>& arguments) {
+  const std::string_view letters = row.strict_letters, words = row.strict_words;
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    const std::string_view argument = arguments[i];
+    if (argument == "--") break;
+    if (letters.empty() && argument.starts_with("-")) {
+      // find: its words have one dash.
+      if (matches_pattern(words, argument)) return true;
+    } else if (argument.starts_with("--")) {
+      if (matches(words, argument.substr(0, argument.find('=')))) return true;
+    } else if (argument.size() > 1 && (argument[0] == '-' || i == 1)) {
+      // The first argument of ar is a bundle of letters without a dash.
+      if (argument.find_first_of(letters) != argument.npos) return true;
+    }
+  }
+  return false;
+}
+
+bool is_name_character(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+
+template <class Visit>
+void each_word(std::string_view text, Visit visit) {
+  for (std::size_t i = 0; i < text.size();) {
+    if (!is_name_character(text[i])) {
+      ++i;
+      continue;
+    }
+    std::size_t end = i;
+    while (end < text.size() && is_name_character(text[end])) ++end;
+    visit(text.substr(i, end - i), i);
+    i = end;
+  }
+}
+
+template <std::size_t n>
+bool is_one_of(std::string_view word, const std::array<std::string_view, n>& list) {
+  return std::find(list.begin(), list.end(), word) != list.end();
+}
+
+}  // namespace
+
+Policy policy_for(std::string_view program, const std::vector<std::string>& arguments) {
+  Policy strict{everything};
+  if (!in_system_directory(program)) return strict;
+  const std::string_view name = program.substr(program.rfind('/') + 1);
+  for (const Row& row : rows) {
+    if (!matches(row.names, name)) continue;
+    Policy policy = row.policy;
+    if (has_strict_argument(row, arguments)) {
+      policy.stat_aspects = everything;
+      policy.ignores_fstat = false;
+      policy.ignored_clocks = 0;
+      policy.ignores_random = false;
+    }
+    return policy;
+  }
+  return strict;
+}
+
+bool is_passed_through(std::string_view name) {
+  return name == "_" || name == "OLDPWD" || name == "SHLVL";
+}
+
+std::optional<std::vector<std::string>> shell_names(std::string_view text) {
+  // Words with which a text can reach variables it does not name.
+  constexpr std::array<std::string_view, 14> makers{"eval", "set",     "export", "declare", "typeset",  "local", "compgen",
+                                                    "source", "readonly", "env",    "printenv", "command", "exec",  "trap"};
+  constexpr std::size_t text_max = 4096;
+  if (text.size() > text_max) return std::nullopt;
+  std::set<std::string, std::less<>> names;
+  bool makes_names = false;
+  each_word(text, [&](std::string_view word, std::size_t) {
+    if (is_one_of(word, makers) && word != "exec" && word != "trap" && word != "command" && word != "env" && word != "printenv")
+      makes_names = true;
+    if (!std::isdigit(static_cast<unsigned char>(word[0]))) names.emplace(word);
+  });
+  // ". file" runs text from elsewhere; "~" is HOME; "${!x}" is bash's way of making names.
+  for (std::size_t at = text.find('.'); at != text.npos; at = text.find('.', at + 1))
+    if ((at == 0 || text[at - 1] == ' ' || text[at - 1] == '\t' || text[at - 1] == ';' || text[at - 1] == '\n' || text[at - 1] == '&' ||
+         text[at - 1] == '(' || text[at - 1] == '|') &&
+        at + 1 < text.size() && (text[at + 1] == ' ' || text[at + 1] == '\t'))
+      makes_names = true;
+  if (text.find("${!") != text.npos) makes_names = true;
+  if (makes_names) return std::nullopt;
+  for (const char* own : {"PATH", "IFS", "HOME", "PWD", "CDPATH", "ENV", "PS4", "LANG", "LC_ALL", "LC_CTYPE", "LC_COLLATE", "LC_MESSAGES", "PPID",
+                          "OPTIND", "POSIXLY_CORRECT", "BASH_ENV", "SHELLOPTS", "BASHOPTS", "TMPDIR"})
+    names.emplace(own);
+  return std::vector<std::string>(names.begin(), names.end());
+}
+
+bool awk_text_varies(std::string_view text) {
+  for (const std::string_view word : {"rand", "time", "PROCINFO"})
+    if (text.find(word) != text.npos) return true;
+  return false;
+}
+
+bool shell_text_varies(std::string_view text) {
+  if (text.find("$$") != text.npos || text.find("$!") != text.npos) return true;
+  constexpr std::array<std::string_view, 8> words{"RANDOM", "SRANDOM", "SECONDS", "EPOCHSECONDS", "EPOCHREALTIME", "BASHPID", "PPID", "times"};
+  bool varies = text.find(")T") != text.npos;  // printf '%(...)T'
+  each_word(text, [&](std::string_view word, std::size_t) { varies = varies || is_one_of(word, words); });
+  return varies;
+}
+
+bool shell_text_compares_times(std::string_view text) {
+  for (const std::string_view test : {"-nt", "-ot", "-N "})
+    if (text.find(test) != text.npos) return true;
+  return false;
+}
+
+bool is_temporary(std::string_view path) {
+  for (const std::string_view directory : {"/tmp/", "/var/tmp/", "/dev/shm/"})
+    if (path.starts_with(directory)) return true;
+  return false;
+}
+
+}  // namespace broker

@@ -1,0 +1,63 @@
+// What named programs read without letting it reach their output.
+//
+// Everything not in the table is taken to matter. A row names a program by the
+// real path of its file and says what may be left out of its needs, and why.
+//
+// The environment: a program that is known to read variables only through
+// getenv needs exactly those. The shells need the variables whose names occur
+// in the text they run. Every other program needs the whole environment, but
+// for the names in pass_through.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace broker {
+
+enum class EnvironmentUse : std::uint8_t {
+  whole,   // walks the array, or nobody has looked whether it does
+  asked,   // getenv only
+  shell,   // the names in the text it runs, see shell_names()
+};
+
+struct Policy {
+  std::uint32_t stat_aspects;   // of cache::Aspect: what counts of what stat tells
+  bool replaces_outputs = false;  // whether an output was there before does not matter to it
+  bool ignores_fstat = false;     // what fstat tells of its own files
+  bool ignores_listed_directory_times = false;
+  std::uint32_t ignored_clocks = 0;  // of preload::ClockSource
+  bool ignores_random = false;
+  bool makes_new_files = false;     // it removes an output that is there before it writes it
+  bool ignores_file_system = false; // what statfs tells
+  bool is_shell = false;
+  bool is_awk = false;
+  EnvironmentUse environment = EnvironmentUse::whole;
+  const char* reason = "";  // for a human; empty if no row applies
+};
+
+// `program`: real path of the file that runs. `arguments` with argv[0].
+Policy policy_for(std::string_view program, const std::vector<std::string>& arguments);
+
+// Variables that a walker passes on without looking at them: their names do not count for EnvironmentUse::whole.
+bool is_passed_through(std::string_view name);
+
+// Variables that a shell may expand while it runs `text` (the argument of -c, or a script's contents): every identifier
+// in it and what the shell reads by itself. Nothing if the text can make up names (eval, set, ...): then all count.
+std::optional<std::vector<std::string>> shell_names(std::string_view text);
+
+// The text mentions the clock, random numbers or its process id: $RANDOM, $SECONDS, $$ ...
+bool shell_text_varies(std::string_view text);
+
+// An awk program that asks for random numbers or the time.
+bool awk_text_varies(std::string_view text);
+
+// The text compares times of files.
+bool shell_text_compares_times(std::string_view text);
+
+// A name made for one run (mkstemp and the like) somewhere below a directory for temporary files.
+bool is_temporary(std::string_view path);
+
+}  // namespace broker

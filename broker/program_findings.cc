@@ -1,0 +1,242 @@
+#include "broker/program_findings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "broker/images/analysis.h"
+#include "broker/images/closure.h"
+
+namespace broker {
+namespace {
+
+using cache::Fault;
+using cache::Result;
+using cache::fail;
+using images::Kind;
+
+constexpr char findings_tag = 'P', contents_tag = 'A';
+// Raise it when the same files give other findings, identities included.
+constexpr std::uint32_t findings_version = 1;
+constexpr int scripts_max = 4;  // an interpreter may be a script itself, so often
+constexpr int attempts_max = 3;
+
+// What follows from a file's bytes alone. Kept under their digest, so that a copy of a file, and a library that many
+// programs use, are disassembled once.
+struct Contents {
+  Kind kind = Kind::not_a_program;
+  std::string interpreter;
+  std::string raw_calls;  // where it makes system calls of its own, for a human
+};
+
+std::string contents_row(const cache::Digest& digest) { return std::string(1, contents_tag).append(digest.view()); }
+
+std::optional<Contents> decode_contents(std::string_view bytes) {
+  auto reader = cache::SealedReader::open(bytes, contents_tag, "an analysis");
+  if (!reader) return std::nullopt;
+  Contents contents;
+  reader->expect(reader->number<std::uint32_t>() == findings_version);
+  const auto kind = reader->number<std::uint8_t>();
+  reader->expect(kind <= static_cast<std::uint8_t>(Kind::not_a_program));
+  contents.kind = Kind{kind};
+  contents.interpreter = reader->text();
+  contents.raw_calls = reader->text();
+  if (!reader->finished()) return std::nullopt;
+  return contents;
+}
+
+class Search {
+ public:
+  Search(const std::string& library_path, const View& view, cache::StepCache& cache)
+      : library_path_(library_path), view_(view), cache_(cache) {}
+
+  Result<ProgramFindings> run(const std::string& path) {
+    TRY(examine(path, 0));
+    found_.identity = identity_.finish();
+    if (!found_.evidence.is_untouched()) return fail(Fault::changed, path + ": changes while it is looked at");
+    return std::move(found_);
+  }
+
+ private:
+  // Says what cannot be traced, and that the identity does not cover more.
+  bool untraced(std::string reason) {
+    found_.untraced = true;
+    found_.reason = std::move(reason);
+    return true;
+  }
+  bool untraced_for_now(std::string reason) {
+    found_.evidence.does_not_last();
+    return untraced(std::move(reason));
+  }
+  void spoils(std::string reason) {
+    if (found_.spoils.empty()) found_.spoils = std::move(reason);
+  }
+
+  Result<bool> examine(const std::string& path, int depth);
+  Result<bool> examine_libraries(const std::string& path);
+  Result<Contents> contents_of(const ProgramEvidence::File& file);
+
+  const std::string& library_path_;
+  const View& view_;
+  cache::StepCache& cache_;
+  ProgramFindings found_;
+  cache::Hasher identity_;
+};
+
+Result<Contents> Search::contents_of(const ProgramEvidence::File& file) {
+  const std::string row = contents_row(file.digest);
+  if (const auto kept = cache_.program_row(row)) {
+    if (auto contents = decode_contents(*kept)) return std::move(*contents);
+  }
+  const images::ElfAnalysis analysis = TRY(images::analyse(file.path));
+  Contents contents{analysis.kind, analysis.interpreter, {}};
+  if (analysis.raw_syscalls) contents.raw_calls = analysis.privileged || analysis.reason.empty() ? "somewhere" : analysis.reason;
+  // What was analysed is what was hashed, if it has not been changed for a while and is not being changed now.
+  if (file.settled && look_through(file.path).identity() == file.facts.identity()) {
+    cache::SealedWriter writer(contents_tag);
+    writer.number(findings_version);
+    writer.number(static_cast<std::uint8_t>(contents.kind));
+    writer.text(contents.interpreter);
+    writer.text(contents.raw_calls);
+    cache_.set_program_row(row, std::move(writer).seal());
+  }
+  return contents;
+}
+
+Result<bool> Search::examine(const std::string& path, int depth) {
+  const PathFacts facts = look_through(path);
+  if (facts.type == FileType::absent || facts.type == FileType::error) {
+    const int reason = facts.error ? facts.error : ENOENT;
+    if (depth == 0) return fail(facts.error ? Fault::io : Fault::not_found, fmt::format("{}: {}", path, std::strerror(reason)));
+    identity_.add_piece("no interpreter");
+    return untraced_for_now(fmt::format("its interpreter {}: {}", path, std::strerror(reason)));
+  }
+  if (facts.type != FileType::regular) {
+    identity_.add_piece("no file");
+    return untraced_for_now(path + ": not a regular file");
+  }
+  found_.real_path = TRY(found_.evidence.add_resolution(path));
+  const auto file = found_.evidence.add_file(view_, path);
+  if (!file) {
+    identity_.add_piece("unreadable");
+    return untraced_for_now(file.error().message);
+  }
+  const auto contents = contents_of(*file);
+  if (!contents) {
+    identity_.add_piece("contradictory");
+    identity_.add(file->digest.view());
+    return untraced_for_now(contents.error().message);
+  }
+  identity_.add_piece(images::name_of(contents->kind));
+  identity_.add(file->digest.view());
+  if (::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) != 0) return untraced_for_now(path + ": may not be executed");
+
+  switch (contents->kind) {
+    case Kind::script: break;
+    case Kind::dynamic_glibc:
+      found_.loader = contents->interpreter;
+      if (facts.mode & (S_ISUID | S_ISGID)) spoils(path + ": set-user-ID or set-group-ID, run without its privileges");
+      if (file->has_capabilities) spoils(path + ": has file capabilities, run without its privileges");
+      if (!contents->raw_calls.empty()) spoils(path + ": makes system calls of its own (" + contents->raw_calls + ")");
+      return examine_libraries(path);
+    case Kind::static_program: return untraced(path + ": statically linked");
+    case Kind::foreign:
+      return untraced(contents->interpreter.empty() ? path + ": not an x86-64 program" : path + ": loaded by " + contents->interpreter);
+    case Kind::shared_object: return untraced(path + ": a library run as a program");
+    case Kind::not_a_program: return untraced(path + ": not a program");
+  }
+  if (depth == 0) found_.script = found_.real_path;
+  identity_.add_piece(contents->interpreter);
+  if (!contents->interpreter.starts_with('/'))
+    return untraced(fmt::format("{}: its interpreter {} depends on the working directory", path, contents->interpreter));
+  if (depth == scripts_max) return untraced(path + ": too many interpreters of interpreters");
+  return examine(contents->interpreter, depth + 1);
+}
+
+Result<bool> Search::examine_libraries(const std::string& path) {
+  ProgramEvidence& evidence = found_.evidence;
+  const auto loader = evidence.add_file(view_, found_.loader);
+  if (!loader) return untraced_for_now(loader.error().message);
+  identity_.add(loader->digest.view());
+  evidence.add_file_or_absence(view_, "/etc/ld.so.cache");
+  evidence.add_file_or_absence(view_, "/etc/ld.so.preload");
+
+  const auto closure = images::library_closure(found_.real_path, library_path_);
+  if (!closure) {
+    identity_.add_piece("no closure");
+    return untraced_for_now(closure.error().message);
+  }
+  for (const std::string& absent : closure->absent) {
+    if (!absent.starts_with('/')) return untraced(path + ": looks for libraries in the working directory");
+    evidence.add_absence(absent);
+  }
+  for (const std::string& library : closure->libraries) {
+    if (!library.starts_with('/')) return untraced(path + ": looks for libraries in the working directory");
+    const auto file = evidence.add_file(view_, library);
+    if (!file) return untraced_for_now(file.error().message);
+    identity_.add_piece(library);
+    identity_.add(file->digest.view());
+    // libc itself is replaced by its image.
+    if (library.ends_with("/libc.so.6")) continue;
+    const auto contents = contents_of(*file);
+    if (!contents) return untraced_for_now(contents.error().message);
+    if (!contents->raw_calls.empty()) spoils(library + ": makes system calls of its own (" + contents->raw_calls + ")");
+  }
+  for (const std::string& missing : closure->missing) {
+    identity_.add_piece("missing");
+    identity_.add_piece(missing);
+  }
+  found_.libraries = closure->libraries;
+  if (!closure->missing.empty()) return untraced(fmt::format("{}: needs {}, which is missing", path, closure->missing.front()));
+  return true;
+}
+
+}  // namespace
+
+std::string ProgramFindings::encode() const {
+  cache::SealedWriter writer(findings_tag);
+  writer.number(findings_version);
+  writer.text(real_path);
+  writer.text(script);
+  writer.digest(identity);
+  writer.number(static_cast<std::uint8_t>(untraced));
+  writer.text(reason);
+  writer.text(spoils);
+  writer.text(loader);
+  writer.count(libraries.size());
+  for (const std::string& library : libraries) writer.text(library);
+  evidence.encode(writer);
+  return std::move(writer).seal();
+}
+
+std::optional<ProgramFindings> ProgramFindings::decode(std::string_view bytes) {
+  auto reader = cache::SealedReader::open(bytes, findings_tag, "what is known of a program");
+  if (!reader) return std::nullopt;
+  ProgramFindings found;
+  reader->expect(reader->number<std::uint32_t>() == findings_version);
+  found.real_path = reader->text();
+  found.script = reader->text();
+  found.identity = reader->digest();
+  found.untraced = reader->number<std::uint8_t>() != 0;
+  found.reason = reader->text();
+  found.spoils = reader->text();
+  found.loader = reader->text();
+  for (std::size_t left = reader->count(4); left > 0; --left) found.libraries.emplace_back(reader->text());
+  found.evidence = ProgramEvidence::decode(*reader);
+  if (!reader->finished()) return std::nullopt;
+  return found;
+}
+
+Result<ProgramFindings> find_out(const std::string& path, const std::string& library_path, const View& view, cache::StepCache& cache) {
+  for (int attempt = 1;; ++attempt) {
+    auto found = Search(library_path, view, cache).run(path);
+    if (found || found.error().fault != Fault::changed || attempt == attempts_max) return found;
+  }
+}
+
+}  // namespace broker

@@ -1,0 +1,39 @@
+// Finds out what a program file is and what it runs with, by looking at it, its
+// interpreter and, through ld.so, its libraries. Costs some milliseconds, the
+// first time more (code is disassembled once for each content); so the answer is
+// kept, see program_table.h.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/program_evidence.h"
+#include "broker/view.h"
+#include "cache/base/result.h"
+#include "cache/digest.h"
+#include "cache/step_cache.h"
+
+namespace broker {
+
+struct ProgramFindings {
+  std::string real_path, script;  // as in Program
+  cache::Digest identity;
+  bool untraced = false;
+  std::string reason;  // why untraced
+  std::string spoils;  // as in Program
+  std::string loader;  // ld.so, as the program spells it
+  std::vector<std::string> libraries;  // in link-map order, libc among them
+  ProgramEvidence evidence;
+
+  // Only what evidence.lasts() for is worth keeping.
+  std::string encode() const;
+  static std::optional<ProgramFindings> decode(std::string_view bytes);
+};
+
+// Fault::not_found or Fault::io if there is no such file or no way to it.
+cache::Result<ProgramFindings> find_out(const std::string& path, const std::string& library_path, const View& view,
+                                        cache::StepCache& cache);
+
+}  // namespace broker

@@ -1,0 +1,138 @@
+// Follows a session's processes by their log and keeps, for each step, what it
+// saw and what it changed; when a step is over, makes its record and stores it.
+//
+// Events come in the order of their positions, in passes. All events of a pass
+// happened after the pass before it began: from that follows whether a file's
+// contents today are those that a step saw. They are, if the file's ctime is
+// older than that moment, or if a process of this session wrote it last and
+// nothing later in the pass touches it. What cannot be told so is unknown, and a
+// step that needs it is not stored.
+//
+// One thread, the session's.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "broker/path_table.h"
+#include "broker/session.h"
+#include "broker/session_region.h"
+#include "broker/step.h"
+
+namespace broker {
+
+// An Event that owns its bytes.
+struct KeptEvent {
+  Event event;  // views into `bytes`
+  std::string bytes;
+};
+
+class Recorder {
+ public:
+  // What a step that asks is told. Called while its exec is handled; the step is complete but for its uses.
+  // Returns true if it was answered with "leave": the step is then `replayed` and its uses are filled in.
+  using Decide = std::function<bool(Step& step, int slot)>;
+  using Done = std::function<void(int slot)>;
+  // A step has been finished and merged; for counting. `stored`: as a new run.
+  using Finished = std::function<void(const Step& step, bool stored, const std::string& reason)>;
+
+  Recorder(Parts& parts, const SessionOptions& options, Decide decide, Done done, Finished finished);
+  ~Recorder();
+
+  void begin_pass();
+  void handle_pass(const std::vector<KeptEvent>& events);
+
+  // Looks which processes have gone without a word. Call every now and then.
+  void check_processes();
+  bool top_gone() const { return top_gone_; }
+  bool idle() const { return processes_.empty(); }
+  // Steps still open are given up: nothing more is known of their processes.
+  void abandon();
+  // Everything from here on may be incomplete: spoils all open steps.
+  void spoil_all(const std::string& reason);
+
+  // For the judge and the replay.
+  PathTable& paths() { return paths_; }
+  std::optional<cache::Digest> session_digest() const { return session_digest_; }
+  // A replay changed this path: what is there now has this digest, if it is a file.
+  void note_replayed(PathId path, Position at, const std::optional<cache::Digest>& content);
+
+ private:
+  struct Process;
+  struct PathState;
+  using Descriptors = std::map<std::int32_t, PathId>;
+
+  void handle(const Event& event);
+  Process* process_of(const Event& event);
+  Process& add_process(std::int32_t pid, Process* parent);
+  void end_process(std::int32_t pid, std::optional<std::int32_t> status, Position at);
+  void handle_exec(Process* process, const Event& event);
+  void handle_exec_failed(Process& process, const Event& event);
+  void handle_look(Process& process, const Event& event);
+  void handle_fstat(Process& process, const Event& event);
+  void handle_open(Process& process, const Event& event);
+  void handle_list(Process& process, const Event& event);
+  void handle_change(Process& process, const Event& event);
+  void handle_rename(Process& process, const Event& event);
+  void move_directory(Process& process, PathId from, PathId to, Position at);
+  void move_name(Process& process, PathId from, PathId to, const PathFacts& moved, Position at, bool to_nothing);
+  void lose_name(Process& process, PathId path, Position at);
+  void handle_link(Process& process, const Event& event);
+  void handle_stream(Process& process, const Event& event);
+  void handle_fd(Process& process, const Event& event);
+  void handle_clock(Process& process, const Event& event);
+
+  // The path of an event for a step, after noting the symlinks crossed.
+  PathId resolve(Process& process, std::string_view spelled, bool follow, Position at, bool* complete = nullptr);
+  void observe_type(Process& process, PathId path, Position at, std::uint32_t extra_aspects = 0);
+  void observe_unknown(Process& process, PathId path);
+  bool step_owns_or_lost(Process& process, PathId path, Position at);
+  void observe_failure(Process& process, PathId path, bool complete, int error, Position at);
+  void observe_absent(Process& process, PathId path, Position at);
+  void observe_bytes(Process& process, PathId path, Position at, bool also_mode = false);
+  void observe(Process& process, PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at);
+  PathUse& change(Process& process, PathId path, Position at);
+  std::optional<cache::Digest> bytes_at(PathId path, Position at, PathFacts* facts);
+  bool touched_later(PathId path, Position at) const;
+
+  void step_ended(Step* step, Position at);
+  void finish(Step& step, Position at);
+  bool verify_observations(Step& step);
+  bool collect_result(Step& step, Position at, cache::StepResult& result, std::string& problem);
+  bool store(Step& step, Position at, std::string& reason);
+  void spoil(Process& process, const std::string& reason);
+
+  Parts& parts_;
+  SessionOptions options_;
+  Decide decide_;
+  Done done_;
+  Finished finished_;
+  PathTable paths_;
+  std::optional<cache::Digest> session_digest_;
+  std::uint32_t uid_ = 0;
+
+  std::unordered_map<std::int32_t, std::unique_ptr<Process>> processes_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Step>> steps_;
+  std::set<std::pair<std::int32_t, std::int32_t>> ended_unconfirmed_;  // parent and child: gone before the parent told of it
+  std::uint64_t next_step_ = 1;
+  bool top_seen_ = false, top_gone_ = false;
+
+  std::unordered_map<PathId, PathState> states_;
+  std::uint32_t pass_ = 0;
+  std::int64_t pass_floor_ns_ = 0, next_floor_ns_ = 0;  // CLOCK_REALTIME: when the pass before, and this one, began
+  std::unordered_map<std::uint64_t, Position> touches_;  // of the pass: hash of a name -> last event that changes it
+  std::unordered_map<PathId, bool> temporary_names_;
+  std::int64_t looked_again_ns_ = 0;
+};
+
+// Names a step that runs with these arguments in this place. `session` covers user, machine and limits.
+cache::Digest step_key_of(const ExecRecord& exec, const Program& program, const cache::Digest& session);
+
+}  // namespace broker

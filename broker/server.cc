@@ -1,0 +1,539 @@
+#include "broker/server.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <list>
+#include <mutex>
+#include <thread>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "broker/control.h"
+#include "broker/session.h"
+#include "cache/private_directory.h"
+
+namespace broker {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr int request_ms_max = 10'000;     // for a client to begin to say what it wants
+constexpr int storing_ms_max = 5'000;      // to wait for what the previous command is still storing
+constexpr int acceptors_wanted = 2;        // threads that wait for clients
+constexpr std::size_t explanations_shown_max = 10;
+constexpr int wake_signal = SIGUSR1;       // from our own threads to the first one
+
+// ---- surroundings -----------------------------------------------------------------------------------------------------
+
+std::string now_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::localtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%F %T", &parts);
+  return text;
+}
+
+// For the unexpected only; nobody reads it unless something is wrong.
+class Log {
+ public:
+  explicit Log(int directory)
+      : file_(::openat(directory, "broker.log", O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600)) {}
+  void line(const std::string& text) {
+    struct stat status;
+    if (!file_ || ::fstat(file_.get(), &status) != 0) return;
+    if (status.st_size > log_bytes_max && ::ftruncate(file_.get(), 0) != 0) return;
+    const std::string line = fmt::format("{} [{}] {}\n", now_text(), ::getpid(), text);
+    // If it cannot be written, there is nobody left to tell.
+    [[maybe_unused]] const ssize_t written = ::write(file_.get(), line.data(), line.size());
+  }
+
+ private:
+  cache::OwnedFd file_;
+};
+
+// As much as we may have: the client's shell may have been set up for something small.
+void raise_limits() {
+  for (const auto limit : {RLIMIT_NOFILE, RLIMIT_FSIZE, RLIMIT_CPU, RLIMIT_AS, RLIMIT_DATA, RLIMIT_NPROC}) {
+    rlimit value;
+    if (::getrlimit(limit, &value) != 0 || value.rlim_cur == value.rlim_max) continue;
+    value.rlim_cur = value.rlim_max;
+    ::setrlimit(limit, &value);
+  }
+}
+
+void tell_ready(int ready_fd, const std::string& text) {
+  if (ready_fd < 0) return;
+  [[maybe_unused]] const ssize_t written = ::write(ready_fd, text.data(), text.size());
+  ::close(ready_fd);
+}
+
+cache::Result<std::string> find_shim() {
+  std::error_code error;
+  std::filesystem::path shim;
+  if (const char* wanted = std::getenv("VESTAL_SHIM"); wanted && *wanted) {
+    shim = std::filesystem::absolute(wanted, error);
+  } else {
+    shim = std::filesystem::read_symlink("/proc/self/exe", error).parent_path().parent_path() /
+           "lib/vestal/libvestal_shim.so";
+  }
+  if (::access(shim.c_str(), R_OK) == 0) return shim.string();
+  return cache::fail(cache::Fault::not_found, fmt::format("{}: {}", shim.string(), std::strerror(errno)));
+}
+
+std::chrono::seconds idle_time() {
+  const char* const wanted = std::getenv("VESTAL_IDLE");
+  char* end = nullptr;
+  const long seconds = wanted && *wanted ? std::strtol(wanted, &end, 10) : idle_s_default;
+  return std::chrono::seconds(seconds > 0 && (!end || *end == '\0') ? std::min(seconds, 1'000'000L) : idle_s_default);
+}
+
+cache::Result<std::unique_ptr<Parts>> open_parts(const std::string& directory, Log& log) {
+  auto parts = std::make_unique<Parts>();
+  parts->cache_directory = directory;
+  parts->shim_path = TRY(find_shim());
+  std::string message;
+  parts->cache = TRY(cache::StepCache::open(directory + "/index", &message));
+  if (!message.empty()) log.line(message);
+  parts->blobs = std::make_unique<cache::BlobStore>(TRY(cache::BlobStore::open(directory + "/blobs")));
+  TRY(cache::open_private_directory(directory + "/images"));
+  parts->memo = std::make_unique<cache::FileMemo>(parts->cache.get());
+  parts->view = std::make_unique<View>(*parts->memo, *parts->blobs);
+  parts->programs =
+      std::make_unique<ProgramTable>(*parts->cache, *parts->view, directory + "/images", parts->shim_path);
+  parts->explanations = std::make_unique<ExplanationLog>(directory);
+  return parts;
+}
+
+// ---- answers in JSON ----------------------------------------------------------------------------------------------------
+
+// Names need not be UTF-8, JSON has to be.
+template <class Json>
+std::string text_of(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+std::uint64_t bytes_below(const std::string& directory) {
+  std::uint64_t bytes = 0;
+  std::error_code error;
+  for (auto at = std::filesystem::recursive_directory_iterator(directory, error);
+       !error && at != std::filesystem::recursive_directory_iterator(); at.increment(error)) {
+    if (at->is_regular_file(error)) bytes += at->file_size(error);
+  }
+  return bytes;
+}
+
+std::string stats_of(Parts& parts) {
+  constexpr std::string_view reason_prefix = "reason:";
+  std::map<std::string, std::int64_t> counters = parts.cache->counters();
+  ordered_json reasons = ordered_json::object();
+  for (const auto& [name, count] : counters) {
+    if (name.starts_with(reason_prefix)) reasons[name.substr(reason_prefix.size())] = count;
+  }
+  ordered_json stats;
+  stats["hits"] = counters["hits"];
+  stats["misses"] = counters["misses"];
+  stats["not_cacheable"] = counters["not_cacheable"];
+  stats["reasons"] = std::move(reasons);
+  stats["sessions"] = counters["sessions"];
+  stats["saved_seconds"] = static_cast<double>(counters["saved_ns"]) / 1e9;
+  stats["cache_bytes"] = parts.blobs->usage().bytes + bytes_below(parts.cache_directory + "/index");
+  stats["cache_directory"] = parts.cache_directory;
+  return text_of(stats);
+}
+
+const char* name_of(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::hit: return "hit";
+    case Outcome::miss: return "miss";
+    case Outcome::not_cacheable: break;
+  }
+  return "not cacheable";
+}
+
+std::string report_text(const SessionReport& report) {
+  ordered_json object;
+  object["hits"] = report.hits;
+  object["misses"] = report.misses;
+  object["not_cacheable"] = report.not_cacheable;
+  object["saved_seconds"] = static_cast<double>(report.saved_ns) / 1e9;
+  object["reasons"] = report.reasons;
+  object["notes"] = ordered_json::array();
+  for (const StepNote& note : report.notes) {
+    object["notes"].push_back({{"outcome", name_of(note.outcome)}, {"command", note.command}, {"reason", note.reason}});
+  }
+  return text_of(object);
+}
+
+json to_json(const Explanation& explanation) {
+  return {{"command", explanation.command}, {"directory", explanation.directory}, {"when_ns", explanation.when_ns},
+          {"outcome", name_of(explanation.outcome)}, {"reasons", explanation.reasons}};
+}
+
+std::string joined(const cache::LastRun& run) {
+  std::string command;
+  for (const std::string& argument : run.arguments) command += (command.empty() ? "" : " ") + argument;
+  return command;
+}
+
+// What the log of explanations says; for a file, failing that, what is known of the steps that made it.
+std::string why_of(Parts& parts, const std::string& filter) {
+  json answer = json::array();
+  for (const Explanation& one : parts.explanations->find(filter, explanations_shown_max)) answer.push_back(to_json(one));
+  if (!answer.empty() || !filter.starts_with('/')) return text_of(answer);
+  for (const cache::Digest& key : parts.cache->makers_of(filter)) {
+    const auto run = parts.cache->last_run(key);
+    if (!run) continue;
+    const std::string command = joined(*run);
+    bool explained = false;
+    for (const Explanation& one : parts.explanations->find(command, explanations_shown_max)) {
+      if (one.command != command || one.directory != run->directory) continue;
+      answer.push_back(to_json(one));
+      explained = true;
+      break;
+    }
+    if (explained) continue;
+    const bool stored = run->not_stored.empty();
+    answer.push_back({{"command", command},
+                      {"directory", run->directory},
+                      {"when_ns", run->when_ns},
+                      {"outcome", name_of(stored ? Outcome::miss : Outcome::not_cacheable)},
+                      {"reasons", stored ? json::array() : json::array({run->not_stored})}});
+  }
+  return text_of(answer);
+}
+
+// ---- the server -----------------------------------------------------------------------------------------------------------
+
+class Server {
+ public:
+  Server(Parts& parts, cache::OwnedFd listening, int directory, Log& log)
+      : parts_(parts), listening_(std::move(listening)), directory_(directory), log_(log), first_(::pthread_self()) {}
+
+  // Until SIGTERM, idleness or a request ends it. Signals are blocked in all threads.
+  void run();
+
+ private:
+  struct Running {
+    Session* session;
+    std::int32_t top_pid;
+    bool ended() const { return session->top_ended() || (::kill(top_pid, 0) != 0 && errno == ESRCH); }
+  };
+  // Counts a connection as long as it is served.
+  class Busy;
+
+  void ensure_acceptors();
+  void accept_clients();
+  void serve_client(int client);
+  cache::Result<Request> hear(int client);
+  void answer(int client, const Request& request, pid_t peer);
+  void start_session(int client, const SessionRequest& wanted, pid_t peer);
+  void run_session(Session& session, std::int32_t top_pid);
+  void wait_for_ended_sessions();
+  void begin_leaving();
+
+  Parts& parts_;
+  cache::OwnedFd listening_;
+  const int directory_;
+  Log& log_;
+  const pthread_t first_;
+  const BuildId build_ = BuildId::of_this_program();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;  // sessions_ or threads_ has got smaller
+  std::list<Running> sessions_;
+  int threads_ = 0, waiting_threads_ = 0;
+  int busy_ = 0;
+  Clock::time_point idle_since_ = Clock::now();
+  bool leaving_ = false;       // no new sessions
+  bool leave_early_ = false;   // as soon as nothing is under way
+};
+
+class Server::Busy {
+ public:
+  explicit Busy(Server& server) : server_(server) {
+    const std::lock_guard lock(server_.mutex_);
+    ++server_.busy_;
+  }
+  ~Busy() {
+    const std::lock_guard lock(server_.mutex_);
+    server_.idle_since_ = Clock::now();
+    if (--server_.busy_ == 0 && (server_.leaving_ || server_.leave_early_)) ::pthread_kill(server_.first_, wake_signal);
+  }
+
+ private:
+  Server& server_;
+};
+
+void Server::run() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, wake_signal}) ::sigaddset(&signals, signal);
+  ensure_acceptors();
+  const auto idle_max = idle_time();
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    const bool idle = busy_ == 0;
+    if (idle && (leaving_ || leave_early_)) break;
+    const auto deadline = (idle ? idle_since_ : Clock::now()) + idle_max;
+    const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now()).count();
+    if (idle && left <= 0) break;
+    lock.unlock();
+    const timespec timeout{left / 1000, left % 1000 * 1'000'000 + 999'999};
+    const int signal = ::sigtimedwait(&signals, nullptr, &timeout);
+    lock.lock();
+    if (signal > 0 && signal != wake_signal) break;
+  }
+  leaving_ = true;
+  // Who connects from now on finds nobody and starts another broker, which waits for our lock.
+  ::unlinkat(directory_, socket_name, 0);
+  ::unlinkat(directory_, "broker.pid", 0);
+  ::shutdown(listening_.get(), SHUT_RDWR);
+  for (Running& running : sessions_) running.session->stop();
+  changed_.wait(lock, [&] { return threads_ == 0; });
+}
+
+void Server::ensure_acceptors() {
+  const std::lock_guard lock(mutex_);
+  while (waiting_threads_ < acceptors_wanted && !leaving_) {
+    try {
+      std::thread([this] { accept_clients(); }).detach();
+    } catch (const std::system_error& error) {
+      return;  // there are others, who come back here
+    }
+    ++threads_;
+    ++waiting_threads_;
+  }
+}
+
+void Server::accept_clients() {
+  for (;;) {
+    const int client = ::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC);
+    std::unique_lock lock(mutex_);
+    if (client < 0) {
+      const int why = errno;
+      if (leaving_) break;
+      lock.unlock();
+      // Out of descriptors or memory, which may pass.
+      if (why != EINTR && why != ECONNABORTED) std::this_thread::sleep_for(milliseconds(20));
+      continue;
+    }
+    --waiting_threads_;
+    lock.unlock();
+    {
+      const Busy busy(*this);
+      try {
+        serve_client(client);
+      } catch (const std::exception& error) {
+        log_.line(std::string("a client could not be served: ") + error.what());
+      }
+      ::close(client);
+    }
+    lock.lock();
+    if (waiting_threads_ >= acceptors_wanted || leaving_) break;
+    ++waiting_threads_;
+  }
+  // The last words of a thread that nobody joins: afterwards it touches nothing of ours.
+  const std::lock_guard lock(mutex_);
+  --threads_;
+  changed_.notify_all();
+}
+
+cache::Result<Request> Server::hear(int client) {
+  constexpr int slice_ms = 100;
+  pollfd waiting{client, POLLIN, 0};
+  // Whoever has nothing to say must keep nobody waiting.
+  if (::poll(&waiting, 1, 0) == 0) ensure_acceptors();
+  for (int waited_ms = 0; waited_ms < request_ms_max && ::poll(&waiting, 1, slice_ms) == 0; waited_ms += slice_ms) {
+    const std::lock_guard lock(mutex_);
+    if (leaving_) break;
+  }
+  return receive_request(client, slice_ms);
+}
+
+void Server::serve_client(int client) {
+  ucred peer{};
+  socklen_t bytes = sizeof peer;
+  if (::getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0 || peer.uid != ::geteuid()) return;
+  const auto request = hear(client);
+  if (request) answer(client, *request, peer.pid);
+}
+
+void Server::answer(int client, const Request& request, pid_t peer) {
+  if (!(request.head.build == build_)) {
+    std::unique_lock lock(mutex_);
+    leave_early_ = true;
+    leaving_ = leaving_ || sessions_.empty();
+    const bool leaving = leaving_;
+    lock.unlock();
+    if (leaving) {
+      send_reply(client, ReplyStatus::leaving, {});
+    } else {
+      send_reply(client, ReplyStatus::refused, "another build of vestal is using the cache at this moment");
+    }
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (leaving_) {
+      send_reply(client, ReplyStatus::leaving, {});
+      return;
+    }
+  }
+  switch (request.head.kind) {
+    case RequestKind::session: {
+      SessionRequest wanted;
+      if (request.body.size() != sizeof wanted) break;
+      std::memcpy(&wanted, request.body.data(), sizeof wanted);
+      return start_session(client, wanted, peer);
+    }
+    case RequestKind::stats:
+      wait_for_ended_sessions();
+      send_reply(client, ReplyStatus::done, stats_of(parts_));
+      return;
+    case RequestKind::clear:
+      wait_for_ended_sessions();
+      parts_.cache->clear_counters();
+      send_reply(client, ReplyStatus::done, {});
+      return;
+    case RequestKind::why:
+      wait_for_ended_sessions();
+      send_reply(client, ReplyStatus::done, why_of(parts_, request.body));
+      return;
+    case RequestKind::stop: {
+      {
+        const std::lock_guard lock(mutex_);
+        leaving_ = true;
+      }
+      send_reply(client, ReplyStatus::done, {});
+      return;
+    }
+  }
+  send_reply(client, ReplyStatus::refused, "the broker does not know this request");
+}
+
+void Server::start_session(int client, const SessionRequest& wanted, pid_t peer) {
+  if (peer != wanted.client_pid) {
+    send_reply(client, ReplyStatus::refused, "the broker of this cache runs in another process namespace");
+    return;
+  }
+  wait_for_ended_sessions();
+  SessionOptions options;
+  options.top_pid = wanted.top_pid;
+  options.fresh = wanted.fresh != 0;
+  options.verbose = wanted.verbose != 0;
+  auto session = Session::create(parts_, options);
+  if (!session) {
+    send_reply(client, ReplyStatus::refused, session.error().message);
+    return;
+  }
+  const auto entry = [&] {
+    const std::lock_guard lock(mutex_);
+    if (leaving_) (*session)->stop();
+    return sessions_.insert(sessions_.end(), Running{session->get(), wanted.top_pid});
+  }();
+  // A client that has gone before it heard the name leaves a session whose top process is gone: it ends by itself.
+  send_reply(client, ReplyStatus::done, (*session)->region_name());
+  ensure_acceptors();
+  std::string failure;
+  try {
+    (*session)->run();
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  if (!failure.empty()) log_.line("a session has failed: " + failure);
+  {
+    const std::lock_guard lock(mutex_);
+    sessions_.erase(entry);
+    changed_.notify_all();
+  }
+  if (!wanted.wants_report) return;
+  if (failure.empty()) {
+    send_reply(client, ReplyStatus::done, report_text((*session)->report()));
+  } else {
+    send_reply(client, ReplyStatus::refused, "the session has failed: " + failure);
+  }
+}
+
+void Server::wait_for_ended_sessions() {
+  auto none_ended = [this] {
+    return std::none_of(sessions_.begin(), sessions_.end(), [](const Running& running) { return running.ended(); });
+  };
+  std::unique_lock lock(mutex_);
+  if (none_ended()) return;
+  lock.unlock();
+  ensure_acceptors();
+  lock.lock();
+  changed_.wait_for(lock, milliseconds(storing_ms_max), none_ended);
+}
+
+}  // namespace
+
+int serve(const std::string& cache_directory, int ready_fd) {
+  ::umask(077);
+  ::mallopt(M_ARENA_MAX, 2);  // many threads, of which few do much
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, wake_signal}) ::sigaddset(&signals, signal);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  raise_limits();
+
+  auto give_up = [&](const std::string& why) {
+    tell_ready(ready_fd, why);
+    return 1;
+  };
+  const auto directory = cache::open_private_directory(cache_directory);
+  if (!directory) return give_up(directory.error().message);
+  const cache::OwnedFd lock(
+      ::openat(directory->get(), "broker.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!lock) return give_up(fmt::format("{}: cannot be written: {}", cache_directory, std::strerror(errno)));
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    return give_up(errno == EWOULDBLOCK ? ready_taken
+                                        : fmt::format("{}: cannot be locked: {}", cache_directory, std::strerror(errno)));
+  }
+  Log log(directory->get());
+  try {
+    remove_stale_regions();
+    // Before there are threads.
+    cache::OwnedFd listening(bind_in(directory->get(), cache_directory));
+    if (!listening) return give_up(fmt::format("{}: cannot listen there: {}", cache_directory, std::strerror(errno)));
+    const auto parts = open_parts(cache_directory, log);
+    if (!parts) return give_up(parts.error().message);
+    ::listen(listening.get(), SOMAXCONN);
+    {
+      const cache::OwnedFd pid(::openat(directory->get(), "broker.pid",
+                                        O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+      ::dprintf(pid.get(), "%d\n", ::getpid());
+    }
+    [[maybe_unused]] const int moved = ::chdir("/");
+    tell_ready(ready_fd, ready_listening);
+    ready_fd = -1;
+    Server(**parts, std::move(listening), directory->get(), log).run();
+    return 0;
+  } catch (const std::exception& error) {
+    log.line(error.what());
+    return give_up(error.what());
+  }
+}
+
+}  // namespace broker

@@ -1,0 +1,357 @@
+#include "broker/session.h"
+
+#include <sys/wait.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "broker/event_text.h"
+#include "broker/explain.h"
+#include "broker/judge.h"
+#include "broker/recorder.h"
+#include "broker/replay.h"
+
+namespace broker {
+namespace {
+
+using namespace cache;
+
+constexpr int busy_wait_ms = 10;    // between passes while something goes on
+constexpr int idle_wait_ms = 100;
+constexpr int processes_look_ms = 50;
+constexpr int grace_ms = 300;       // for processes that outlive the command
+constexpr std::size_t command_bytes_max = 300;
+
+std::int64_t now_ms() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
+}
+
+std::int64_t today_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+std::string command_line(const ExecRecord& exec) {
+  std::string line;
+  for (const std::string& word : exec.arguments) {
+    if (!line.empty()) line += ' ';
+    line += word;
+    if (line.size() > command_bytes_max) {
+      line.resize(command_bytes_max);
+      return line + "...";
+    }
+  }
+  return line.empty() ? exec.program : line;
+}
+
+// Of a step that runs with a name made up for this run nobody expects a hit, and what it does is part of the step around it.
+constexpr const char* temporary_reason = "has the name of a temporary file among its arguments";
+
+class RunningSession final : public Session {
+ public:
+  RunningSession(Parts& parts, const SessionOptions& options, std::unique_ptr<SessionRegion> region)
+      : parts_(parts),
+        options_(options),
+        region_(std::move(region)),
+        judge_(parts),
+        recorder_(
+            parts, options, [this](Step& step, int slot) { return decide(step, slot); }, [this](int slot) { answer_done(slot); },
+            [this](const Step& step, bool stored, const std::string& reason) { finished(step, stored, reason); }) {
+    parts_.cache->each_short_key([this](std::uint64_t key) { region_->set_known(key); });
+    if (parts_.explanations) parts_.explanations->begin_session();
+    if (const char* path = std::getenv("VESTAL_EVENTS"); path && *path) {
+      events_file_.reset(std::fopen(path, "ae"));
+      if (events_file_) ::setlinebuf(events_file_.get());
+    }
+  }
+
+  const std::string& region_name() const override { return region_->name(); }
+  void stop() override {
+    stopping_ = true;
+    region_->ring_doorbell();
+  }
+  bool top_ended() const override { return top_ended_; }
+  const SessionReport& report() const override { return report_; }
+
+  void run() override {
+    std::int64_t looked_ms = now_ms(), ended_ms = 0;
+    int quiet_passes = 0;
+    while (!stopping_) {
+      region_->wait(quiet_passes > 20 ? idle_wait_ms : busy_wait_ms);
+      quiet_passes = pass() ? 0 : quiet_passes + 1;
+      const std::int64_t now = now_ms();
+      if (now - looked_ms >= processes_look_ms) {
+        looked_ms = now;
+        // What a process logged before it went is read before it is missed.
+        pass();
+        recorder_.check_processes();
+        region_->reclaim_slots();
+      }
+      if (!recorder_.top_gone()) continue;
+      top_ended_ = true;
+      if (ended_ms == 0) ended_ms = now;
+      if (recorder_.idle() || now - ended_ms > grace_ms) break;
+    }
+    pass();
+    recorder_.abandon();
+    top_ended_ = true;
+    count();
+  }
+
+ private:
+  // Everything that is in the log now. Whether there was anything.
+  bool pass() {
+    region_->begin_pass();
+    recorder_.begin_pass();
+    judge_.begin_pass();
+    std::vector<KeptEvent> events;
+    Event event;
+    while (region_->next_event(event)) keep(events, event);
+    for (KeptEvent& kept : events) {
+      std::string_view rest = kept.bytes;
+      for (std::string_view Event::*part : {&Event::payload, &Event::text, &Event::text2}) {
+        const std::size_t bytes = (kept.event.*part).size();
+        kept.event.*part = rest.substr(0, bytes);
+        rest.remove_prefix(bytes);
+      }
+    }
+    if (events_file_)
+      for (const KeptEvent& kept : events) std::fprintf(events_file_.get(), "%s\n", text_of(kept.event).c_str());
+    if (!events.empty()) recorder_.handle_pass(events);
+    region_->end_pass();
+    return !events.empty();
+  }
+
+  static void keep(std::vector<KeptEvent>& events, const Event& event) {
+    KeptEvent& kept = events.emplace_back();
+    kept.event = event;
+    kept.bytes.reserve(event.payload.size() + event.text.size() + event.text2.size());
+    kept.bytes += event.payload;
+    kept.bytes += event.text;
+    kept.bytes += event.text2;
+    // The views are set when all are there: a short string lies within the object, which the vector may still move.
+  }
+
+  std::uint32_t plan_of(const Step& step) {
+    if (!step.program || step.program->untraced) return preload::plan_count;
+    const Program& program = *step.program;
+    const auto known = plans_.find(step.program.get());
+    if (known != plans_.end()) return known->second.second;
+    preload::Plan plan{};
+    plan.key = preload::plan_key(step.exec.program.data(), step.exec.program.size(), step.exec.library_path.data(), step.exec.library_path.size());
+    plan.device = program.facts.device;
+    plan.inode = program.facts.inode;
+    plan.size = program.facts.bytes;
+    plan.mtime_ns = program.facts.mtime_ns;
+    plan.flags = policy_for(program.real_path, {}).ignores_fstat ? preload::plan_skip_fstat : 0u;
+    const std::uint32_t index = region_->publish_plan(plan, program.preload);
+    plans_[step.program.get()] = {step.program, index};
+    return index;
+  }
+
+  bool decide(Step& step, int slot) {
+    std::vector<std::string> reasons;
+    const bool may_ask = step.key && step.spoils.empty() && step.unstorable.empty() && step.program && !step.program->untraced;
+    if (may_ask && !options_.fresh) {
+      Verdict verdict = judge_.decide(step);
+      if (verdict.result && replay(step, slot, verdict)) return true;
+      reasons = std::move(verdict.reasons);
+    }
+    asked_[step.number] = std::move(reasons);
+    if (slot < 0) return false;
+    if (region_->begin_answer(slot)) region_->answer_run(slot, plan_of(step));
+    return false;
+  }
+
+  bool replay(Step& step, int slot, const Verdict& verdict) {
+    Replay replay(*verdict.result, *parts_.blobs, *parts_.view);
+    const auto staged = replay.stage();
+    if (!staged) {
+      if (staged.error().fault == Fault::corrupt || staged.error().fault == Fault::not_found)
+        parts_.cache->forget_result(*step.key, verdict.need_set, verdict.values_digest);
+      asked_[step.number] = {staged.error().message};
+      return false;
+    }
+    if (slot < 0 || !region_->begin_answer(slot)) return false;
+    if (const auto applied = replay.apply(); !applied) {
+      region_->answer_run(slot, plan_of(step));
+      return false;
+    }
+    fill_in(step, verdict);
+    std::string pieces;
+    for (const StreamPiece& piece : verdict.result->streams) {
+      const preload::StreamPiece head{piece.fd, static_cast<std::uint32_t>(piece.bytes.size())};
+      pieces.append(reinterpret_cast<const char*>(&head), sizeof head);
+      pieces += piece.bytes;
+      pieces.resize(preload::align_up(pieces.size(), 8));
+    }
+    std::vector<std::pair<std::int32_t, std::int64_t>> positions;
+    for (const FilePosition& position : verdict.result->positions) positions.emplace_back(position.fd, position.offset);
+    region_->answer_leave(slot, verdict.result->status, pieces, positions, parts_.cache_directory);
+    return true;
+  }
+
+  // What a replayed step would have seen and done, for the steps around it.
+  void fill_in(Step& step, const Verdict& verdict) {
+    PathTable& paths = recorder_.paths();
+    step.replayed = true;
+    step.started = true;
+    step.saved_ns = verdict.result->wall_ns;
+    step.variables.clear();
+    step.whole_environment = false;
+    for (const NeedName& need : verdict.names) {
+      const std::size_t end = need.text.find('\0');
+      const std::string text = need.text.substr(0, end);
+      switch (need.kind) {
+        case NeedKind::path: {
+          const auto& [facts, contents] = judge_.observed(need);
+          const bool replaceable = need.detail == aspect_replaceable;
+          const PathId path = paths.intern(text);
+          step.observe(path, replaceable ? std::uint32_t{aspect_type} : need.detail, facts, contents, step.began, !replaceable);
+          if (need.detail & aspect_listing && end != need.text.npos) step.uses[path].except = need.text.substr(end + 1);
+          break;
+        }
+        case NeedKind::environment: step.variables.insert(text); break;
+        case NeedKind::environment_names: step.whole_environment = true; break;
+        case NeedKind::descriptor: step.descriptors[static_cast<std::uint32_t>(std::stoul(text))] |= need.detail; break;
+        case NeedKind::inherited_file: {
+          const auto fd = static_cast<std::uint32_t>(std::stoul(text));
+          const std::size_t at = static_cast<std::size_t>(&need - verdict.names.data());
+          const std::string& value = verdict.values[at];
+          if (const auto* described = step.exec.fd(fd); described && value.size() == 8 + 32)
+            step.inherited_files.emplace(fd, std::pair(described->offset, *Digest::from_bytes(std::string_view(value).substr(8))));
+          break;
+        }
+        case NeedKind::program: {
+          const std::string library_path = end == need.text.npos ? std::string() : need.text.substr(end + 1);
+          if (const auto program = parts_.programs->look_up(text, library_path))
+            step.programs.push_back({text, library_path, (*program)->identity, paths.resolve(paths.intern("/"), text, true).path, step.began});
+          break;
+        }
+      }
+    }
+    for (const Change& change : verdict.result->changes) {
+      const PathId path = paths.intern(change.path);
+      const bool was_absent = step.uses.count(path) && step.uses[path].aspects && step.uses[path].facts.type == FileType::absent;
+      PathUse& use = step.change(path, step.began);
+      use.was_absent = was_absent;
+      use.fresh = change.fresh;
+      use.mode_set = change.mode_set;
+      use.times_set = change.times_set;
+      use.present = change.what != Change::What::removed;
+      use.contents_changed = change.what != Change::What::attributes;
+      use.attributes_changed = change.what == Change::What::attributes;
+      switch (change.what) {
+        case Change::What::directory: use.entry_type = 4; break;
+        case Change::What::symlink: use.entry_type = 10; break;
+        default: use.entry_type = 8; break;
+      }
+      recorder_.note_replayed(path, step.began, change.what == Change::What::file ? std::optional(change.content) : std::nullopt);
+      judge_.forget(change.path);
+      parts_.programs->forget(change.path);
+    }
+    for (const StreamPiece& piece : verdict.result->streams) {
+      const preload::FdPayload* what = step.exec.fd(piece.fd);
+      if (!what || what->kind == preload::fd_null) continue;
+      preload::FdPayload looked_for = *what;
+      for (Step* outer = step.parent; outer; outer = outer->parent) {
+        const preload::FdPayload* same = outer->exec.same_stream(looked_for);
+        if (!same) break;
+        outer->stream_bytes += piece.bytes.size();
+        if (!outer->streams.empty() && outer->streams.back().fd == same->fd) outer->streams.back().bytes += piece.bytes;
+        else outer->streams.push_back({same->fd, piece.bytes});
+        looked_for.fd = same->fd;
+      }
+    }
+    for (const FilePosition& position : verdict.result->positions) step.positions[position.fd] = position.offset;
+  }
+
+  void answer_done(int slot) {
+    if (region_->begin_answer(slot)) region_->answer_done(slot);
+  }
+
+  void finished(const Step& step, bool stored, const std::string& reason) {
+    std::vector<std::string> reasons;
+    if (const auto asked = asked_.find(step.number); asked != asked_.end()) {
+      reasons = std::move(asked->second);
+      asked_.erase(asked);
+    }
+    Outcome outcome = Outcome::not_cacheable;
+    if (step.replayed) {
+      outcome = Outcome::hit;
+      ++report_.hits;
+      report_.saved_ns += step.saved_ns;
+      reasons.clear();
+    } else if (stored) {
+      outcome = Outcome::miss;
+      ++report_.misses;
+      region_->set_known(step.exec.short_key);
+      if (options_.fresh) reasons = {"run with --fresh"};
+      else if (reasons.empty()) reasons = {"no run of this command with this program in this directory is known"};
+    } else {
+      if (reason == temporary_reason) return;
+      ++report_.not_cacheable;
+      ++report_.reasons[reason];
+      reasons.insert(reasons.begin(), reason);
+    }
+    const std::string command = command_line(step.exec);
+    if (options_.verbose) report_.notes.push_back({outcome, command, reasons.empty() ? std::string() : reasons.front()});
+    if (!parts_.explanations) return;
+    Explanation explanation;
+    explanation.command = command;
+    explanation.directory = step.exec.directory;
+    explanation.when_ns = today_ns();
+    explanation.outcome = outcome;
+    explanation.reasons = std::move(reasons);
+    for (const auto& [path, use] : step.uses)
+      if (use.contents_changed && use.present && explanation.outputs.size() < 64) explanation.outputs.push_back(recorder_.paths().text(path));
+    parts_.explanations->add(explanation);
+  }
+
+  void count() {
+    StepCache& cache = *parts_.cache;
+    cache.add_to_counter("sessions", 1);
+    cache.add_to_counter("hits", static_cast<std::int64_t>(report_.hits));
+    cache.add_to_counter("misses", static_cast<std::int64_t>(report_.misses));
+    cache.add_to_counter("not_cacheable", static_cast<std::int64_t>(report_.not_cacheable));
+    cache.add_to_counter("saved_ns", static_cast<std::int64_t>(report_.saved_ns));
+    for (const auto& [reason, times] : report_.reasons) cache.add_to_counter("reason:" + reason, static_cast<std::int64_t>(times));
+  }
+
+  Parts& parts_;
+  const SessionOptions options_;
+  std::unique_ptr<SessionRegion> region_;
+  Judge judge_;
+  Recorder recorder_;
+  SessionReport report_;
+  std::unordered_map<const Program*, std::pair<std::shared_ptr<const Program>, std::uint32_t>> plans_;
+  std::unordered_map<std::uint64_t, std::vector<std::string>> asked_;  // by step number: why it was no hit
+  struct CloseFile { void operator()(std::FILE* file) const { std::fclose(file); } };
+  std::unique_ptr<std::FILE, CloseFile> events_file_;
+  std::atomic<bool> stopping_ = false, top_ended_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> Session::create(Parts& parts, const SessionOptions& options) {
+  SessionRegion::Setup setup;
+  setup.shim_path = parts.shim_path;
+  setup.images = TRY(parts.programs->images());
+  const auto key = parts.cache->fingerprint_key();
+  setup.fingerprint_key[0] = key[0];
+  setup.fingerprint_key[1] = key[1];
+  setup.top_pid = options.top_pid;
+  setup.session_flags = options.fresh ? preload::session_fresh : 0u;
+  auto region = TRY(SessionRegion::create(setup));
+  return std::make_unique<RunningSession>(parts, options, std::move(region));
+}
+
+}  // namespace broker

@@ -1,0 +1,77 @@
+// One `vestal ...` command: its region, its thread, and what came of it.
+//
+// The thread drains the log, answers questions and stores records until the top
+// process and every traced process is gone. Nothing in here may fail the user's
+// build: whatever goes wrong, processes are told to run.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "broker/explain.h"
+#include "broker/program_table.h"
+#include "broker/session_region.h"
+#include "broker/view.h"
+#include "cache/blob_store.h"
+#include "cache/file_memo.h"
+#include "cache/step_cache.h"
+
+namespace broker {
+
+// What all sessions of a broker share. Outlives them.
+struct Parts {
+  std::string cache_directory;
+  std::unique_ptr<cache::StepCache> cache;
+  std::unique_ptr<cache::BlobStore> blobs;
+  std::unique_ptr<cache::FileMemo> memo;
+  std::unique_ptr<View> view;
+  std::unique_ptr<ProgramTable> programs;
+  std::unique_ptr<ExplanationLog> explanations;
+  std::string shim_path;
+};
+
+struct SessionOptions {
+  std::int32_t top_pid = 0;  // the process that becomes the command
+  bool fresh = false;        // run and record everything, replay nothing
+  bool verbose = false;      // keep a note of each step
+};
+
+enum class Outcome { hit, miss, not_cacheable };
+
+struct StepNote {
+  Outcome outcome;
+  std::string command;  // program and arguments, shortened for a line
+  std::string reason;   // miss: which need changed; not cacheable: why
+};
+
+struct SessionReport {
+  std::uint64_t hits = 0, misses = 0, not_cacheable = 0;
+  std::map<std::string, std::uint64_t> reasons;  // of not cacheable steps
+  std::uint64_t saved_ns = 0;                    // what the replayed steps took when they ran
+  std::vector<StepNote> notes;                   // verbose only, in order of their end
+};
+
+class Session {
+ public:
+  // An Error: no region could be made; the command is then to run without vestal.
+  static cache::Result<std::unique_ptr<Session>> create(Parts& parts, const SessionOptions& options);
+  virtual ~Session() = default;
+
+  virtual const std::string& region_name() const = 0;
+  // The body of the session's thread. Returns when the session is over: top process gone and its log processed.
+  virtual void run() = 0;
+  // Asks run() to return soon although processes may still live; they go on untraced. Any thread.
+  virtual void stop() = 0;
+  // The top process is gone (run() may still be storing). Any thread.
+  virtual bool top_ended() const = 0;
+  // After run() has returned. Counters of the cache (`vestal stats`) have been raised by then.
+  virtual const SessionReport& report() const = 0;
+};
+
+}  // namespace broker

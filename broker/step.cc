@@ -1,0 +1,283 @@
+#include "broker/step.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace broker {
+namespace {
+
+using namespace cache;
+using namespace preload;
+
+std::string bytes_of(std::uint64_t value) { return std::string(reinterpret_cast<const char*>(&value), sizeof value); }
+
+// Copies the aspects that are new; says whether those already there are the same.
+bool join(PathUse& use, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents) {
+  const std::uint32_t known = use.aspects & aspects;
+  bool same = true;
+  if (use.aspects == 0) {
+    use.facts = facts;
+  } else {
+    same = use.facts.type == facts.type && use.facts.error == facts.error;
+    if (known & aspect_mode) same = same && use.facts.mode == facts.mode && use.facts.uid == facts.uid && use.facts.gid == facts.gid;
+    const bool directory = facts.type == FileType::directory;
+    if ((known & aspect_size) && !directory) same = same && use.facts.bytes == facts.bytes;
+    if ((known & aspect_links) && !directory) same = same && use.facts.links == facts.links;
+    if ((known & aspect_times) && !directory) same = same && use.facts.mtime_ns == facts.mtime_ns;
+    const std::uint32_t fresh = aspects & ~use.aspects;
+    if (fresh & aspect_mode) {
+      use.facts.mode = facts.mode;
+      use.facts.uid = facts.uid;
+      use.facts.gid = facts.gid;
+    }
+    if (fresh & aspect_size) use.facts.bytes = facts.bytes;
+    if (fresh & aspect_links) use.facts.links = facts.links;
+    if (fresh & aspect_times) use.facts.mtime_ns = facts.mtime_ns;
+  }
+  if (known & aspect_bytes) same = same && use.contents.bytes == contents.bytes;
+  else if (aspects & aspect_bytes) use.contents.bytes = contents.bytes;
+  if (known & aspect_target) same = same && use.contents.target == contents.target;
+  else if (aspects & aspect_target) use.contents.target = contents.target;
+  if (!(known & aspect_listing) && (aspects & aspect_listing)) use.contents.listing = contents.listing;
+  use.aspects |= aspects;
+  return same;
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> ExecRecord::variable(std::string_view name) const {
+  const auto found = std::lower_bound(variables.begin(), variables.end(), name, [](const auto& v, std::string_view n) { return v.first < n; });
+  if (found == variables.end() || found->first != name) return std::nullopt;
+  return found->second;
+}
+
+const FdPayload* ExecRecord::fd(std::uint32_t number) const {
+  for (const FdPayload& each : fds)
+    if (each.fd == number) return &each;
+  return nullptr;
+}
+
+const FdPayload* ExecRecord::same_stream(const FdPayload& what) const {
+  const FdPayload* found = nullptr;
+  for (const FdPayload& each : fds) {
+    if (each.device != what.device || each.inode != what.inode) continue;
+    if (each.fd == what.fd) return &each;
+    if (!found) found = &each;
+  }
+  return found;
+}
+
+bool Step::owns(PathId path, Position at) const {
+  const auto found = uses.find(path);
+  return found != uses.end() && found->second.contents_changed && found->second.changed_at < at;
+}
+
+bool Step::observe(PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at, bool is_strict) {
+  PathUse& use = uses[path];
+  if (use.contents_changed && use.changed_at < at) return true;
+  // After its own chmod or touch, mode and times are its own.
+  if (use.attributes_changed && use.changed_at < at) aspects &= ~std::uint32_t{aspect_mode | aspect_times};
+  if (aspects == 0) return true;
+  use.observed_first = std::min(use.observed_first, at);
+  use.strict = use.strict || is_strict;
+  if (join(use, aspects, facts, contents)) return true;
+  use.unknown = true;
+  return false;
+}
+
+PathUse& Step::change(PathId path, Position at) {
+  PathUse& use = uses[path];
+  if (!use.changed()) use.order = ++change_count;
+  use.changed_at = std::min(use.changed_at, at);
+  return use;
+}
+
+void Step::subtract_own_entries(PathId directory, Position at, PathTable& paths, PathContents& contents, std::string& except) const {
+  std::set<std::string, std::less<>> names;
+  for (const auto& [path, use] : uses) {
+    if (!use.contents_changed || use.changed_at >= at || paths.parent(path) != directory) continue;
+    const std::string_view name = paths.name(path);
+    const bool known = use.was_absent;
+    bool named = false;
+    for (std::size_t from = 0; !named && from < except.size();) {
+      const std::size_t end = except.find('/', from);
+      named = std::string_view(except).substr(from, end - from) == name;
+      from = end + 1;
+    }
+    if (use.present && !named && contents.listing) *contents.listing -= entry_hash(name.data(), name.size(), use.entry_type);
+    if (!known && !named) names.emplace(name);
+  }
+  if (names.empty()) return;
+  for (std::size_t from = 0; from < except.size();) {
+    const std::size_t end = except.find('/', from);
+    names.emplace(except.substr(from, end - from));
+    from = end + 1;
+  }
+  except.clear();
+  for (const std::string& name : names) except += name + '/';
+}
+
+void merge_into(Step& outer, const Step& inner, PathTable& paths) {
+  // In the order in which the inner step changed them.
+  std::vector<std::pair<PathId, const PathUse*>> changes;
+  for (const auto& [path, use] : inner.uses) {
+    if (use.changed()) changes.emplace_back(path, &use);
+    if (use.aspects == 0 && !use.unknown) continue;
+    PathUse& own = outer.uses[path];
+    if (own.contents_changed && own.changed_at < use.observed_first) continue;
+    own.unknown = own.unknown || use.unknown;
+    std::uint32_t aspects = use.aspects;
+    if (own.attributes_changed && own.changed_at < use.observed_first) aspects &= ~std::uint32_t{aspect_mode | aspect_times};
+    if (aspects == 0) continue;
+    own.observed_first = std::min(own.observed_first, use.observed_first);
+    own.strict = own.strict || use.strict;
+    own.times_matter = own.times_matter || (aspects & aspect_times);
+    if (aspects & ~own.aspects & aspect_listing) {
+      PathContents contents = use.contents;
+      own.except = use.except;
+      outer.subtract_own_entries(path, use.observed_first, paths, contents, own.except);
+      if (!join(own, aspects, use.facts, contents)) own.unknown = true;
+    } else if (!join(own, aspects, use.facts, use.contents)) {
+      own.unknown = true;
+    }
+  }
+  std::sort(changes.begin(), changes.end(), [](const auto& a, const auto& b) { return a.second->order < b.second->order; });
+  for (const auto& [path, use] : changes) {
+    PathUse& own = outer.uses[path];
+    const bool first = !own.changed();
+    if (first) own.order = ++outer.change_count;
+    if (first || use->changed_at < own.changed_at) {
+      own.changed_at = use->changed_at;
+      own.was_absent = use->was_absent;
+      own.temporary = use->temporary;
+    }
+    // Seen by another inner step only after it was made: not a need of the whole.
+    if (use->contents_changed && own.aspects && use->changed_at < own.observed_first) {
+      own.aspects = 0;
+      own.contents = {};
+      own.observed_first = never;
+      own.unknown = false;
+    }
+    own.contents_changed = own.contents_changed || use->contents_changed;
+    own.attributes_changed = own.attributes_changed || use->attributes_changed;
+    own.fresh = own.fresh || use->fresh;
+    own.mode_set = own.mode_set || use->mode_set;
+    own.times_set = use->times_set;
+    own.present = use->present;
+    own.entry_type = use->entry_type;
+    own.linked_to = use->linked_to;
+  }
+
+  // A variable the outer program passed on as it got it is its need; one that it set itself is not.
+  for (const std::string& name : inner.variables)
+    if (inner.exec.variable(name) == outer.exec.variable(name)) outer.variables.insert(name);
+  outer.whole_environment = outer.whole_environment || inner.whole_environment;
+
+  for (const auto& [fd, questions] : inner.descriptors) {
+    const FdPayload* what = inner.exec.fd(fd);
+    if (!what) {
+      // Closed for the inner one; whether it was so for the outer one is told by its own record.
+      if (!outer.exec.fd(fd)) outer.descriptors[fd] |= questions;
+      continue;
+    }
+    if (const FdPayload* same = outer.exec.same_stream(*what)) outer.descriptors[same->fd] |= questions;
+  }
+  for (const auto& [fd, file] : inner.inherited_files) {
+    const FdPayload* what = inner.exec.fd(fd);
+    const FdPayload* same = what ? outer.exec.same_stream(*what) : nullptr;
+    if (same) outer.inherited_files.emplace(same->fd, std::pair(same->offset, file.second));
+  }
+  for (const auto& [fd, offset] : inner.positions) {
+    const FdPayload* what = inner.exec.fd(fd);
+    const FdPayload* same = what ? outer.exec.same_stream(*what) : nullptr;
+    if (same) outer.positions[same->fd] = offset;
+  }
+  // A program that the outer step made is none of its needs.
+  auto add_program = [&](const ProgramUse& use) {
+    if (!outer.owns(use.file, use.at)) outer.programs.push_back(use);
+  };
+  for (const ProgramUse& use : inner.programs) add_program(use);
+  if (inner.program) add_program({inner.exec.program, inner.exec.library_path, inner.program->identity, inner.file, inner.began});
+  if (!inner.spoils.empty()) outer.spoil(inner.spoils);
+}
+
+std::string environment_value(const ExecRecord& exec, std::string_view name) {
+  const auto value = exec.variable(name);
+  return value ? bytes_of(*value) : std::string();
+}
+
+std::string environment_names_value(const ExecRecord& exec) {
+  Hasher hasher;
+  for (const auto& [name, value] : exec.variables)
+    if (!is_passed_through(name)) hasher.add_piece(name);
+  return std::string(hasher.finish().view());
+}
+
+std::string descriptor_value(const ExecRecord& exec, std::uint32_t number, std::uint32_t questions) {
+  const FdPayload* fd = exec.fd(number);
+  if (!fd) return "closed";
+  if (questions & fd_asked_exactly) {
+    std::string value = "kind ";
+    value += static_cast<char>('0' + fd->kind);
+    if (fd->appends) value += " appends";
+    return value;
+  }
+  switch (fd->kind) {
+    case fd_null: return "null";
+    case fd_terminal: return "terminal";
+    default: return "file or pipe";
+  }
+}
+
+std::string inherited_file_value(std::int64_t offset, const Digest& contents) {
+  return bytes_of(static_cast<std::uint64_t>(offset)) + std::string(contents.view());
+}
+
+void collect_needs(const Step& step, const PathTable& paths, NeedSet& names, NeedValues& values, std::string& problem) {
+  std::vector<std::pair<NeedName, std::string>> needs;
+  needs.reserve(step.uses.size() + step.variables.size() + 8);
+  for (const auto& [path, use] : step.uses) {
+    if (use.aspects == 0 && !use.unknown) continue;
+    // A name made up for the run: what was not there before is nobody's need.
+    if (use.temporary && use.was_absent) continue;
+    std::uint32_t aspects = use.aspects;
+    PathFacts facts = use.facts;
+    const bool look_only = (aspects & ~std::uint32_t{aspect_type | aspect_mode | aspect_size | aspect_links | aspect_times}) == 0;
+    if (!use.strict && use.contents_changed && look_only) aspects = aspect_replaceable;
+    if (use.unknown) {
+      if (problem.empty()) problem = paths.text(path) + ": changed while in use";
+      continue;
+    }
+    NeedName name{NeedKind::path, aspects, paths.text(path)};
+    if (aspects & aspect_listing) {
+      name.text += '\0';
+      name.text += use.except;
+    }
+    needs.emplace_back(std::move(name), value_of(aspects, facts, use.contents));
+  }
+  std::set<std::string, std::less<>> variables = step.variables;
+  if (step.whole_environment) {
+    for (const auto& [name, value] : step.exec.variables)
+      if (!is_passed_through(name)) variables.insert(name);
+    needs.emplace_back(NeedName{NeedKind::environment_names, 0, {}}, environment_names_value(step.exec));
+  }
+  for (const std::string& name : variables) needs.emplace_back(NeedName{NeedKind::environment, 0, name}, environment_value(step.exec, name));
+  for (const auto& [fd, questions] : step.descriptors)
+    needs.emplace_back(NeedName{NeedKind::descriptor, questions, std::to_string(fd)}, descriptor_value(step.exec, fd, questions));
+  for (const auto& [fd, file] : step.inherited_files)
+    needs.emplace_back(NeedName{NeedKind::inherited_file, 0, std::to_string(fd)}, inherited_file_value(file.first, file.second));
+  std::set<std::string> seen_programs;
+  for (const ProgramUse& use : step.programs) {
+    NeedName name{NeedKind::program, 0, use.path};
+    name.text += '\0';
+    name.text += use.library_path;
+    if (seen_programs.insert(name.text).second) needs.emplace_back(std::move(name), std::string(use.identity.view()));
+  }
+  std::sort(needs.begin(), needs.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (auto& [name, value] : needs) {
+    names.push_back(std::move(name));
+    values.push_back(std::move(value));
+  }
+}
+
+}  // namespace broker

@@ -1,0 +1,149 @@
+// A step under way: what it has observed and changed so far.
+//
+// Everything is kept with the position of its event, so that "before it changed
+// it itself" is decided by order. When a step is over it is merged into the step
+// that started it: what the inner step needed is a need of the outer one, unless
+// the outer one had made it before; what the inner one changed, both changed.
+//
+// One thread, the session's.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "broker/path_table.h"
+#include "broker/policy.h"
+#include "broker/program_table.h"
+#include "broker/view.h"
+#include "cache/record.h"
+#include "preload/protocol.h"
+
+namespace broker {
+
+using Position = std::uint64_t;
+inline constexpr Position never = ~Position{0};
+
+// What a step saw of one path before changing it, and that it changed it.
+struct PathUse {
+  std::uint32_t aspects = 0;
+  PathFacts facts;
+  PathContents contents;
+  Position observed_first = never;
+  bool times_matter = false;  // somebody looked at the times who does not just use them to know whether to list again
+  bool strict = false;    // some observer cares whether its own outputs were there before
+  bool unknown = false;   // an aspect could not be told: it changed while in use
+  std::string except;     // aspect_listing: names left out, each followed by '/'
+
+  Position changed_at = never;
+  std::uint32_t order = 0;         // of the first change, within the step
+  bool contents_changed = false;   // made, removed, written or replaced: nothing seen from then on is a need
+  bool attributes_changed = false; // mode or times only
+  bool was_absent = false;         // known not to have existed before the step made it
+  bool fresh = false, mode_set = false, times_set = false;
+  bool temporary = false;          // made under a name of its own that nobody looked for before
+  PathId linked_to = no_path;      // made as another name of this file
+  bool present = false;            // after the latest change
+  std::uint8_t entry_type = 0;     // present: d_type
+  bool changed() const { return changed_at != never; }
+};
+
+// How the process that asked describes a step before it runs.
+struct ExecRecord {
+  std::string program;  // absolute, as executed
+  std::string directory;
+  std::vector<std::string> arguments;
+  std::vector<std::pair<std::string, std::uint64_t>> variables;  // name, fingerprint; sorted by name
+  std::string library_path;
+  std::vector<preload::FdPayload> fds;
+  std::uint32_t umask = 0;
+  std::uint32_t flags = 0;
+  std::uint64_t short_key = 0;
+  std::int32_t pid = 0;
+
+  std::optional<std::uint64_t> variable(std::string_view name) const;
+  const preload::FdPayload* fd(std::uint32_t number) const;
+  // The inherited descriptor that is the same stream as `what`, preferably of the same number.
+  const preload::FdPayload* same_stream(const preload::FdPayload& what) const;
+};
+
+struct ProgramUse {
+  std::string path, library_path;
+  cache::Digest identity;
+  PathId file = no_path;  // that runs, symlinks followed
+  Position at = 0;
+};
+
+struct Step {
+  Step* parent = nullptr;
+  std::uint64_t number = 0;
+  ExecRecord exec;
+  std::shared_ptr<const Program> program;  // null if it could not be looked up
+  PathId file = no_path;                   // exec.program with symlinks followed
+  Policy policy;
+  std::string text;  // a shell's: what it runs, if short
+  std::optional<cache::Digest> key;
+  Position began = 0;
+  std::int64_t began_ns = 0;  // CLOCK_MONOTONIC, when the record was read
+
+  // Life.
+  std::int32_t main_pid = 0;
+  bool started = false;     // the shim has reported in
+  bool main_ended = false;
+  std::int32_t status = 0;
+  std::uint32_t processes = 0;   // live, and in this step itself
+  std::uint32_t open_steps = 0;  // inner ones not over yet
+
+  // What it saw and did.
+  std::unordered_map<PathId, PathUse> uses;
+  std::uint32_t change_count = 0;
+  std::set<std::string, std::less<>> variables;  // names asked for
+  bool whole_environment = false;
+  std::map<std::uint32_t, std::uint32_t> descriptors;  // fd -> FdQuestions asked
+  std::map<std::uint32_t, std::pair<std::int64_t, cache::Digest>> inherited_files;  // fd -> offset, contents
+  std::vector<ProgramUse> programs;  // of inner steps
+  std::vector<cache::StreamPiece> streams;
+  std::uint64_t stream_bytes = 0;
+  std::map<std::uint32_t, std::int64_t> positions;
+
+  // Why it cannot be stored. `spoils` holds for every step around it as well, `unstorable` for itself alone.
+  std::string spoils, unstorable;
+  bool replayed = false;
+  std::uint64_t saved_ns = 0;  // replayed: what the run took
+
+  void spoil(std::string reason) {
+    if (spoils.empty()) spoils = std::move(reason);
+  }
+  void not_storable(std::string reason) {
+    if (unstorable.empty()) unstorable = std::move(reason);
+  }
+
+  // Adds an observation made at `at` by a program with this policy. False if it contradicts an earlier one.
+  bool observe(PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at, bool strict);
+  PathUse& change(PathId path, Position at);
+  // Takes what the step itself changed in a directory out of a listing: names that it may have replaced are left out on
+  // both sides (`except`), names that are known to be its own are only subtracted.
+  void subtract_own_entries(PathId directory, Position at, PathTable& paths, PathContents& contents, std::string& except) const;
+  // True if the step itself had made or replaced the path before `at`.
+  bool owns(PathId path, Position at) const;
+};
+
+// Adds what an inner step saw and did to the step around it.
+void merge_into(Step& outer, const Step& inner, PathTable& paths);
+
+// The names and values of what the step needed, sorted. Leaves out what only its own temporary files were about.
+// `problem` is set if some value is not known.
+void collect_needs(const Step& step, const PathTable& paths, cache::NeedSet& names, cache::NeedValues& values, std::string& problem);
+
+// Values of needs that do not come from the file system; shared with the judge.
+std::string environment_value(const ExecRecord& exec, std::string_view name);
+std::string environment_names_value(const ExecRecord& exec);
+std::string descriptor_value(const ExecRecord& exec, std::uint32_t fd, std::uint32_t questions);
+std::string inherited_file_value(std::int64_t offset, const cache::Digest& contents);
+
+}  // namespace broker

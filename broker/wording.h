@@ -1,0 +1,18 @@
+// Numbers and reports as people read them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace broker {
+
+std::string duration_text(double seconds);       // 0.02 s, 12.3 s, 4 min 05 s, 2 h 10 min
+std::string size_text(std::uint64_t bytes);      // 120 bytes, 4.2 KiB, 1.3 GiB
+std::string count_text(std::uint64_t count, std::string_view one, std::string_view many);  // 1 hit, 2 hits
+
+// What the broker reports of a session, as lines that begin with `vestal: `: one for each step if `notes`, and one at the
+// end. Empty if `json` is not such a report.
+std::string report_lines(const std::string& json, bool notes);
+
+}  // namespace broker

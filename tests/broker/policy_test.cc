@@ -1,0 +1,66 @@
+#include "broker/policy.h"
+
+#include <algorithm>
+
+#include <catch2/catch.hpp>
+
+#include "cache/record.h"
+#include "preload/protocol.h"
+
+using namespace broker;
+
+namespace {
+
+bool names(const std::string& text, const std::string& name) {
+  const auto found = shell_names(text);
+  REQUIRE(found);
+  return std::find(found->begin(), found->end(), name) != found->end();
+}
+
+}  // namespace
+
+TEST_CASE("for a program nobody has described everything counts") {
+  const Policy policy = policy_for("/home/me/tool", {"tool"});
+  CHECK((policy.stat_aspects & cache::aspect_times));
+  CHECK(policy.environment == EnvironmentUse::whole);
+  CHECK(policy.ignored_clocks == 0);
+  CHECK_FALSE(policy.replaces_outputs);
+}
+
+TEST_CASE("a program of the user's that is called like a known one is not taken for it") {
+  CHECK((policy_for("/home/me/bin/gcc", {"gcc"}).stat_aspects & cache::aspect_times));
+}
+
+TEST_CASE("a compiler's __TIME__ counts, the clock in its temporary names does not") {
+  const Policy policy = policy_for("/usr/lib/gcc/x86_64-linux-gnu/12/cc1", {"cc1"});
+  CHECK_FALSE((policy.ignored_clocks & preload::clock_by_time));
+  CHECK((policy.ignored_clocks & preload::clock_by_timeofday));
+}
+
+TEST_CASE("cp looks at times only if told to") {
+  CHECK_FALSE((policy_for("/usr/bin/cp", {"cp", "a", "b"}).stat_aspects & cache::aspect_times));
+  CHECK((policy_for("/usr/bin/cp", {"cp", "-p", "a", "b"}).stat_aspects & cache::aspect_times));
+  CHECK((policy_for("/usr/bin/cp", {"cp", "--preserve=timestamps", "a", "b"}).stat_aspects & cache::aspect_times));
+  CHECK((policy_for("/usr/bin/ar", {"ar", "ru", "lib.a"}).stat_aspects & cache::aspect_times));
+  CHECK_FALSE((policy_for("/usr/bin/ar", {"ar", "rc", "lib.a"}).stat_aspects & cache::aspect_times));
+}
+
+TEST_CASE("a shell may expand the variables its text names, and those it reads by itself") {
+  CHECK(names("echo $FOO ${BAR:-x}", "FOO"));
+  CHECK(names("echo $FOO ${BAR:-x}", "BAR"));
+  CHECK(names("ls ~", "HOME"));
+  CHECK_FALSE(names("echo $FOO", "OTHER"));
+}
+
+TEST_CASE("a text that can make up names may expand any variable") {
+  for (const char* text : {"eval echo \\$$x", ". ./settings", "set | grep x", "export -p", "echo ${!name}", "cd x; . y"}) {
+    INFO(text);
+    CHECK_FALSE(shell_names(text));
+  }
+  CHECK(shell_names("gcc -c ./file.c"));
+}
+
+TEST_CASE("a text that asks for process ids, random numbers or the time is told apart") {
+  for (const char* text : {"echo $$", "echo $RANDOM", "x=$SECONDS", "printf '%(%s)T'"}) CHECK(shell_text_varies(text));
+  CHECK_FALSE(shell_text_varies("gcc -c x.c -o x.o"));
+}

@@ -1,0 +1,114 @@
+#!/bin/bash
+# Brokers come when they are needed and go when they are not, and no build depends on their health.
+. "$SOURCE/tests/end_to_end/cli.sh"
+
+check_run() { # WHAT
+  run "$VESTAL" run sh -c 'echo out; exit 3'
+  result "$1" 3 out ''
+}
+check_run 'the first command starts a broker'
+first=$(broker_pid)
+like 'it says who it is' '[0-9]*' "$first"
+is 'its socket is for its owner alone' 600 "$(stat -c %a "$VESTAL_DIR/broker.sock")"
+is 'the cache is for its owner alone' 700 "$(stat -c %a "$VESTAL_DIR")"
+check_run 'the second command'
+is 'one broker for both' "$first" "$(broker_pid)"
+is 'regions are gone with their sessions' '' "$(sleep 0.5; find /dev/shm -name "vestal-$(id -u)-$first-*")"
+
+kill -KILL "$first"
+gone "$first"
+check_run 'after the broker was killed, with its socket still there'
+second=$(broker_pid)
+[ "$second" != "$first" ] || is 'there is a new broker' yes no
+
+# While a command runs.
+slow() { # VESTAL-OPTIONS...: in the background, and never a hit
+  rm -f ready b c
+  fresh ': >ready; PAUSE; echo b >b; cat b b >c; exit 3'
+  "$VESTAL" "$@" run sh -c "$fresh_script" &
+  child=$!
+  appears ready || is 'the command has started' yes no
+}
+for signal in KILL TERM; do
+  slow
+  kill -$signal "$(broker_pid)"
+  wait $child
+  is "the broker gets $signal while a command runs" '3 b b' "$? $(echo $(cat c))"
+  is "$signal leaves no region behind for long" '' "$("$VESTAL" run true; sleep 0.5; find /dev/shm -name "vestal-$(id -u)-$second-*")"
+  second=$(broker_pid)
+done
+slow --summary 2>err.text
+kill -KILL "$(broker_pid)"
+wait $child
+is 'the same with a summary' '3' $?
+like 'which cannot be given' 'vestal: no summary: *' "$(cat err.text)"
+
+run "$VESTAL" run true
+kill -TERM "$(broker_pid)"
+gone "$(broker_pid)" || is 'SIGTERM ends it' yes no
+is 'an ended broker leaves no socket' '' "$(find "$VESTAL_DIR" -name 'broker.sock' -o -name 'broker.pid')"
+
+# Something else where its files should be.
+python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$VESTAL_DIR/broker.sock"
+echo 999999 >"$VESTAL_DIR/broker.pid"
+check_run 'with a socket nobody listens at'
+kill "$(broker_pid)" && gone "$(broker_pid)"
+echo text >"$VESTAL_DIR/broker.sock"
+check_run 'with a file in place of the socket'
+
+# Idleness. A session of its own, however long, is not idle.
+kill "$(broker_pid)" && gone "$(broker_pid)"
+VESTAL_IDLE=1 run "$VESTAL" run true
+idle=$(broker_pid)
+fresh 'sleep 2.$$'
+run "$VESTAL" run sh -c "$fresh_script"
+is 'a broker with a session stays' "$idle" "$(broker_pid)"
+gone "$idle" || is 'an idle broker leaves' yes no
+check_run 'after the broker has left'
+
+# Many at once, without a broker and with one.
+for round in none one; do
+  [ $round = none ] && kill "$(broker_pid)" && gone "$(broker_pid)"
+  for i in {1..20}; do
+    { "$VESTAL" run sh -c "echo $i-$round; exit $i" >out.$i 2>err.$i; echo $? >status.$i; } &
+  done
+  wait
+  for i in {1..20}; do is "command $i of twenty, $round" "$i-$round $i " "$(cat out.$i) $(cat status.$i) $(cat err.$i)"; done
+done
+slow
+check_run 'a second command while another runs'
+wait $child
+is 'the first one' '3' $?
+
+# Another build of vestal takes over; while the first is in use it does without.
+mkdir -p other/bin other/lib/vestal
+cp "$(readlink -f "$VESTAL")" other/bin/vestal
+cp "$(dirname "$(readlink -f "$VESTAL")")/../lib/vestal/libvestal_shim.so" other/lib/vestal/
+slow
+run other/bin/vestal run echo hello
+result 'another build while the first is in use' 0 hello 'vestal: running without the cache: another build *'
+wait $child
+is 'the command of the first build' '3' $?
+sleep 0.5
+run other/bin/vestal run echo hello
+result 'another build' 0 hello ''
+is 'has a broker of its own' "$(readlink -f other/bin/vestal)" "$(readlink "/proc/$(broker_pid)/exe")"
+check_run 'the first build again'
+is 'has its own broker again' "$(readlink -f "$VESTAL")" "$(readlink "/proc/$(broker_pid)/exe")"
+
+# Who connects and says nothing, or nonsense, disturbs nobody.
+python3 - "$VESTAL_DIR/broker.sock" <<'P' || faults=1
+import os, socket, subprocess, sys, time
+silent = []
+for i in range(8):
+    silent.append(socket.socket(socket.AF_UNIX))
+    silent[-1].connect(sys.argv[1])
+    if i >= 4:
+        silent[-1].send(os.urandom(60))
+started = time.time()
+done = subprocess.run([os.environ['VESTAL'], 'run', 'echo', 'hello'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+assert (done.returncode, done.stdout, done.stderr) == (0, b'hello\n', b''), done
+assert time.time() - started < 5, time.time() - started
+P
+is 'and the broker is still there' yes "$(kill -0 "$(broker_pid)" && echo yes)"
+finish

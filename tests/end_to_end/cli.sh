@@ -1,0 +1,47 @@
+# For the tests of the command line: to be sourced by bash. Not a test itself.
+faults=0
+[ -x "$VESTAL" ] || { echo "there is no vestal at $VESTAL"; exit 1; }
+
+is() { # WHAT EXPECTED ACTUAL
+  [ "$2" = "$3" ] && return
+  printf '%s\n  expected: %q\n  found:    %q\n' "$1" "$2" "$3"
+  faults=$((faults + 1))
+}
+like() { # WHAT PATTERN ACTUAL: PATTERN is one of the shell's
+  # shellcheck disable=SC2254
+  case $3 in $2) return ;; esac
+  printf '%s\n  expected: %s\n  found:    %q\n' "$1" "$2" "$3"
+  faults=$((faults + 1))
+}
+# run COMMAND...: sets out, err and status
+run() {
+  "$@" >out.text 2>err.text
+  status=$?
+  out=$(cat out.text) err=$(cat err.text)
+}
+# result WHAT STATUS OUT ERR: of the last run
+result() {
+  is "$1: status" "$2" "$status"
+  like "$1: output" "$3" "$out"
+  like "$1: standard error" "$4" "$err"
+}
+broker_pid() { cat "${1:-$VESTAL_DIR}/broker.pid" 2>/dev/null; }
+# A shell script that nobody has run before, so that it really runs. The word PAUSE in it becomes a sleep of some 0.6 s
+# that nobody has slept before.
+fresh_number=0
+fresh() { # SCRIPT: sets fresh_script
+  fresh_number=$((fresh_number + 1))
+  fresh_script=": $$ $fresh_number
+${1//PAUSE/sleep 0.6$$$fresh_number}"
+}
+gone() { # PID: within five seconds
+  local round
+  for round in {1..100}; do kill -0 "$1" 2>/dev/null || return 0; sleep 0.05; done
+  return 1
+}
+appears() { # FILE: within ten seconds
+  local round
+  for round in {1..200}; do [ -e "$1" ] && return 0; sleep 0.05; done
+  return 1
+}
+finish() { exit $((faults > 0)); }
