@@ -1,9 +1,7 @@
 #include "broker/client.h"
 
 #include <fcntl.h>
-#include <link.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -210,15 +208,6 @@ int become_traced(const std::string& region, const FoundProgram& program, char* 
   return report_failure(arguments[0], error);
 }
 
-// Whether this process is itself a step of a session; then the command is another one, without any doing of ours.
-bool inside_a_session() {
-  return ::dl_iterate_phdr(
-      [](dl_phdr_info* object, std::size_t, void*) {
-        return static_cast<int>(std::string_view(object->dlpi_name).ends_with("/libvestal_shim.so"));
-      },
-      nullptr);
-}
-
 // ---- the command as a child -------------------------------------------------------------------------------------------
 
 // What other processes may send to `vestal` and mean for the command.
@@ -349,7 +338,6 @@ int run_command(char* const* arguments, const CommandOptions& options) {
     complain(program.message);
     return status_of(program.error);
   }
-  if (inside_a_session()) return become_plain(program, arguments);
   if (options.tells()) return run_as_child(program, arguments, options);
   const auto session = ask_for_session(::getpid(), options);
   if (!session) return become_uncached(program, arguments, session.error().message);

@@ -24,6 +24,7 @@ struct Row {
   // Arguments with one of these letters among their single-dash options, or these words, bring back full stat aspects.
   const char* strict_letters;
   const char* strict_words;
+  bool takes_bundle = false;  // the first argument is a bundle of letters even without a dash
 };
 
 constexpr EnvironmentUse asked = EnvironmentUse::asked, whole = EnvironmentUse::whole, shell = EnvironmentUse::shell;
@@ -45,12 +46,15 @@ constexpr Row rows[] = {
       .ignored_clocks = clock_by_usage | clock_by_gettime | clock_by_timeofday, .makes_new_files = true, .environment = asked,
       .reason = "reads contents and writes an output of its own making; times and sizes are for statistics"},
      "", ""},
-    {"ar ranlib x86_64-linux-gnu-ar x86_64-linux-gnu-ranlib gcc-ar gcc-ranlib gcc-nm x86_64-linux-gnu-gcc-ar "
-     "x86_64-linux-gnu-gcc-ranlib nm x86_64-linux-gnu-nm strip x86_64-linux-gnu-strip objcopy x86_64-linux-gnu-objcopy "
-     "objdump x86_64-linux-gnu-objdump readelf x86_64-linux-gnu-readelf size strings",
+    {"ar ranlib x86_64-linux-gnu-ar x86_64-linux-gnu-ranlib gcc-ar gcc-ranlib x86_64-linux-gnu-gcc-ar x86_64-linux-gnu-gcc-ranlib",
      {.stat_aspects = kind_only | aspect_size, .ignores_fstat = true, .ignored_clocks = any_clock, .environment = asked,
-      .reason = "archives are deterministic by default: members get time zero; other uses of times need the letters u, U or p"},
-     "uUp", "--preserve-dates --disable-deterministic"},
+      .reason = "archives are deterministic unless told otherwise (U): members have time zero, and u is ignored"},
+     "U", "", true},
+    {"gcc-nm nm x86_64-linux-gnu-nm strip x86_64-linux-gnu-strip objcopy x86_64-linux-gnu-objcopy objdump x86_64-linux-gnu-objdump "
+     "readelf x86_64-linux-gnu-readelf size strings",
+     {.stat_aspects = kind_only | aspect_size, .ignores_fstat = true, .ignored_clocks = any_clock, .environment = asked,
+      .reason = "reads contents; times are kept only if told to"},
+     "pU", "--preserve-dates --disable-deterministic-archives"},
     {"make gmake",
      {.stat_aspects = everything, .ignores_listed_directory_times = true,
       .ignored_clocks = clock_by_gettime | clock_by_timeofday | clock_by_time, .environment = whole,
@@ -63,11 +67,15 @@ constexpr Row rows[] = {
      {.stat_aspects = no_times, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true, .is_shell = true,
       .environment = shell, .reason = "takes clock and random numbers when it starts, for variables that the text must name to use"},
      "", ""},
+    {"sleep usleep",
+     {.stat_aspects = kind_only, .ignores_fstat = true, .ignored_clocks = any_clock, .waits = true, .environment = asked,
+      .reason = "waits, and somebody may rely on it; what is around it may still be replayed as a whole"},
+     "", ""},
     {"mktemp",
      {.stat_aspects = kind_only, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true, .environment = asked,
       .reason = "makes up a name; whoever asked for it wants nothing but that nobody else has it"},
      "", ""},
-    {"rm rmdir mkdir unlink ln mv chmod true false echo printf pwd basename dirname expr test [ sleep sync nice nohup realpath readlink "
+    {"rm rmdir mkdir unlink ln mv chmod true false echo printf pwd basename dirname expr test [ sync nice nohup realpath readlink "
      "uname arch hostname nproc",
      {.stat_aspects = kind_only, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true, .ignores_file_system = true,
       .environment = asked, .reason = "looks at names and kinds of files, not at times; clock and random numbers are for temporary names"},
@@ -131,8 +139,7 @@ bool has_strict_argument(const Row& row, const std::vector<std::string>& argumen
       if (matches_pattern(words, argument)) return true;
     } else if (argument.starts_with("--")) {
       if (matches(words, argument.substr(0, argument.find('=')))) return true;
-    } else if (argument.size() > 1 && (argument[0] == '-' || i == 1)) {
-      // The first argument of ar is a bundle of letters without a dash.
+    } else if (argument.size() > 1 && (argument[0] == '-' || (row.takes_bundle && i == 1 && argument.find_first_of("./") == argument.npos))) {
       if (argument.find_first_of(letters) != argument.npos) return true;
     }
   }
@@ -166,13 +173,15 @@ Policy policy_for(std::string_view program, const std::vector<std::string>& argu
   Policy strict{everything};
   if (!in_system_directory(program)) return strict;
   const std::string_view name = program.substr(program.rfind('/') + 1);
+  // It writes its date into the header that it is told to omit.
+  if (name == "xgettext" && std::find(arguments.begin(), arguments.end(), "--omit-header") != arguments.end()) strict.ignored_clocks = any_clock;
   for (const Row& row : rows) {
     if (!matches(row.names, name)) continue;
     Policy policy = row.policy;
     if (has_strict_argument(row, arguments)) {
       policy.stat_aspects = everything;
       policy.ignores_fstat = false;
-      policy.ignored_clocks = 0;
+      if (!row.takes_bundle) policy.ignored_clocks = 0;
       policy.ignores_random = false;
     }
     return policy;
@@ -218,6 +227,9 @@ bool awk_text_varies(std::string_view text) {
 }
 
 bool shell_text_varies(std::string_view text) {
+  // Scripts of Autoconf use these for the names of temporary files and directories, and for nothing else.
+  for (const std::string_view mark : {"Generated by GNU Autoconf", "# Generated by configure.", "Attempt to guess a canonical system name"})
+    if (text.substr(0, 2000).find(mark) != text.npos) return false;
   if (text.find("$$") != text.npos || text.find("$!") != text.npos) return true;
   constexpr std::array<std::string_view, 8> words{"RANDOM", "SRANDOM", "SECONDS", "EPOCHSECONDS", "EPOCHREALTIME", "BASHPID", "PPID", "times"};
   bool varies = text.find(")T") != text.npos;  // printf '%(...)T'

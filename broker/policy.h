@@ -34,6 +34,7 @@ struct Policy {
   bool ignores_file_system = false; // what statfs tells
   bool is_shell = false;
   bool is_awk = false;
+  bool waits = false;  // time is what it is run for: it runs each time
   EnvironmentUse environment = EnvironmentUse::whole;
   const char* reason = "";  // for a human; empty if no row applies
 };

@@ -16,9 +16,9 @@
 namespace broker {
 namespace {
 
+using cache::fail;
 using cache::Fault;
 using cache::Result;
-using cache::fail;
 
 std::int64_t now_ns() {
   timespec now;
@@ -68,7 +68,8 @@ ProgramEvidence::ProgramEvidence() : began_ns_(now_ns()) {}
 
 Result<ProgramEvidence::File> ProgramEvidence::add_file(const View& view, const std::string& path) {
   if (const File* known = file(path)) return *known;
-  File added{.path = path, .facts = {}, .digest = {}, .has_capabilities = has_capabilities(path), .settled = false};
+  File added{
+      .path = path, .facts = {}, .digest = {}, .has_capabilities = has_capabilities(path), .settled = false};
   added.digest = TRY(digest_through(view, path, &added.facts));
   added.settled = is_settled(added.facts, began_ns_);
   files_.push_back(added);
@@ -93,8 +94,9 @@ bool ProgramEvidence::lasts() const {
 }
 
 bool ProgramEvidence::is_untouched() const {
-  return std::all_of(files_.begin(), files_.end(),
-                     [](const File& file) { return look_through(file.path).identity() == file.facts.identity(); }) &&
+  return std::all_of(
+             files_.begin(), files_.end(),
+             [](const File& file) { return look_through(file.path).identity() == file.facts.identity(); }) &&
          names_are_the_same();
 }
 
@@ -124,7 +126,8 @@ bool ProgramEvidence::still_holds(const View& view, bool* updated) {
 }
 
 const ProgramEvidence::File* ProgramEvidence::file(const std::string& path) const {
-  const auto found = std::find_if(files_.begin(), files_.end(), [&](const File& file) { return file.path == path; });
+  const auto found =
+      std::find_if(files_.begin(), files_.end(), [&](const File& file) { return file.path == path; });
   return found == files_.end() ? nullptr : &*found;
 }
 
@@ -132,7 +135,8 @@ std::vector<std::string> ProgramEvidence::watched_paths() const {
   std::unordered_set<std::string> paths;
   auto add = [&](std::string path) {
     // What is known has its directories known.
-    while (path.size() > 1 && paths.insert(path).second) path.resize(path.rfind('/') == path.npos ? 0 : path.rfind('/'));
+    while (path.size() > 1 && paths.insert(path).second)
+      path.resize(path.rfind('/') == path.npos ? 0 : path.rfind('/'));
   };
   auto add_with_real = [&](const std::string& path) {
     add(path);
@@ -179,8 +183,10 @@ ProgramEvidence ProgramEvidence::decode(cache::SealedReader& reader) {
     file.path = reader.text();
     PathFacts& facts = file.facts;
     facts.type = FileType{reader.number<std::uint8_t>()};
-    for (std::uint32_t* number : {&facts.mode, &facts.uid, &facts.gid, &facts.links}) *number = reader.number<std::uint32_t>();
-    for (std::uint64_t* number : {&facts.device, &facts.inode, &facts.bytes}) *number = reader.number<std::uint64_t>();
+    for (std::uint32_t* number : {&facts.mode, &facts.uid, &facts.gid, &facts.links})
+      *number = reader.number<std::uint32_t>();
+    for (std::uint64_t* number : {&facts.device, &facts.inode, &facts.bytes})
+      *number = reader.number<std::uint64_t>();
     for (std::int64_t* time : {&facts.mtime_ns, &facts.ctime_ns}) *time = reader.number<std::int64_t>();
     file.digest = reader.digest();
     file.has_capabilities = reader.number<std::uint8_t>() != 0;

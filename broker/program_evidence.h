@@ -47,10 +47,12 @@ class ProgramEvidence {
 
   // Whether the finding may be kept for others: everything is settled, so nothing can have changed unseen.
   bool lasts() const;
-  // Nothing has been touched since it was looked at. With lasts() it says as much as still_holds(), and is cheaper.
+  // Nothing has been touched since it was looked at. With lasts() it says as much as still_holds(), and is
+  // cheaper.
   bool is_untouched() const;
-  // Only for a finding that lasted when it was made: before that, nobody knows which of its contents a file had when it
-  // was looked into. Brings facts up to date where the contents are still the same, and says so in `updated`.
+  // Only for a finding that lasted when it was made: before that, nobody knows which of its contents a file
+  // had when it was looked into. Brings facts up to date where the contents are still the same, and says so
+  // in `updated`.
   bool still_holds(const View& view, bool* updated);
 
   const File* file(const std::string& path) const;

@@ -21,9 +21,9 @@ struct ProgramFindings {
   std::string real_path, script;  // as in Program
   cache::Digest identity;
   bool untraced = false;
-  std::string reason;  // why untraced
-  std::string spoils;  // as in Program
-  std::string loader;  // ld.so, as the program spells it
+  std::string reason;                  // why untraced
+  std::string spoils;                  // as in Program
+  std::string loader;                  // ld.so, as the program spells it
   std::vector<std::string> libraries;  // in link-map order, libc among them
   ProgramEvidence evidence;
 
@@ -33,7 +33,7 @@ struct ProgramFindings {
 };
 
 // Fault::not_found or Fault::io if there is no such file or no way to it.
-cache::Result<ProgramFindings> find_out(const std::string& path, const std::string& library_path, const View& view,
-                                        cache::StepCache& cache);
+cache::Result<ProgramFindings> find_out(const std::string& path, const std::string& library_path,
+                                        const View& view, cache::StepCache& cache);
 
 }  // namespace broker

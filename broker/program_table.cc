@@ -21,9 +21,9 @@
 namespace broker {
 namespace {
 
+using cache::fail;
 using cache::Fault;
 using cache::Result;
-using cache::fail;
 using Clock = std::chrono::steady_clock;
 
 constexpr const char* loader_path = "/lib64/ld-linux-x86-64.so.2";
@@ -62,8 +62,9 @@ Result<std::string> system_libc() {
   for (const char* program : ordinary_programs) {
     const auto closure = images::library_closure(program, "");
     if (!closure) continue;
-    const auto libc = std::find_if(closure->libraries.begin(), closure->libraries.end(),
-                                   [](const std::string& library) { return library.ends_with("/libc.so.6"); });
+    const auto libc =
+        std::find_if(closure->libraries.begin(), closure->libraries.end(),
+                     [](const std::string& library) { return library.ends_with("/libc.so.6"); });
     if (libc != closure->libraries.end()) return *libc;
   }
   return fail(Fault::not_found, "no libc.so.6 found by way of /bin/true, /bin/sh or /usr/bin/env");
@@ -86,7 +87,10 @@ struct ProgramTable::State {
   std::uint64_t generation = 0;                    // raised by each change of one of these
 
   State(cache::StepCache& the_cache, const View& the_view, std::string the_directory, std::string the_shim)
-      : cache(the_cache), view(the_view), image_directory(std::move(the_directory)), shim_path(std::move(the_shim)) {}
+      : cache(the_cache),
+        view(the_view),
+        image_directory(std::move(the_directory)),
+        shim_path(std::move(the_shim)) {}
 
   Result<Images> make_images() const;
   Result<Images> images_now(bool try_again);
@@ -97,7 +101,8 @@ struct ProgramTable::State {
   void drop(const std::string& key);
 };
 
-// ---- images --------------------------------------------------------------------------------------------------------
+// ---- images
+// --------------------------------------------------------------------------------------------------------
 
 Result<Images> ProgramTable::State::make_images() const {
   Images made;
@@ -106,11 +111,16 @@ Result<Images> ProgramTable::State::make_images() const {
   made.loader = look_through(loader_path);
   // Not being able to make it shows below.
   ::mkdir(image_directory.c_str(), 0700);
-  made.images = TRY(images::make_system_images(libc_path, loader_path, image_directory, libc_wanted_calls(), loader_wanted_calls()));
-  if (!same_file_and_contents(made.libc, look_through(libc_path)) || !same_file_and_contents(made.loader, look_through(loader_path)))
+  made.images = TRY(images::make_system_images(libc_path, loader_path, image_directory, libc_wanted_calls(),
+                                               loader_wanted_calls()));
+  if (!same_file_and_contents(made.libc, look_through(libc_path)) ||
+      !same_file_and_contents(made.loader, look_through(loader_path)))
     return fail(Fault::changed, libc_path + " or ld.so was replaced meanwhile");
-  if (!can_be_preloaded(made.images.libc_image)) return fail(Fault::unsupported, made.images.libc_image + ": a path with ':' or blanks cannot be preloaded");
-  if (!can_be_preloaded(shim_path)) return fail(Fault::unsupported, shim_path + ": a path with ':' or blanks cannot be preloaded");
+  if (!can_be_preloaded(made.images.libc_image))
+    return fail(Fault::unsupported,
+                made.images.libc_image + ": a path with ':' or blanks cannot be preloaded");
+  if (!can_be_preloaded(shim_path))
+    return fail(Fault::unsupported, shim_path + ": a path with ':' or blanks cannot be preloaded");
   return made;
 }
 
@@ -125,11 +135,13 @@ Result<Images> ProgramTable::State::images_now(bool try_again) {
 }
 
 // Why the program cannot be traced, or nothing, and then `preload` is set.
-std::string ProgramTable::State::hindrance(const ProgramFindings& found, const Result<Images>& made, std::string& preload) const {
+std::string ProgramTable::State::hindrance(const ProgramFindings& found, const Result<Images>& made,
+                                           std::string& preload) const {
   if (found.untraced) return found.reason;
   if (!made) return "there are no images of libc and ld.so: " + made.error().message;
   const ProgramEvidence::File* const loader = found.evidence.file(found.loader);
-  if (!loader || !same_file_and_contents(loader->facts, made->loader)) return found.loader + ": not the ld.so vestal knows";
+  if (!loader || !same_file_and_contents(loader->facts, made->loader))
+    return found.loader + ": not the ld.so vestal knows";
   bool has_libc = false, all_can = true;
   for (const std::string& library : found.libraries) {
     const ProgramEvidence::File* const file = found.evidence.file(library);
@@ -145,7 +157,8 @@ std::string ProgramTable::State::hindrance(const ProgramFindings& found, const R
   return {};
 }
 
-std::shared_ptr<const Program> ProgramTable::State::program_from(const std::string& path, const ProgramFindings& found) {
+std::shared_ptr<const Program> ProgramTable::State::program_from(const std::string& path,
+                                                                 const ProgramFindings& found) {
   auto program = std::make_shared<Program>();
   program->path = path;
   program->real_path = found.real_path;
@@ -160,7 +173,8 @@ std::shared_ptr<const Program> ProgramTable::State::program_from(const std::stri
   return program;
 }
 
-// ---- looking up ----------------------------------------------------------------------------------------------------
+// ---- looking up
+// ----------------------------------------------------------------------------------------------------
 
 void ProgramTable::State::keep(const std::string& key, Entry entry) {
   std::vector<std::string> paths = entry.found->evidence.watched_paths();
@@ -192,7 +206,8 @@ void ProgramTable::State::drop(const std::string& key) {
   entries.erase(key);
 }
 
-ProgramTable::ProgramTable(cache::StepCache& cache, const View& view, std::string image_directory, std::string shim_path)
+ProgramTable::ProgramTable(cache::StepCache& cache, const View& view, std::string image_directory,
+                           std::string shim_path)
     : state_(std::make_unique<State>(cache, view, std::move(image_directory), std::move(shim_path))) {}
 
 ProgramTable::~ProgramTable() = default;
@@ -208,8 +223,10 @@ void ProgramTable::forget(const std::string& path) {
   if (state_->watched.contains(path)) ++state_->generation;
 }
 
-Result<std::shared_ptr<const Program>> ProgramTable::look_up(const std::string& path, const std::string& library_path) {
-  if (!path.starts_with('/') || path.find('\0') != path.npos) return fail(Fault::invalid, path + ": not an absolute path");
+Result<std::shared_ptr<const Program>> ProgramTable::look_up(const std::string& path,
+                                                             const std::string& library_path) {
+  if (!path.starts_with('/') || path.find('\0') != path.npos)
+    return fail(Fault::invalid, path + ": not an absolute path");
   if (is_process_private(path)) {
     Program program;
     program.path = path;

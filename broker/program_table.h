@@ -29,20 +29,20 @@ namespace broker {
 inline constexpr int lease_ms = 50;
 
 struct Program {
-  std::string path;           // as asked for, absolute
-  // The file that runs: the path with symlinks resolved; for a script its interpreter's (the last one's). Empty if the
-  // file was not looked at.
+  std::string path;  // as asked for, absolute
+  // The file that runs: the path with symlinks resolved; for a script its interpreter's (the last one's).
+  // Empty if the file was not looked at.
   std::string real_path;
-  std::string script;         // the script's path with symlinks resolved, if it is one
+  std::string script;  // the script's path with symlinks resolved, if it is one
   cache::Digest identity;
   // Plan for the shim, see preload/protocol.h.
-  std::string preload;        // closure with the libc image in libc's place, ':' between
+  std::string preload;  // closure with the libc image in libc's place, ':' between
   bool untraced = false;
-  std::string reason;         // why untraced
-  // Not empty: it runs traced, but what it does is not all seen or not the same without its privileges, so that the
-  // step is not cacheable. Says why.
+  std::string reason;  // why untraced
+  // Not empty: it runs traced, but what it does is not all seen or not the same without its privileges, so
+  // that the step is not cacheable. Says why.
   std::string spoils;
-  PathFacts facts;            // of the file at `path`, symlinks followed, when it was looked at
+  PathFacts facts;  // of the file at `path`, symlinks followed, when it was looked at
 };
 
 class ProgramTable {
@@ -51,14 +51,15 @@ class ProgramTable {
   ProgramTable(cache::StepCache& cache, const View& view, std::string image_directory, std::string shim_path);
   ~ProgramTable();
 
-  // Makes or checks the images of libc and ld.so. If it fails, programs can still be looked up, but all are untraced;
-  // the next call tries again. Once it has succeeded, every call gives the same answer, for sessions are built on it;
-  // programs with another libc or ld.so than those are untraced.
+  // Makes or checks the images of libc and ld.so. If it fails, programs can still be looked up, but all are
+  // untraced; the next call tries again. Once it has succeeded, every call gives the same answer, for
+  // sessions are built on it; programs with another libc or ld.so than those are untraced.
   cache::Result<images::SystemImages> images();
 
-  // Fault::not_found etc. if there is no such file; anything the kernel would refuse to execute is a Program that is
-  // untraced. `library_path` is the value of LD_LIBRARY_PATH.
-  cache::Result<std::shared_ptr<const Program>> look_up(const std::string& path, const std::string& library_path);
+  // Fault::not_found etc. if there is no such file; anything the kernel would refuse to execute is a Program
+  // that is untraced. `library_path` is the value of LD_LIBRARY_PATH.
+  cache::Result<std::shared_ptr<const Program>> look_up(const std::string& path,
+                                                        const std::string& library_path);
 
   // The contents or the name of this path have changed.
   void forget(const std::string& path);

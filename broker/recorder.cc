@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -85,6 +86,20 @@ Digest describe_session() {
   return hasher.finish();
 }
 
+// The fifth field behind the name in /proc/PID/stat is the number of the controlling terminal, 0 for none.
+bool process_has_terminal(std::int32_t pid) {
+  std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  std::string line;
+  std::getline(file, line);
+  const std::size_t name_end = line.rfind(')');
+  if (name_end == line.npos) return false;
+  int parent, group, session, terminal = 0;
+  char state;
+  std::istringstream words(line.substr(name_end + 1));
+  words >> state >> parent >> group >> session >> terminal;
+  return terminal != 0;
+}
+
 // Files below these places are not files of the build: their contents are made up by the kernel.
 enum class Place { ordinary, null_device, proc_stable, proc_other, random, terminal, device };
 
@@ -136,6 +151,7 @@ Recorder::Recorder(Parts& parts, const SessionOptions& options, Decide decide, D
     : parts_(parts), options_(options), decide_(std::move(decide)), done_(std::move(done)), finished_(std::move(finished)), paths_(*parts.view) {
   session_digest_ = describe_session();
   uid_ = ::geteuid();
+  has_terminal_ = process_has_terminal(options.top_pid);
   // The first floor is the moment itself, not the kernel's last tick: what was written just before the command counts as old.
   next_floor_ns_ = now_ns(CLOCK_REALTIME);
 }
@@ -157,27 +173,36 @@ void Recorder::begin_pass() {
 void Recorder::handle_pass(const std::vector<KeptEvent>& events) {
   for (const KeptEvent& kept : events) {
     const Event& event = kept.event;
-    if (event.result < 0 || event.text.starts_with("/dev/")) continue;
+    if (event.result < 0 || event.malformed || event.lost) continue;
+    auto touch = [&](std::string_view text) {
+      if (!text.starts_with("/dev/")) touches_.emplace(name_hash(text), Touch{event.position, event.pid, text});
+    };
     switch (event.kind) {
       case kind_open:
-        if (event.arg & (O_WRONLY | O_RDWR | O_TRUNC)) touches_[name_hash(event.text)] = event.position;
+        if (event.arg & (O_WRONLY | O_RDWR | O_TRUNC)) touch(event.text);
         break;
       case kind_rename: case kind_link:
-        touches_[name_hash(event.text)] = event.position;
-        touches_[name_hash(event.text2)] = event.position;
+        touch(event.text);
+        touch(event.text2);
         break;
-      case kind_unlink: case kind_truncate: case kind_symlink: case kind_rmdir:
-        touches_[name_hash(event.text)] = event.position;
-        break;
+      case kind_unlink: case kind_truncate: case kind_symlink: case kind_rmdir: touch(event.text); break;
       default: break;
     }
   }
   for (const KeptEvent& kept : events) handle(kept.event);
+  touches_.clear();  // they view the events
 }
 
-bool Recorder::touched_later(PathId path, Position at) const {
-  const auto found = touches_.find(name_hash(paths_.text(path)));
-  return found != touches_.end() && found->second > at;
+bool Recorder::touched_later(PathId path, Position at) {
+  const auto [first, last] = touches_.equal_range(name_hash(paths_.text(path)));
+  for (auto each = first; each != last; ++each) {
+    const Touch& touch = each->second;
+    if (touch.at <= at) continue;
+    const auto process = processes_.find(touch.pid);
+    if (process == processes_.end() || process->second->directory == no_path) return true;
+    if (paths_.resolve(process->second->directory, touch.text, false).path == path) return true;
+  }
+  return false;
 }
 
 // ---- processes ---------------------------------------------------------------------------------------------------------
@@ -315,7 +340,12 @@ void Recorder::handle(const Event& event) {
       break;
     }
     case kind_forked_child: break;
-    case kind_exited: end_process(event.pid, (event.result & 0xff) << 8, event.position); break;
+    case kind_exited: {
+      const auto now = static_cast<std::int64_t>(static_cast<std::uint32_t>(event.arg) | static_cast<std::uint64_t>(static_cast<std::uint32_t>(event.arg2)) << 32);
+      for (Step* each = step; each; each = each->parent) each->ended_ns = std::max(each->ended_ns, now);
+      end_process(event.pid, (event.result & 0xff) << 8, event.position);
+      break;
+    }
     case kind_reaped: {
       const int status = event.result;
       if (processes_.count(event.arg) == 0) break;
@@ -482,6 +512,7 @@ std::string awk_text(const ExecRecord& exec) {
 void Recorder::handle_exec(Process* process, const Event& event) {
   ExecRecord exec;
   const bool readable = read_exec(event, exec);
+  exec.has_terminal = has_terminal_;
   const auto payload = event.payload_as<ExecPayload>();
   if (!process) {
     const auto parent = processes_.find(payload.parent_pid);
@@ -538,18 +569,14 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     step.program = *program;
     step.policy = policy_for(step.program->real_path, step.exec.arguments);
     if (!step.program->spoils.empty()) step.spoil(step.program->spoils);
+    if (step.policy.waits) step.not_storable("waits");
     if (step.policy.is_shell) {
       step.text = shell_text(step.exec, step.program->script);
       if (shell_text_compares_times(step.text)) {
         step.policy.stat_aspects = look_aspects;
         step.policy.ignores_fstat = false;
       }
-      if (shell_text_varies(step.text)) {
-        step.policy.ignored_clocks = 0;
-        step.policy.ignores_random = false;
-        // A process id may be meant for a name only, as configure scripts do, or for all to see: only in a short text is it clear.
-        if (step.text.size() <= 4096) step.spoil("its text asks for a process id, the clock or random numbers");
-      }
+      if (shell_text_varies(step.text)) step.spoil("its text asks for a process id, the clock or random numbers");
       if (step.policy.environment == EnvironmentUse::shell) {
         if (auto names = shell_names(step.text)) step.variables.insert(names->begin(), names->end());
         else step.whole_environment = true;
@@ -629,6 +656,12 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
       return false;
     }
     const PathFacts facts = parts_.view->look(text);
+    // It must be as the step left it: what others did since is none of its result.
+    const bool exists = facts.type != FileType::absent;
+    if ((use->contents_changed && exists != use->present) || (exists && step.ended_ns > 0 && facts.ctime_ns > step.ended_ns && facts.type != FileType::directory)) {
+      problem = text + ": was changed again before it could be kept";
+      return false;
+    }
     Change change;
     change.path = text;
     change.mode = facts.mode;
@@ -717,6 +750,7 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
 bool Recorder::store(Step& step, Position at, std::string& reason) {
   if (!step.spoils.empty()) reason = step.spoils;
   else if (!step.unstorable.empty()) reason = step.unstorable;
+  else if (step.policy.is_shell && step.status != 0 && step.text.find("trap") != step.text.npos) reason = "may have been interrupted";
   else if (!step.key) reason = step.exec.program + ": could not be analysed";
   if (!reason.empty()) return false;
   NeedSet names;
@@ -761,19 +795,25 @@ void Recorder::observe(Process& process, PathId path, std::uint32_t aspects, con
 }
 
 PathId Recorder::resolve(Process& process, std::string_view spelled, bool follow, Position at, bool* complete) {
-  const Resolution& found = paths_.resolve(process.directory == no_path ? paths_.intern("/") : process.directory, spelled, follow);
-  if (complete) *complete = found.complete;
-  if (!found.crossed.empty()) {
-    PathFacts facts;
-    facts.type = FileType::symlink;
-    for (const PathId link : found.crossed) {
-      if (touched_later(link, at) && !process.step->owns(link, at)) observe_unknown(process, link);
-      PathContents contents;
-      contents.target = paths_.link_target(link);
-      process.step->observe(link, aspect_type | aspect_target, facts, contents, at, true);
-    }
+  // Links that lead each process somewhere else are not for us to follow.
+  if (spelled.starts_with("/proc/") || spelled.starts_with("/dev/fd/") || spelled.starts_with("/dev/std")) {
+    if (complete) *complete = true;
+    return paths_.intern(spelled);
   }
-  return found.path;
+  const Resolution& found = paths_.resolve(process.directory == no_path ? paths_.intern("/") : process.directory, spelled, follow);
+  const PathId path = found.path;
+  if (complete) *complete = found.complete;
+  if (found.crossed.empty()) return path;
+  const std::vector<PathId> crossed = found.crossed;  // what follows resolves other names
+  PathFacts facts;
+  facts.type = FileType::symlink;
+  for (const PathId link : crossed) {
+    if (touched_later(link, at) && !process.step->owns(link, at)) observe_unknown(process, link);
+    PathContents contents;
+    contents.target = paths_.link_target(link);
+    process.step->observe(link, aspect_type | aspect_target, facts, contents, at, true);
+  }
+  return path;
 }
 
 void Recorder::observe_absent(Process& process, PathId path, Position at) { observe(process, path, aspect_type, PathFacts{}, {}, at); }
@@ -918,6 +958,10 @@ void Recorder::handle_open(Process& process, const Event& event) {
   const PathId path = resolve(process, event.text, follow, event.position, &complete);
   const std::string text = paths_.text(path);
   const Position at = event.position;
+  if (event.result == -ENXIO && text == "/dev/tty") {
+    step.descriptors[controlling_terminal] |= fd_asked_kind;
+    return;
+  }
   if (event.result < 0) return observe_failure(process, path, complete, -event.result, at);
   if (!process.fds) process.fds = std::make_shared<Descriptors>();
   if (process.fds.use_count() > 1) process.fds = std::make_shared<Descriptors>(*process.fds);
@@ -931,6 +975,8 @@ void Recorder::handle_open(Process& process, const Event& event) {
     case Place::terminal: return spoil(process, "uses the terminal");
     case Place::device: return spoil(process, "uses the device " + text);
     case Place::proc_other:
+      // Where its own memory lies: some look for the end of their stack.
+      if ((text == "/proc/self/maps" || text == fmt::format("/proc/{}/maps", process.pid)) && *step.policy.reason) return;
       if ((flags & O_DIRECTORY) == 0) spoil(process, "reads " + text);
       return;
   }
@@ -1157,7 +1203,11 @@ void Recorder::handle_change(Process& process, const Event& event) {
       }
       use.attributes_changed = true;
       if (event.kind == kind_chmod) use.mode_set = true;
-      if (event.kind == kind_utimens) use.times_set = event.payload_as<TimesPayload>().is_now == 0;
+      if (event.kind == kind_utimens) {
+        use.times_set = event.payload_as<TimesPayload>().is_now == 0;
+        // Also after a chmod the time is to become now.
+        if (!use.contents_changed && !use.times_set) use.fresh = true;
+      }
       break;
     }
     case kind_xattr_set: spoil(process, "sets extended attributes"); break;

@@ -100,7 +100,7 @@ class Recorder {
   void observe(Process& process, PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at);
   PathUse& change(Process& process, PathId path, Position at);
   std::optional<cache::Digest> bytes_at(PathId path, Position at, PathFacts* facts);
-  bool touched_later(PathId path, Position at) const;
+  bool touched_later(PathId path, Position at);
 
   void step_ended(Step* step, Position at);
   void finish(Step& step, Position at);
@@ -117,6 +117,7 @@ class Recorder {
   PathTable paths_;
   std::optional<cache::Digest> session_digest_;
   std::uint32_t uid_ = 0;
+  bool has_terminal_ = false;
 
   std::unordered_map<std::int32_t, std::unique_ptr<Process>> processes_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Step>> steps_;
@@ -127,7 +128,13 @@ class Recorder {
   std::unordered_map<PathId, PathState> states_;
   std::uint32_t pass_ = 0;
   std::int64_t pass_floor_ns_ = 0, next_floor_ns_ = 0;  // CLOCK_REALTIME: when the pass before, and this one, began
-  std::unordered_map<std::uint64_t, Position> touches_;  // of the pass: hash of a name -> last event that changes it
+  // Events of the pass that change what a name is, by hash of the last component.
+  struct Touch {
+    Position at;
+    std::int32_t pid;
+    std::string_view text;
+  };
+  std::unordered_multimap<std::uint64_t, Touch> touches_;
   std::unordered_map<PathId, bool> temporary_names_;
   std::int64_t looked_again_ns_ = 0;
 };

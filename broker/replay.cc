@@ -22,10 +22,10 @@ namespace broker {
 namespace {
 
 using cache::Change;
+using cache::fail;
 using cache::Fault;
 using cache::OwnedFd;
 using cache::Result;
-using cache::fail;
 using What = cache::Change::What;
 
 tl::unexpected<cache::Error> failed(const std::string& path, const char* what, int reason = errno) {
@@ -92,7 +92,8 @@ bool copy_all(int from, int to) {
 class PrivateNames {
  public:
   PrivateNames() {
-    if (::getrandom(&state_, sizeof state_, GRND_NONBLOCK) != sizeof state_) state_ = reinterpret_cast<std::uintptr_t>(this);
+    if (::getrandom(&state_, sizeof state_, GRND_NONBLOCK) != sizeof state_)
+      state_ = reinterpret_cast<std::uintptr_t>(this);
   }
   std::string in(const std::string& directory) {
     // splitmix64: a sequence without repetition.
@@ -110,10 +111,10 @@ class PrivateNames {
 
 struct Replay::Staged {
   enum class How : std::uint8_t {
-    nothing,    // it is already so, or there is no such thing as staging it
-    rename,     // from private_path
-    write,      // from private_path, into the file that is there
-    keep,       // the file or symlink that is there, with a new time
+    nothing,  // it is already so, or there is no such thing as staging it
+    rename,   // from private_path
+    write,    // from private_path, into the file that is there
+    keep,     // the file or symlink that is there, with a new time
   };
   How how = How::nothing;
   std::string private_path;  // empty if there is nothing to remove
@@ -132,7 +133,8 @@ class Replay::Places {
     const auto known = staging_.find(parent);
     if (known != staging_.end()) return known->second;
     const PathFacts facts = view_.look(parent);
-    if (facts.type == FileType::absent) return fail(Fault::not_found, path + ": its directory does not exist");
+    if (facts.type == FileType::absent)
+      return fail(Fault::not_found, path + ": its directory does not exist");
     if (facts.type != FileType::directory) return in_the_way(parent);
     staging_.emplace(parent, parent);
     return parent;
@@ -140,11 +142,14 @@ class Replay::Places {
   Result<bool> check_entries_may_change(const std::string& path) {
     const std::string directory = TRY(staging_directory(path));
     if (writable_.contains(directory)) return true;
-    if (::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) != 0) return failed(directory, "cannot be written to");
+    if (::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+      return failed(directory, "cannot be written to");
     writable_.insert(directory);
     return true;
   }
-  void will_be_made(const std::string& directory, const std::string& staging) { staging_[directory] = staging; }
+  void will_be_made(const std::string& directory, const std::string& staging) {
+    staging_[directory] = staging;
+  }
 
   void will_be_file(const std::string& path) { files_.insert(path); }
   bool is_made_file(const std::string& path) const { return files_.contains(path); }
@@ -170,7 +175,8 @@ void Replay::discard() {
   staged_.clear();
 }
 
-// ---- stage ---------------------------------------------------------------------------------------------------------
+// ---- stage
+// ---------------------------------------------------------------------------------------------------------
 
 Result<bool> Replay::stage() {
   assert(staged_.empty());
@@ -192,16 +198,23 @@ Result<bool> Replay::stage() {
 Result<bool> Replay::stage_change(const Change& change, Staged& staged) {
   if (!is_plain(change.path)) return fail(Fault::invalid, change.path + ": not a plain absolute path");
   staged.before = view_.look(change.path);
-  if (staged.before.type == FileType::error) return failed(change.path, "cannot be looked at", staged.before.error);
+  if (staged.before.type == FileType::error)
+    return failed(change.path, "cannot be looked at", staged.before.error);
   switch (change.what) {
-    case What::file: return stage_file(change, staged);
-    case What::symlink: return stage_symlink(change, staged);
-    case What::hard_link: return stage_hard_link(change, staged);
-    case What::removed: return stage_removal(change, staged);
-    case What::attributes: return stage_attributes(change, staged);
+    case What::file:
+      return stage_file(change, staged);
+    case What::symlink:
+      return stage_symlink(change, staged);
+    case What::hard_link:
+      return stage_hard_link(change, staged);
+    case What::removed:
+      return stage_removal(change, staged);
+    case What::attributes:
+      return stage_attributes(change, staged);
     case What::directory: {
       if (staged.before.type == FileType::directory) {
-        if ((change.mode_set || change.times_set) && !may_be_changed_by_us(staged.before)) return failed(change.path, "not ours", EPERM);
+        if ((change.mode_set || change.times_set) && !may_be_changed_by_us(staged.before))
+          return failed(change.path, "not ours", EPERM);
         return true;
       }
       if (staged.before.type != FileType::absent) return in_the_way(change.path);
@@ -226,7 +239,8 @@ Result<bool> Replay::stage_file(const Change& change, Staged& staged) {
 
   // A fresh file is an inode of ours, which nobody else has another name for.
   const bool as_fresh = before.links == 1 && before.uid == ::geteuid() && before.gid == ::getegid();
-  const bool mode_and_time_fit = (staged.mode == before.mode && !change.times_set) || may_be_changed_by_us(before);
+  const bool mode_and_time_fit =
+      (staged.mode == before.mode && !change.times_set) || may_be_changed_by_us(before);
   if (exists && before.bytes == change.bytes && (!change.fresh || as_fresh) && mode_and_time_fit) {
     PathFacts hashed;
     const auto digest = view_.bytes(change.path, &hashed);
@@ -252,7 +266,8 @@ Result<bool> Replay::copy_contents(const Change& change, Staged& staged) {
     return failed(change.path, "its directory takes no file", reason);
   }
   const std::uint64_t copied = TRY(blobs_.copy_to(change.content, file.get()));
-  if (copied != change.bytes) return fail(Fault::corrupt, change.path + ": its contents have another size than recorded");
+  if (copied != change.bytes)
+    return fail(Fault::corrupt, change.path + ": its contents have another size than recorded");
   // Behind the writing, which takes set-user-ID bits away.
   if (::fchmod(file.get(), staged.mode) != 0) return failed(change.path, "cannot get its mode");
   struct stat made;
@@ -262,7 +277,8 @@ Result<bool> Replay::copy_contents(const Change& change, Staged& staged) {
   const bool is_our_inode = before.links == 1 && before.uid == made.st_uid && before.gid == made.st_gid;
   const bool changes_user = before.mode & (S_ISUID | S_ISGID);
   const bool in_place = before.type == FileType::regular && !change.fresh && (!is_our_inode || changes_user);
-  if (in_place && (change.mode_set || change.times_set) && !may_be_changed_by_us(before)) return failed(change.path, "not ours", EPERM);
+  if (in_place && (change.mode_set || change.times_set) && !may_be_changed_by_us(before))
+    return failed(change.path, "not ours", EPERM);
   staged.how = in_place ? Staged::How::write : Staged::How::rename;
   return true;
 }
@@ -270,14 +286,16 @@ Result<bool> Replay::copy_contents(const Change& change, Staged& staged) {
 Result<bool> Replay::stage_symlink(const Change& change, Staged& staged) {
   switch (staged.before.type) {
     case FileType::absent:
-    case FileType::regular: break;
+    case FileType::regular:
+      break;
     case FileType::symlink: {
       const auto target = view_.target(change.path);
       if (!target || *target != change.text || !may_be_changed_by_us(staged.before)) break;
       staged.how = Staged::How::keep;
       return true;
     }
-    default: return in_the_way(change.path);
+    default:
+      return in_the_way(change.path);
   }
   const std::string directory = TRY(places_->staging_directory(change.path));
   do {
@@ -297,7 +315,8 @@ Result<bool> Replay::stage_hard_link(const Change& change, Staged& staged) {
   if (type != FileType::absent && type != FileType::regular) return in_the_way(change.path);
   if (!places_->is_made_file(change.text)) {
     if (!is_plain(change.text)) return fail(Fault::invalid, change.text + ": not a plain absolute path");
-    if (view_.look(change.text).type != FileType::regular) return fail(Fault::not_found, change.text + ": no file to link to");
+    if (view_.look(change.text).type != FileType::regular)
+      return fail(Fault::not_found, change.text + ": no file to link to");
   }
   places_->will_be_file(change.path);
   return places_->check_entries_may_change(change.path);
@@ -305,9 +324,11 @@ Result<bool> Replay::stage_hard_link(const Change& change, Staged& staged) {
 
 Result<bool> Replay::stage_removal(const Change& change, Staged& staged) {
   switch (staged.before.type) {
-    case FileType::absent: return true;
+    case FileType::absent:
+      return true;
     case FileType::character_device:
-    case FileType::block_device: return in_the_way(change.path);
+    case FileType::block_device:
+      return in_the_way(change.path);
     case FileType::directory: {
       DIR* const directory = ::opendir(change.path.c_str());
       if (!directory) return failed(change.path, "cannot be listed");
@@ -322,33 +343,39 @@ Result<bool> Replay::stage_removal(const Change& change, Staged& staged) {
       if (!kept.empty()) return fail(Fault::unsupported, kept + ": is in a directory that is to be removed");
       break;
     }
-    default: break;
+    default:
+      break;
   }
   return places_->check_entries_may_change(change.path);
 }
 
 Result<bool> Replay::stage_attributes(const Change& change, Staged& staged) {
   switch (staged.before.type) {
-    case FileType::absent: return fail(Fault::not_found, change.path + ": does not exist");
+    case FileType::absent:
+      return fail(Fault::not_found, change.path + ": does not exist");
     case FileType::regular:
-    case FileType::directory: break;
+    case FileType::directory:
+      break;
     case FileType::symlink:
       if (change.mode_set) return in_the_way(change.path);
       break;
-    default: return in_the_way(change.path);
+    default:
+      return in_the_way(change.path);
   }
   if (!may_be_changed_by_us(staged.before)) return failed(change.path, "not ours", EPERM);
   return true;
 }
 
-// ---- apply ---------------------------------------------------------------------------------------------------------
+// ---- apply
+// ---------------------------------------------------------------------------------------------------------
 
 Result<bool> Replay::apply() {
   assert(staged_.size() == result_.changes.size());
   std::size_t made = 0;
   auto stopped = [&](const cache::Error& error) {
     discard();
-    return fail(error.fault, fmt::format("{} (after {} of {} changes)", error.message, made, result_.changes.size()));
+    return fail(error.fault,
+                fmt::format("{} (after {} of {} changes)", error.message, made, result_.changes.size()));
   };
   for (; made < staged_.size(); ++made) {
     const auto applied = apply_change(result_.changes[made], staged_[made]);
@@ -363,12 +390,16 @@ Result<bool> Replay::apply() {
 Result<bool> Replay::apply_change(const Change& change, Staged& staged) {
   const char* const path = change.path.c_str();
   switch (change.what) {
-    case What::file: return apply_file(change, staged);
-    case What::symlink: return apply_symlink(change, staged);
-    case What::hard_link: return apply_hard_link(change, staged);
+    case What::file:
+      return apply_file(change, staged);
+    case What::symlink:
+      return apply_symlink(change, staged);
+    case What::hard_link:
+      return apply_hard_link(change, staged);
     case What::removed:
       if (staged.before.type == FileType::directory) return true;  // at the end
-      if (::unlink(path) != 0 && errno != ENOENT && errno != ENOTDIR) return failed(change.path, "cannot be removed");
+      if (::unlink(path) != 0 && errno != ENOENT && errno != ENOTDIR)
+        return failed(change.path, "cannot be removed");
       return true;
     case What::directory:
       if (staged.before.type == FileType::directory) return true;
@@ -382,7 +413,8 @@ Result<bool> Replay::apply_change(const Change& change, Staged& staged) {
     case What::attributes:
       if (staged.before.type == FileType::directory) return true;  // at the end
       if (view_.look(change.path).type != staged.before.type) return in_the_way(change.path);
-      if (change.mode_set && ::chmod(path, change.mode) != 0) return failed(change.path, "cannot get its mode");
+      if (change.mode_set && ::chmod(path, change.mode) != 0)
+        return failed(change.path, "cannot get its mode");
       if ((change.times_set || change.fresh || !change.mode_set) && !set_time(change.path, change))
         return failed(change.path, "cannot get its time");
       return true;
@@ -401,13 +433,15 @@ Result<bool> Replay::apply_file(const Change& change, Staged& staged) {
   }
   if (staged.how == Staged::How::write) return write_in_place(change, staged);
   if (staged.how == Staged::How::keep) {
-    if (staged.mode != now.mode && ::chmod(change.path.c_str(), staged.mode) != 0) return failed(change.path, "cannot get its mode");
+    if (staged.mode != now.mode && ::chmod(change.path.c_str(), staged.mode) != 0)
+      return failed(change.path, "cannot get its mode");
     if (!set_time(change.path, change)) return failed(change.path, "cannot get its time");
     return true;
   }
   if (!set_time(staged.private_path, change)) return failed(change.path, "cannot get its time");
   const PathFacts written = view_.look(staged.private_path);
-  if (::rename(staged.private_path.c_str(), change.path.c_str()) != 0) return failed(change.path, "cannot be put in place");
+  if (::rename(staged.private_path.c_str(), change.path.c_str()) != 0)
+    return failed(change.path, "cannot be put in place");
   staged.private_path.clear();
   view_.remember(change.path, change.content, written);
   return true;
@@ -420,8 +454,10 @@ Result<bool> Replay::write_in_place(const Change& change, Staged& staged) {
   struct stat status;
   if (!file || ::fstat(file.get(), &status) != 0) return failed(change.path, "cannot be written");
   if (!S_ISREG(status.st_mode)) return in_the_way(change.path);
-  if (::ftruncate(file.get(), 0) != 0 || !copy_all(from.get(), file.get())) return failed(change.path, "cannot be written");
-  if (change.mode_set && ::fchmod(file.get(), change.mode) != 0) return failed(change.path, "cannot get its mode");
+  if (::ftruncate(file.get(), 0) != 0 || !copy_all(from.get(), file.get()))
+    return failed(change.path, "cannot be written");
+  if (change.mode_set && ::fchmod(file.get(), change.mode) != 0)
+    return failed(change.path, "cannot get its mode");
   if (::close(file.release()) != 0) return failed(change.path, "cannot be written");
   if (!set_time(change.path, change)) return failed(change.path, "cannot get its time");
   return true;
@@ -429,10 +465,13 @@ Result<bool> Replay::write_in_place(const Change& change, Staged& staged) {
 
 Result<bool> Replay::apply_symlink(const Change& change, Staged& staged) {
   const FileType now = view_.look(change.path).type;
-  if (now != FileType::absent && now != FileType::regular && now != FileType::symlink) return in_the_way(change.path);
+  if (now != FileType::absent && now != FileType::regular && now != FileType::symlink)
+    return in_the_way(change.path);
   const bool renames = staged.how == Staged::How::rename;
-  if (!set_time(renames ? staged.private_path : change.path, change)) return failed(change.path, "cannot get its time");
-  if (renames && ::rename(staged.private_path.c_str(), change.path.c_str()) != 0) return failed(change.path, "cannot be put in place");
+  if (!set_time(renames ? staged.private_path : change.path, change))
+    return failed(change.path, "cannot get its time");
+  if (renames && ::rename(staged.private_path.c_str(), change.path.c_str()) != 0)
+    return failed(change.path, "cannot be put in place");
   staged.private_path.clear();
   return true;
 }
@@ -446,7 +485,8 @@ Result<bool> Replay::apply_hard_link(const Change& change, Staged& staged) {
   do {
     staged.private_path = places_->names.in(directory);
     if (::link(change.text.c_str(), staged.private_path.c_str()) == 0) {
-      if (::rename(staged.private_path.c_str(), change.path.c_str()) != 0) return failed(change.path, "cannot be put in place");
+      if (::rename(staged.private_path.c_str(), change.path.c_str()) != 0)
+        return failed(change.path, "cannot be put in place");
       staged.private_path.clear();
       return true;
     }
@@ -456,17 +496,19 @@ Result<bool> Replay::apply_hard_link(const Change& change, Staged& staged) {
   return failed(change.path, "cannot be linked", reason);
 }
 
-// What is inside comes first: removing it, and giving it a time, needs the way to it and changes the time of the
-// directory around it.
+// What is inside comes first: removing it, and giving it a time, needs the way to it and changes the time of
+// the directory around it.
 Result<bool> Replay::finish_directories() {
   std::vector<std::size_t> directories;
   for (std::size_t i = 0; i < staged_.size(); ++i) {
     const What what = result_.changes[i].what;
-    const bool is_directory = staged_[i].before.type == FileType::directory && (what == What::removed || what == What::attributes);
+    const bool is_directory =
+        staged_[i].before.type == FileType::directory && (what == What::removed || what == What::attributes);
     if (is_directory || what == What::directory) directories.push_back(i);
   }
-  std::stable_sort(directories.begin(), directories.end(),
-                   [&](std::size_t a, std::size_t b) { return result_.changes[a].path.size() > result_.changes[b].path.size(); });
+  std::stable_sort(directories.begin(), directories.end(), [&](std::size_t a, std::size_t b) {
+    return result_.changes[a].path.size() > result_.changes[b].path.size();
+  });
   for (const std::size_t i : directories) {
     const Change& change = result_.changes[i];
     if (change.what == What::removed && ::rmdir(change.path.c_str()) != 0 && errno != ENOENT)
@@ -476,9 +518,11 @@ Result<bool> Replay::finish_directories() {
     const Change& change = result_.changes[i];
     if (change.what == What::removed) continue;
     const bool made = change.what == What::directory && staged_[i].before.type == FileType::absent;
-    if ((made || change.mode_set) && ::chmod(change.path.c_str(), change.mode) != 0) return failed(change.path, "cannot get its mode");
+    if ((made || change.mode_set) && ::chmod(change.path.c_str(), change.mode) != 0)
+      return failed(change.path, "cannot get its mode");
     const bool touched = change.what == What::attributes && (change.fresh || !change.mode_set);
-    if ((change.times_set || touched) && !set_time(change.path, change)) return failed(change.path, "cannot get its time");
+    if ((change.times_set || touched) && !set_time(change.path, change))
+      return failed(change.path, "cannot get its time");
   }
   return true;
 }

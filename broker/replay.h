@@ -56,8 +56,9 @@ class Replay {
   // Fault::corrupt or not_found: a blob is damaged or gone (it has been removed: forget the result).
   // Other faults: the place does not fit.
   cache::Result<bool> stage();
-  // After stage() succeeded, once. An Error means that some changes were made and others could not be; the message says
-  // which. Running the program is still right then, for it does not depend on what it overwrites.
+  // After stage() succeeded, once. An Error means that some changes were made and others could not be; the
+  // message says which. Running the program is still right then, for it does not depend on what it
+  // overwrites.
   cache::Result<bool> apply();
 
  private:

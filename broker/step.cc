@@ -163,9 +163,11 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
     own.fresh = own.fresh || use->fresh;
     own.mode_set = own.mode_set || use->mode_set;
     own.times_set = use->times_set;
-    own.present = use->present;
-    own.entry_type = use->entry_type;
-    own.linked_to = use->linked_to;
+    if (use->contents_changed) {
+      own.present = use->present;
+      own.entry_type = use->entry_type;
+      own.linked_to = use->linked_to;
+    }
   }
 
   // A variable the outer program passed on as it got it is its need; one that it set itself is not.
@@ -214,6 +216,7 @@ std::string environment_names_value(const ExecRecord& exec) {
 }
 
 std::string descriptor_value(const ExecRecord& exec, std::uint32_t number, std::uint32_t questions) {
+  if (number == controlling_terminal) return exec.has_terminal ? "terminal" : "closed";
   const FdPayload* fd = exec.fd(number);
   if (!fd) return "closed";
   if (questions & fd_asked_exactly) {

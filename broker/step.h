@@ -65,6 +65,7 @@ struct ExecRecord {
   std::uint32_t flags = 0;
   std::uint64_t short_key = 0;
   std::int32_t pid = 0;
+  bool has_terminal = false;  // a controlling one, /dev/tty
 
   std::optional<std::uint64_t> variable(std::string_view name) const;
   const preload::FdPayload* fd(std::uint32_t number) const;
@@ -96,6 +97,7 @@ struct Step {
   bool started = false;     // the shim has reported in
   bool main_ended = false;
   std::int32_t status = 0;
+  std::int64_t ended_ns = 0;     // CLOCK_REALTIME of the last end of a process in it that is known; 0: none
   std::uint32_t processes = 0;   // live, and in this step itself
   std::uint32_t open_steps = 0;  // inner ones not over yet
 
@@ -139,6 +141,9 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths);
 // The names and values of what the step needed, sorted. Leaves out what only its own temporary files were about.
 // `problem` is set if some value is not known.
 void collect_needs(const Step& step, const PathTable& paths, cache::NeedSet& names, cache::NeedValues& values, std::string& problem);
+
+// A number that no descriptor has, for the controlling terminal.
+inline constexpr std::uint32_t controlling_terminal = 1000;
 
 // Values of needs that do not come from the file system; shared with the judge.
 std::string environment_value(const ExecRecord& exec, std::string_view name);

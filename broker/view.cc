@@ -27,10 +27,10 @@ namespace broker {
 namespace {
 
 using cache::Digest;
+using cache::fail;
 using cache::Fault;
 using cache::OwnedFd;
 using cache::Result;
-using cache::fail;
 
 constexpr std::size_t read_bytes = 256 << 10;
 constexpr std::size_t volatile_bytes_max = 1 << 20;
@@ -66,13 +66,17 @@ std::uint32_t meaningful(FileType type, std::uint32_t aspects) {
   using namespace cache;
   switch (type) {
     case FileType::absent:
-    case FileType::error: return 0;
-    case FileType::directory: return aspects & (aspect_mode | aspect_times | aspect_listing);
-    case FileType::regular: return aspects & (aspect_mode | aspect_size | aspect_links | aspect_times | aspect_bytes);
+    case FileType::error:
+      return 0;
+    case FileType::directory:
+      return aspects & (aspect_mode | aspect_times | aspect_listing);
+    case FileType::regular:
+      return aspects & (aspect_mode | aspect_size | aspect_links | aspect_times | aspect_bytes);
     case FileType::symlink:
       if (aspects & aspect_target) aspects &= ~std::uint32_t{aspect_size};
       return aspects & (aspect_mode | aspect_size | aspect_links | aspect_times | aspect_target);
-    default: return aspects & (aspect_mode | aspect_size | aspect_links | aspect_times);
+    default:
+      return aspects & (aspect_mode | aspect_size | aspect_links | aspect_times);
   }
 }
 
@@ -84,12 +88,16 @@ bool may_stamp_each_change(const std::string& path) {
     case EXT4_SUPER_MAGIC:
     case XFS_SUPER_MAGIC:
     case BTRFS_SUPER_MAGIC:
-    case TMPFS_MAGIC: return true;
-    default: return false;
+    case TMPFS_MAGIC:
+      return true;
+    default:
+      return false;
   }
 }
 
-bool changes_unseen(const std::string& path) { return path.starts_with("/proc/") || path.starts_with("/sys/"); }
+bool changes_unseen(const std::string& path) {
+  return path.starts_with("/proc/") || path.starts_with("/sys/");
+}
 
 tl::unexpected<cache::Error> failed(const std::string& path, int reason) {
   Fault fault = Fault::io;
@@ -141,7 +149,8 @@ Result<std::string> read_volatile(int file, const std::string& path) {
   const ssize_t count = read_fully(file, bytes.data(), bytes.size());
   if (count < 0) return failed(path, errno);
   bytes.resize(static_cast<std::size_t>(count));
-  if (bytes.size() > volatile_bytes_max) return fail(Fault::unsupported, path + ": too long for a file that changes unseen");
+  if (bytes.size() > volatile_bytes_max)
+    return fail(Fault::unsupported, path + ": too long for a file that changes unseen");
   return bytes;
 }
 
@@ -183,15 +192,24 @@ class ValueReader {
 
 const char* name_of(FileType type) {
   switch (type) {
-    case FileType::absent: return "absent";
-    case FileType::regular: return "regular file";
-    case FileType::directory: return "directory";
-    case FileType::symlink: return "symlink";
-    case FileType::fifo: return "fifo";
-    case FileType::socket: return "socket";
-    case FileType::character_device: return "character device";
-    case FileType::block_device: return "block device";
-    case FileType::error: return "cannot be looked at";
+    case FileType::absent:
+      return "absent";
+    case FileType::regular:
+      return "regular file";
+    case FileType::directory:
+      return "directory";
+    case FileType::symlink:
+      return "symlink";
+    case FileType::fifo:
+      return "fifo";
+    case FileType::socket:
+      return "socket";
+    case FileType::character_device:
+      return "character device";
+    case FileType::block_device:
+      return "block device";
+    case FileType::error:
+      return "cannot be looked at";
   }
   return "unknown";
 }
@@ -202,25 +220,42 @@ std::string time_text(std::int64_t mtime_ns) {
   const time_t seconds = static_cast<time_t>((mtime_ns - nanoseconds) / second);
   struct tm parts;
   char text[40];
-  if (!::gmtime_r(&seconds, &parts) || ::strftime(text, sizeof text, "%F %T", &parts) == 0) return fmt::format("{} ns", mtime_ns);
+  if (!::gmtime_r(&seconds, &parts) || ::strftime(text, sizeof text, "%F %T", &parts) == 0)
+    return fmt::format("{} ns", mtime_ns);
   return fmt::format("{}.{:09} UTC", text, nanoseconds);
 }
 
 }  // namespace
 
-// ---- facts and values ----------------------------------------------------------------------------------------------
+// ---- facts and values
+// ----------------------------------------------------------------------------------------------
 
 PathFacts PathFacts::from_mode(std::uint32_t st_mode) {
   PathFacts facts;
   switch (st_mode & S_IFMT) {
-    case S_IFREG: facts.type = FileType::regular; break;
-    case S_IFDIR: facts.type = FileType::directory; break;
-    case S_IFLNK: facts.type = FileType::symlink; break;
-    case S_IFIFO: facts.type = FileType::fifo; break;
-    case S_IFSOCK: facts.type = FileType::socket; break;
-    case S_IFCHR: facts.type = FileType::character_device; break;
-    case S_IFBLK: facts.type = FileType::block_device; break;
-    default: return from_error(EIO);
+    case S_IFREG:
+      facts.type = FileType::regular;
+      break;
+    case S_IFDIR:
+      facts.type = FileType::directory;
+      break;
+    case S_IFLNK:
+      facts.type = FileType::symlink;
+      break;
+    case S_IFIFO:
+      facts.type = FileType::fifo;
+      break;
+    case S_IFSOCK:
+      facts.type = FileType::socket;
+      break;
+    case S_IFCHR:
+      facts.type = FileType::character_device;
+      break;
+    case S_IFBLK:
+      facts.type = FileType::block_device;
+      break;
+    default:
+      return from_error(EIO);
   }
   facts.mode = st_mode & 07777;
   return facts;
@@ -289,7 +324,8 @@ std::string describe(std::uint32_t aspects, std::string_view value) {
   const FileType type{reader.number<std::uint8_t>()};
   if (type > FileType::error) return "unknown";
   std::string text = name_of(type);
-  if (type == FileType::error) text += fmt::format(": {}", std::strerror(static_cast<int>(reader.number<std::uint32_t>())));
+  if (type == FileType::error)
+    text += fmt::format(": {}", std::strerror(static_cast<int>(reader.number<std::uint32_t>())));
   const std::uint32_t parts = meaningful(type, aspects);
   if (parts & aspect_mode) {
     if (type != FileType::symlink) text += fmt::format(", mode {:04o}", reader.number<std::uint32_t>());
@@ -311,7 +347,8 @@ std::string describe(std::uint32_t aspects, std::string_view value) {
   return reader.finished() ? text : "unknown";
 }
 
-// ---- the world as it is --------------------------------------------------------------------------------------------
+// ---- the world as it is
+// --------------------------------------------------------------------------------------------
 
 PathFacts View::look(const std::string& path) const {
   struct stat status;
@@ -348,13 +385,15 @@ void View::remember(const std::string& path, const Digest& digest, const PathFac
   if (file.ctime_ns <= clock_ns(CLOCK_REALTIME_COARSE)) return;
   const std::lock_guard lock(written_mutex_);
   auto stamps = stamps_each_change_.find(file.device);
-  if (stamps == stamps_each_change_.end()) stamps = stamps_each_change_.emplace(file.device, may_stamp_each_change(path)).first;
+  if (stamps == stamps_each_change_.end())
+    stamps = stamps_each_change_.emplace(file.device, may_stamp_each_change(path)).first;
   if (!stamps->second) return;
   if (written_.size() >= written_max) written_.clear();
   written_.insert_or_assign(FileKey{file.device, file.inode}, WrittenFile{file, digest});
 }
 
-Result<Digest> View::digest_of_file(const std::string& path, const PathFacts& looked, PathFacts* facts, bool keep) const {
+Result<Digest> View::digest_of_file(const std::string& path, const PathFacts& looked, PathFacts* facts,
+                                    bool keep) const {
   if (looked.type == FileType::absent) return failed(path, ENOENT);
   if (looked.type == FileType::error) return failed(path, looked.error);
   if (looked.type != FileType::regular) return fail(Fault::unsupported, path + ": not a regular file");
@@ -408,7 +447,8 @@ Result<std::string> View::target(const std::string& path) const {
   const ssize_t length = ::readlink(path.c_str(), text, sizeof text);
   if (length < 0 && errno == EINVAL) return fail(Fault::unsupported, path + ": not a symlink");
   if (length < 0) return failed(path, errno);
-  if (static_cast<std::size_t>(length) == sizeof text) return fail(Fault::unsupported, path + ": target too long");
+  if (static_cast<std::size_t>(length) == sizeof text)
+    return fail(Fault::unsupported, path + ": target too long");
   return std::string(text, static_cast<std::size_t>(length));
 }
 
@@ -450,7 +490,8 @@ std::string View::value_today(const cache::NeedName& need) const {
     if (auto text = target(path)) contents.target = std::move(*text);
   }
   if (parts & cache::aspect_listing) {
-    const std::string_view except = std::string_view(need.text).substr(std::min(path_end + 1, need.text.size()));
+    const std::string_view except =
+        std::string_view(need.text).substr(std::min(path_end + 1, need.text.size()));
     if (const auto sum = listing(path, except)) contents.listing = *sum;
   }
   return value_of(need.detail, facts, contents);

@@ -26,11 +26,21 @@
 
 namespace broker {
 
-enum class FileType : std::uint8_t { absent, regular, directory, symlink, fifo, socket, character_device, block_device, error };
+enum class FileType : std::uint8_t {
+  absent,
+  regular,
+  directory,
+  symlink,
+  fifo,
+  socket,
+  character_device,
+  block_device,
+  error
+};
 
 struct PathFacts {
   FileType type = FileType::absent;
-  int error = 0;  // FileType::error: what looking failed with; ENOENT and ENOTDIR are absent
+  int error = 0;           // FileType::error: what looking failed with; ENOENT and ENOTDIR are absent
   std::uint32_t mode = 0;  // permission bits, set-id and sticky
   std::uint32_t uid = 0, gid = 0, links = 0;
   std::uint64_t bytes = 0;
@@ -53,8 +63,8 @@ struct PathContents {
   std::optional<std::uint64_t> listing;  // of a directory
 };
 
-// `aspects` is a set of cache::Aspect. A value is one byte FileType, then for each aspect in ascending order, all
-// little-endian:
+// `aspects` is a set of cache::Aspect. A value is one byte FileType, then for each aspect in ascending order,
+// all little-endian:
 //
 //   mode      mode (not of a symlink), uid, gid    4 bytes each
 //   size      byte count                           8
@@ -64,14 +74,16 @@ struct PathContents {
 //   target    length and text, of a symlink        4 + n
 //   listing   sum, of a directory                  8
 //
-// What the type makes meaningless is left out: size and links of a directory, everything but the errno (4 bytes) of a
-// path that cannot be looked at, everything of an absent one. So is the size of a symlink whose target is there. For
-// aspect_replaceable alone the value is one byte, 1 or 0; beside other aspects the type says it.
+// What the type makes meaningless is left out: size and links of a directory, everything but the errno (4
+// bytes) of a path that cannot be looked at, everything of an absent one. So is the size of a symlink whose
+// target is there. For aspect_replaceable alone the value is one byte, 1 or 0; beside other aspects the type
+// says it.
 //
 // If `contents` lacks what the aspects ask for, the value equals no other, not even the next one made so.
 std::string value_of(std::uint32_t aspects, const PathFacts& facts, const PathContents& contents);
 
-// For a human: "absent", "regular file, 120 bytes, sha256 3f2a...", naming only what the aspects of a value hold.
+// For a human: "absent", "regular file, 120 bytes, sha256 3f2a...", naming only what the aspects of a value
+// hold.
 std::string describe(std::uint32_t aspects, std::string_view value);
 
 class View {
@@ -81,26 +93,28 @@ class View {
 
   PathFacts look(const std::string& path) const;  // lstat
 
-  // SHA-256 of a regular file's contents, through the memo. `facts`, if given, are set to what the file was when hashed.
-  // Fault::changed if it changed meanwhile, Fault::unsupported if it is not a regular file, Fault::not_found, Fault::io.
-  // Files below /proc and /sys are read anew each time (at most 1 MiB, else Fault::unsupported).
+  // SHA-256 of a regular file's contents, through the memo. `facts`, if given, are set to what the file was
+  // when hashed. Fault::changed if it changed meanwhile, Fault::unsupported if it is not a regular file,
+  // Fault::not_found, Fault::io. Files below /proc and /sys are read anew each time (at most 1 MiB, else
+  // Fault::unsupported).
   cache::Result<cache::Digest> bytes(const std::string& path, PathFacts* facts = nullptr) const;
   // The same, and afterwards the blob store has the contents.
   cache::Result<cache::Digest> keep_bytes(const std::string& path, PathFacts* facts = nullptr) const;
 
   cache::Result<std::string> target(const std::string& path) const;
-  // Sum of preload::entry_hash over all entries but "." and "..", and but the names in `except` (sorted, each followed
-  // by a '/', as in the text of a listing need behind its NUL).
+  // Sum of preload::entry_hash over all entries but "." and "..", and but the names in `except` (sorted, each
+  // followed by a '/', as in the text of a listing need behind its NUL).
   cache::Result<std::uint64_t> listing(const std::string& path, std::string_view except = {}) const;
 
-  // The value today of a NeedKind::path need. Its text is the path, or, with aspect_listing, the path, NUL, and the names
-  // left out, each followed by '/'. Never fails: what cannot be read has a value of its own that equals no recorded one.
+  // The value today of a NeedKind::path need. Its text is the path, or, with aspect_listing, the path, NUL,
+  // and the names left out, each followed by '/'. Never fails: what cannot be read has a value of its own
+  // that equals no recorded one.
   std::string value_today(const cache::NeedName& need) const;
 
-  // Spares hashing a file that the caller has just written itself and renamed to `path`: its contents have this
-  // digest, and it was as `written` says after the last write, under a name nobody else knew. Kept only where the kernel
-  // gives each change a ctime of its own once somebody has looked (Linux 6.13 with ext4, xfs, btrfs or tmpfs), for
-  // elsewhere a rewrite within the same tick of the clock would go unnoticed.
+  // Spares hashing a file that the caller has just written itself and renamed to `path`: its contents have
+  // this digest, and it was as `written` says after the last write, under a name nobody else knew. Kept only
+  // where the kernel gives each change a ctime of its own once somebody has looked (Linux 6.13 with ext4,
+  // xfs, btrfs or tmpfs), for elsewhere a rewrite within the same tick of the clock would go unnoticed.
   void remember(const std::string& path, const cache::Digest& digest, const PathFacts& written) const;
 
  private:
@@ -116,8 +130,8 @@ class View {
     cache::Digest digest;
   };
   std::optional<cache::Digest> known(const cache::FileIdentity& file) const;
-  cache::Result<cache::Digest> digest_of_file(const std::string& path, const PathFacts& looked, PathFacts* facts,
-                                              bool keep) const;
+  cache::Result<cache::Digest> digest_of_file(const std::string& path, const PathFacts& looked,
+                                              PathFacts* facts, bool keep) const;
 
   cache::FileMemo& memo_;
   cache::BlobStore& blobs_;

@@ -14,7 +14,7 @@ images::WantedCalls libc_wanted_calls() {
 #define SPOILS(effect, call, words) wanted.numbers.set(__NR_##call);
 #define SPOILS_BY_DESCRIPTOR(effect, call, words) wanted.numbers.set(__NR_##call);
 #define ONLY_WITHIN(call, function) wanted.only_within[__NR_##call].push_back(#function);
-#define FUNCTION(effect, function, slot)        \
+#define FUNCTION(effect, function, slot)           \
   static_assert(slot == preload::slot_##function); \
   wanted.functions.push_back(#function);
 #include "preload/calls.def"

@@ -7,7 +7,8 @@ bool Question::claim() {
   while (load(header().state) == region_live) {
     for (uint32_t i = 0; i < slot_count; ++i) {
       index_ = (static_cast<uint32_t>(pid) * 7 + i) % slot_count;
-      if (load(slot().state) != slot_free || !exchange_if<uint32_t>(slot().state, slot_free, slot_claimed)) continue;
+      if (load(slot().state) != slot_free || !exchange_if<uint32_t>(slot().state, slot_free, slot_claimed))
+        continue;
       store(slot().owner, pid);
       return true;
     }

@@ -32,7 +32,7 @@ void note_two(LogRecord& record, int directory, const char* path, int directory2
   record.text = named.text;
   record.text2 = named2.text;
   append(record);
-  if (record.result == 0) mark_pending(named2.pending());
+  if (record.result == 0) mark_pending(named2.pending(), true);
 }
 
 }  // namespace
@@ -62,7 +62,8 @@ long change_descriptor(const Call& call, Kind kind, int value) {
 
 namespace {
 
-// The access list that says no more than the permission bits: four entries at most, none of them for a named user.
+// The access list that says no more than the permission bits: four entries at most, none of them for a named
+// user.
 bool is_mode_alone(const char* name, uint64_t bytes) {
   static constexpr char wanted[] = "system.posix_acl_access";
   if (!readable(name) || bytes > 4 + 3 * 8) return false;
@@ -118,11 +119,16 @@ long handle_link(const Call& call) {
   const char* path2 = call.path(plain ? 1 : 3);
   const int flags = plain ? 0 : call.integer(4);
   const long result = native(call);
-  if (!worth_noting(result, path) || !worth_noting(result, path2)) return result;
-  if (flags & AT_EMPTY_PATH || named_descriptor(path) >= 0) {
-    if (result == 0) spoil("gave a name to a file that had none");
-    return result;
+  // A file without a name gets one: it is told by its descriptor.
+  char by_descriptor[32];
+  if (flags & AT_EMPTY_PATH && result == 0 && path[0] == 0) {
+    TextWriter writer(by_descriptor);
+    writer.put("/proc/self/fd/");
+    writer.put_number(static_cast<uint32_t>(directory));
+    writer.end();
+    path = by_descriptor;
   }
+  if (!worth_noting(result, path) || !worth_noting(result, path2)) return result;
   LogRecord record;
   record.kind = kind_link;
   record.result = static_cast<int>(result);
@@ -147,7 +153,7 @@ long handle_symlink(const Call& call) {
 }
 
 long handle_truncate(const Call& call) {
-  before_loss(AT_FDCWD, call.path(0), 0);
+  before_cut(call.path(0));
   return change_path(call, kind_truncate, AT_FDCWD, 0, -1);
 }
 
@@ -195,8 +201,10 @@ __attribute__((noinline)) bool note_new_directory(LogRecord record, bool same_te
   char name[room];
   const long bytes = kernel(__NR_getcwd, name, sizeof name);
   if (bytes == -ERANGE && room < PATH_MAX) return false;
-  if (bytes <= 1 || name[0] != '/') spoil("went to a directory whose name is not known");
-  else record.text2 = Text::of(name, static_cast<size_t>(bytes) - 1);
+  if (bytes <= 1 || name[0] != '/')
+    spoil("went to a directory whose name is not known");
+  else
+    record.text2 = Text::of(name, static_cast<size_t>(bytes) - 1);
   if (same_text) record.text = record.text2;
   append(record);
   return true;
@@ -218,7 +226,8 @@ long handle_chdir(const Call& call) {
   }
   if (!in_vfork_child()) __atomic_add_fetch(&state.cwd_epoch, 1, __ATOMIC_RELAXED);
   // Signal stacks are small, and so are most names.
-  if (!note_new_directory<directory_bytes_max>(record, by_descriptor)) note_new_directory<PATH_MAX>(record, by_descriptor);
+  if (!note_new_directory<directory_bytes_max>(record, by_descriptor))
+    note_new_directory<PATH_MAX>(record, by_descriptor);
   return result;
 }
 

@@ -7,8 +7,8 @@
 
 namespace preload {
 
-int become_command(const char* region_name, const char* program, char* const* arguments, char* const* environment,
-                   bool* region_usable) {
+int become_command(const char* region_name, const char* program, char* const* arguments,
+                   char* const* environment, bool* region_usable) {
   *region_usable = false;
   constexpr size_t name_bytes_max = 200;
   const size_t name_bytes = length_of(region_name);
@@ -27,7 +27,8 @@ int become_command(const char* region_name, const char* program, char* const* ar
   state.umask = static_cast<uint32_t>(mask);
   state.environment = environment;
   // ld.so would not let the shim into a program that gains privileges.
-  if (const long result = kernel(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); result < 0) return static_cast<int>(result);
+  if (const long result = kernel(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); result < 0)
+    return static_cast<int>(result);
   *region_usable = true;
   store(state.attached, 1u);
   return static_cast<int>(execute({__NR_execve, AT_FDCWD, program, arguments, environment, 0}));

@@ -27,8 +27,10 @@ void find_vdso_calls() {
     const Elf64_Dyn* dynamic = nullptr;
     uint64_t shift = 0;
     for (int i = 0; i < elf.e_phnum; ++i) {
-      if (segments[i].p_type == PT_LOAD) shift = reinterpret_cast<uint64_t>(base) + segments[i].p_offset - segments[i].p_vaddr;
-      if (segments[i].p_type == PT_DYNAMIC) dynamic = reinterpret_cast<const Elf64_Dyn*>(base + segments[i].p_offset);
+      if (segments[i].p_type == PT_LOAD)
+        shift = reinterpret_cast<uint64_t>(base) + segments[i].p_offset - segments[i].p_vaddr;
+      if (segments[i].p_type == PT_DYNAMIC)
+        dynamic = reinterpret_cast<const Elf64_Dyn*>(base + segments[i].p_offset);
     }
     const Elf64_Sym* symbols = nullptr;
     const char* names = nullptr;
@@ -43,7 +45,8 @@ void find_vdso_calls() {
     for (uint32_t i = 0; i < count; ++i) {
       const char* name = names + symbols[i].st_name;
       void* const address = reinterpret_cast<void*>(shift + symbols[i].st_value);
-      if (equal(name, "__vdso_gettimeofday")) state.vdso_timeofday = reinterpret_cast<int (*)(void*, void*)>(address);
+      if (equal(name, "__vdso_gettimeofday"))
+        state.vdso_timeofday = reinterpret_cast<int (*)(void*, void*)>(address);
       if (equal(name, "__vdso_time")) state.vdso_time = reinterpret_cast<long (*)(long*)>(address);
     }
   }
@@ -54,10 +57,18 @@ void find_vdso_calls() {
 
 long handle_clock(const Call& call) {
   switch (call.number) {
-    case __NR_gettimeofday: note_clock(clock_by_timeofday); break;
-    case __NR_time: note_clock(clock_by_time); break;
-    case __NR_clock_gettime: note_clock(clock_by_gettime); break;
-    default: note_clock(clock_by_usage); break;
+    case __NR_gettimeofday:
+      note_clock(clock_by_timeofday);
+      break;
+    case __NR_time:
+      note_clock(clock_by_time);
+      break;
+    case __NR_clock_gettime:
+      note_clock(clock_by_gettime);
+      break;
+    default:
+      note_clock(clock_by_usage);
+      break;
   }
   return native(call);
 }

@@ -8,17 +8,22 @@ namespace {
 
 FdKind kind_of(const struct stat& info) {
   switch (info.st_mode & S_IFMT) {
-    case S_IFREG: return fd_regular;
-    case S_IFDIR: return fd_directory;
-    case S_IFIFO: return fd_pipe;
-    case S_IFSOCK: return fd_socket;
+    case S_IFREG:
+      return fd_regular;
+    case S_IFDIR:
+      return fd_directory;
+    case S_IFIFO:
+      return fd_pipe;
+    case S_IFSOCK:
+      return fd_socket;
     case S_IFCHR: {
       const unsigned major = (info.st_rdev >> 8) & 0xfff, minor = info.st_rdev & 0xff;
       if (major == 1 && minor == 3) return fd_null;
       const bool terminal = major == 4 || major == 5 || (major >= 136 && major <= 143);
       return terminal ? fd_terminal : fd_device;
     }
-    default: return fd_device;
+    default:
+      return fd_device;
   }
 }
 
@@ -38,7 +43,9 @@ void fill(FdPayload& payload, int fd, const struct stat& info) {
 }
 
 void note_question_about(int fd, int question, const struct stat& info) {
-  if (seen(mix(mix(kind_fd_kind << 8 | question, static_cast<uint64_t>(fd)), info.st_ino ^ info.st_dev << 40))) return;
+  if (seen(
+          mix(mix(kind_fd_kind << 8 | question, static_cast<uint64_t>(fd)), info.st_ino ^ info.st_dev << 40)))
+    return;
   FdPayload payload;
   fill(payload, fd, info);
   LogRecord record;
@@ -77,7 +84,8 @@ void note_fstat(int fd, const struct stat& info) {
   const FdClass fd_class = examined_class(fd);
   if (fd_class == fd_own_nameless || fd_class == fd_jobserver) return;
   if (!is_own(fd_class)) {
-    // Of a file that is only written to, programs want to know the kind; of one that can be read also the size.
+    // Of a file that is only written to, programs want to know the kind; of one that can be read also the
+    // size.
     const bool readable = is_regular(info) && (kernel(__NR_fcntl, fd, F_GETFL) & O_ACCMODE) != O_WRONLY;
     note_question_about(fd, readable ? fd_asked_kind | fd_asked_exactly : fd_asked_kind, info);
     return;
@@ -103,6 +111,19 @@ void note_fstat(int fd, const struct stat& info) {
 void note_question(int fd, int question) {
   struct stat info;
   if (!is_own(class_of(fd)) && stat_descriptor(fd, info) == 0) note_question_about(fd, question, info);
+}
+
+void note_closed(int fd) {
+  if (static_cast<unsigned>(fd) >= inherited_fd_max || class_of(fd) != fd_unknown) return;
+  if (seen(mix(kind_fd_kind << 8 | fd_closed, static_cast<uint64_t>(fd)))) return;
+  FdPayload payload{};
+  payload.kind = fd_closed;
+  payload.fd = static_cast<uint8_t>(fd);
+  LogRecord record;
+  record.kind = kind_fd_kind;
+  record.arg = fd;
+  record.result = fd_asked_kind;
+  append(record, payload);
 }
 
 void opened(int fd, FdClass fd_class, uint16_t pending) {

@@ -18,13 +18,16 @@ void note_fstat(int fd, const struct stat& info);
 // The program has learnt something about an inherited descriptor; logged once per FdQuestion.
 void note_question(int fd, int question);
 
+// The program was told that it is not open, which may be of another's making.
+void note_closed(int fd);
+
 // A descriptor made by the program. `pending`: pending_index() + 1 if contents come through it, or 0.
 void opened(int fd, FdClass fd_class, uint16_t pending);
 // Before it is closed: forgets it. Returns what was given as `pending`.
 uint16_t closing(int fd);
 // After it has been closed.
 inline void closed(uint16_t pending) {
-  if (pending) mark_pending(pending - 1u);
+  if (pending) mark_pending(pending - 1u, true);
 }
 // Before all are closed by the end of the program.
 void closing_all();

@@ -10,17 +10,23 @@ extern "C" long vestal_dispatch(const Call* made) {
   constexpr int AT_CWD = AT_FDCWD, NONE = -1;
   switch (call.number) {
 #define BY_HAND(effect, name, handler) \
-  case __NR_##name: return handler(call);
+  case __NR_##name:                    \
+    return handler(call);
 #define ONE_PATH(effect, name, kind, directory, path, value) \
-  case __NR_##name: return change_path(call, kind, directory, path, value);
+  case __NR_##name:                                          \
+    return change_path(call, kind, directory, path, value);
 #define DESCRIPTOR(effect, name, kind, value) \
-  case __NR_##name: return change_descriptor(call, kind, value);
+  case __NR_##name:                           \
+    return change_descriptor(call, kind, value);
 #define SPOILS(effect, name, words) \
-  case __NR_##name: return spoiling(call, words);
+  case __NR_##name:                 \
+    return spoiling(call, words);
 #define SPOILS_BY_DESCRIPTOR(effect, name, words) \
-  case __NR_##name: return spoiling_descriptor(call, words);
+  case __NR_##name:                               \
+    return spoiling_descriptor(call, words);
 #define LEFT_ALONE(name, reason) \
-  case __NR_##name: return native(call);
+  case __NR_##name:              \
+    return native(call);
 #include "preload/calls.def"
   }
   return unknown_call(call);

@@ -54,9 +54,11 @@ struct Variables {
     for (; list[count]; ++count) {
       const char* variable = list[count];
       name_bytes += name_length(variable);
-      if (variable[0] == 'L' && starts_with(variable, "LD_PRELOAD=")) preload = variable + 11, preload_at = count;
+      if (variable[0] == 'L' && starts_with(variable, "LD_PRELOAD="))
+        preload = variable + 11, preload_at = count;
       if (variable[0] == 'L' && starts_with(variable, "LD_LIBRARY_PATH=")) library_path = variable + 16;
-      if (variable[0] == 'M' && starts_with(variable, "MAKEFLAGS=")) jobserver = parse_jobserver(variable + 10);
+      if (variable[0] == 'M' && starts_with(variable, "MAKEFLAGS="))
+        jobserver = parse_jobserver(variable + 10);
     }
   }
 };
@@ -82,7 +84,8 @@ struct Program {
 uint64_t short_key(const Program& program, const Arguments& arguments) {
   uint64_t key = short_key_add(0, program.path, program.path_bytes);
   key = short_key_add(key, program.directory, program.directory_bytes);
-  for (size_t i = 0; i < arguments.count; ++i) key = short_key_add(key, arguments.list[i], length_of(arguments.list[i]));
+  for (size_t i = 0; i < arguments.count; ++i)
+    key = short_key_add(key, arguments.list[i], length_of(arguments.list[i]));
   return key;
 }
 
@@ -108,7 +111,8 @@ bool find_plan(const Program& program, const Variables& variables, const struct 
     if (found == 0) return false;
     if (found != key) continue;
     plan = entry;
-    const int64_t mtime_ns = static_cast<int64_t>(info.st_mtime) * 1000000000 + static_cast<int64_t>(info.st_mtime_nsec);
+    const int64_t mtime_ns =
+        static_cast<int64_t>(info.st_mtime) * 1000000000 + static_cast<int64_t>(info.st_mtime_nsec);
     return load(entry.key) == key && plan.device == info.st_dev && plan.inode == info.st_ino &&
            plan.size == static_cast<uint64_t>(info.st_size) && plan.mtime_ns == mtime_ns;
   }
@@ -136,23 +140,27 @@ uint32_t current_umask() {
 }
 
 // Writes kind_exec. False: the session is gone.
-bool log_exec(const Program& program, const Arguments& arguments, const Variables& variables, ExecPayload& payload, uint16_t slot,
-              int pid) {
+bool log_exec(const Program& program, const Arguments& arguments, const Variables& variables,
+              ExecPayload& payload, uint16_t slot, int pid) {
   uint64_t text_bytes = program.path_bytes + program.directory_bytes + 2;
   const char* library_path = variables.library_path;
-  const uint64_t all_bytes = text_bytes + arguments.bytes + variables.name_bytes + variables.count * (sizeof(uint64_t) + 1) +
+  const uint64_t all_bytes = text_bytes + arguments.bytes + variables.name_bytes +
+                             variables.count * (sizeof(uint64_t) + 1) +
                              (library_path ? length_of(library_path) + 1 : 0);
-  const bool fits = sizeof(RecordHead) + sizeof payload + all_bytes <= uint64_t{record_units_max} * unit_bytes;
+  const bool fits =
+      sizeof(RecordHead) + sizeof payload + all_bytes <= uint64_t{record_units_max} * unit_bytes;
   if (fits) text_bytes = all_bytes;
   constexpr uint64_t text_at = sizeof(RecordHead) + sizeof payload;
   LogWriter writer;
   if (!writer.reserve(text_at + text_bytes)) return false;
   writer.seek(text_at);
   // If another thread changes these texts meanwhile they may turn out longer.
-  bool whole = writer.put(program.path, program.path_bytes + 1) && writer.put(program.directory, program.directory_bytes + 1);
+  bool whole = writer.put(program.path, program.path_bytes + 1) &&
+               writer.put(program.directory, program.directory_bytes + 1);
   const uint64_t names_end = writer.offset();
   if (fits) {
-    for (size_t i = 0; whole && i < arguments.count; ++i) whole = writer.put(arguments.list[i], length_of(arguments.list[i]) + 1);
+    for (size_t i = 0; whole && i < arguments.count; ++i)
+      whole = writer.put(arguments.list[i], length_of(arguments.list[i]) + 1);
     for (size_t i = 0; whole && i < variables.count; ++i) {
       const char* variable = variables.list[i];
       const size_t name_bytes = name_length(variable);
@@ -187,7 +195,8 @@ bool log_exec(const Program& program, const Arguments& arguments, const Variable
 
 long execute_with(const ExecRequest& request, char* const* environment) {
   if (request.number == __NR_execve) return kernel(__NR_execve, request.path, request.arguments, environment);
-  return kernel(__NR_execveat, request.directory, request.path, request.arguments, environment, request.flags);
+  return kernel(__NR_execveat, request.directory, request.path, request.arguments, environment,
+                request.flags);
 }
 
 void note_failure(const ExecRequest& request, long result, const struct stat* info) {
@@ -208,14 +217,16 @@ void note_failure(const ExecRequest& request, long result, const struct stat* in
 }
 
 // Starts the program with the shim in it. Returns only if that fails.
-long execute_traced(const ExecRequest& request, const Variables& variables, const Plan& plan, uint32_t umask) {
+long execute_traced(const ExecRequest& request, const Variables& variables, const Plan& plan,
+                    uint32_t umask) {
   const RegionHeader& region = header();
   const char* shim = region_text(region.shim_path);
   const char* closure = region_text(plan.preload);
   const char* name = region_text(region.region_name);
   const char* user = variables.preload;
 
-  char* preload = static_cast<char*>(__builtin_alloca(length_of(shim) + (user ? length_of(user) : 0) + length_of(closure) + 16));
+  char* preload = static_cast<char*>(
+      __builtin_alloca(length_of(shim) + (user ? length_of(user) : 0) + length_of(closure) + 16));
   TextWriter text(preload);
   text.put("LD_PRELOAD=");
   text.put(shim);
@@ -277,8 +288,8 @@ long start_program(const ExecRequest& request, const Variables& variables, const
   return result;
 }
 
-// Where the path is written that the program is known by: as it was given, behind the working directory, or what the
-// descriptor leads to. `place` is large enough.
+// Where the path is written that the program is known by: as it was given, behind the working directory, or
+// what the descriptor leads to. `place` is large enough.
 size_t absolute_path(char* place, const ExecRequest& request, const char* directory, size_t directory_bytes) {
   TextWriter writer(place);
   const char* path = request.path;
@@ -299,7 +310,8 @@ size_t absolute_path(char* place, const ExecRequest& request, const char* direct
 
 long execute(const ExecRequest& request) {
   struct stat info;
-  const long looked = stat_at(request.directory, request.path, info, request.flags & (AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
+  const long looked =
+      stat_at(request.directory, request.path, info, request.flags & (AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
   if (looked == -EFAULT || looked == -EINVAL) return execute_with(request, request.environment);
   if (looked < 0) {
     note_failure(request, looked, nullptr);
@@ -334,7 +346,8 @@ long execute(const ExecRequest& request) {
   if (by_descriptor) {
     const long bytes = measure_target(request.directory);
     char* place = static_cast<char*>(__builtin_alloca(bytes > 0 ? static_cast<size_t>(bytes) + 1 : 1));
-    if (bytes <= 0 || descriptor_target(request.directory, place, static_cast<size_t>(bytes)) != bytes || place[0] != '/') {
+    if (bytes <= 0 || descriptor_target(request.directory, place, static_cast<size_t>(bytes)) != bytes ||
+        place[0] != '/') {
       spoil("executed a program without a name");
       return execute_with(request, request.environment);
     }
@@ -370,14 +383,17 @@ long execute(const ExecRequest& request) {
   Question question;
   if (asks && !question.claim()) return execute_with(request, request.environment);
   const uint32_t umask = payload.umask;
-  if (!log_exec(program, arguments, variables, payload, asks ? question.number() : 0, pid)) return execute_with(request, request.environment);
+  if (!log_exec(program, arguments, variables, payload, asks ? question.number() : 0, pid))
+    return execute_with(request, request.environment);
   if (asks) {
     if (!question.wait()) return execute_with(request, request.environment);
     const Slot& answer = question.answer();
     if (answer.verdict == verdict_leave) leave_as(answer);
     const uint32_t index = answer.plan;
-    if (index < plan_count) plan = plans()[index];
-    else plan = Plan{}, plan.flags = plan_untraced;
+    if (index < plan_count)
+      plan = plans()[index];
+    else
+      plan = Plan{}, plan.flags = plan_untraced;
     question.release();
   }
   return start_program(request, variables, plan, umask);
@@ -385,8 +401,10 @@ long execute(const ExecRequest& request) {
 
 long handle_exec(const Call& call) {
   if (call.number == __NR_execve)
-    return execute({call.number, AT_FDCWD, call.path(0), call.pointer<char* const>(1), call.pointer<char* const>(2), 0});
-  return execute({call.number, call.fd(0), call.path(1), call.pointer<char* const>(2), call.pointer<char* const>(3), call.integer(4)});
+    return execute(
+        {call.number, AT_FDCWD, call.path(0), call.pointer<char* const>(1), call.pointer<char* const>(2), 0});
+  return execute({call.number, call.fd(0), call.path(1), call.pointer<char* const>(2),
+                  call.pointer<char* const>(3), call.integer(4)});
 }
 
 }  // namespace preload

@@ -24,7 +24,8 @@ bool is_writable(FdClass fd_class) { return is_own(fd_class) || fd_class == fd_j
 // Reading from an inherited descriptor is logged once, with its state before the first time.
 class Reading {
  public:
-  explicit Reading(int fd) : fd_(fd), noted_(concerns_others(examined_class(fd)) && describe(fd, payload_, info_)) {}
+  explicit Reading(int fd)
+      : fd_(fd), noted_(concerns_others(examined_class(fd)) && describe(fd, payload_, info_)) {}
 
   void succeeded() const {
     if (!noted_) return;
@@ -72,7 +73,8 @@ void note_stream(int fd, const iovec* pieces, size_t piece_count, uint64_t bytes
   FdPayload payload;
   struct stat info;
   if (!describe(fd, payload, info)) return;
-  if (payload.kind == fd_regular && payload.offset >= static_cast<int64_t>(bytes)) payload.offset -= static_cast<int64_t>(bytes);
+  if (payload.kind == fd_regular && payload.offset >= static_cast<int64_t>(bytes))
+    payload.offset -= static_cast<int64_t>(bytes);
   size_t piece = 0, piece_at = 0;
   while (bytes > 0 && piece < piece_count) {
     const uint64_t wanted = bytes < stream_bytes_max ? bytes : stream_bytes_max;
@@ -104,11 +106,15 @@ void note_stream(int fd, const iovec* pieces, size_t piece_count, uint64_t bytes
 // The result of writing to an inherited descriptor.
 void note_written(int fd, const iovec* pieces, size_t piece_count, long result) {
   if (result > 0) note_stream(fd, pieces, piece_count, static_cast<uint64_t>(result));
-  const bool ordinary = result >= 0 || result == -EINTR || result == -EAGAIN || result == -EFAULT || result == -EBADF || result == -EINVAL;
+  if (result == -EBADF) note_closed(fd);
+  const bool ordinary = result >= 0 || result == -EINTR || result == -EAGAIN || result == -EFAULT ||
+                        result == -EBADF || result == -EINVAL;
   if (!ordinary) spoil("could not write to an inherited descriptor");
 }
 
-bool passes_descriptors(const MessageHeader& message) { return message.control != nullptr && message.control_bytes > 0; }
+bool passes_descriptors(const MessageHeader& message) {
+  return message.control != nullptr && message.control_bytes > 0;
+}
 
 constexpr char network_words[] = "used the network or a socket";
 
@@ -121,6 +127,7 @@ long handle_read(const Call& call) {
   const Reading reading(fd);
   const long result = native(call);
   if (result >= 0) reading.succeeded();
+  if (result == -EBADF) note_closed(fd);
   return result;
 }
 
@@ -180,16 +187,24 @@ long handle_write_at(const Call& call) {
   return result;
 }
 
-// Bytes that go from one descriptor to another are never seen here. Into an inherited one the call is refused in the way
-// that makes every caller read and write instead.
+// Bytes that go from one descriptor to another are never seen here. Into an inherited one the call is refused
+// in the way that makes every caller read and write instead.
 long handle_move_bytes(const Call& call) {
   int from = call.fd(0), to = call.fd(1);
   long refusal = -EINVAL;
   switch (call.number) {
-    case __NR_sendfile: from = call.fd(1), to = call.fd(0); break;
-    case __NR_splice: to = call.fd(2); break;
-    case __NR_copy_file_range: to = call.fd(2), refusal = -EXDEV; break;
-    case __NR_vmsplice: to = from; break;
+    case __NR_sendfile:
+      from = call.fd(1), to = call.fd(0);
+      break;
+    case __NR_splice:
+      to = call.fd(2);
+      break;
+    case __NR_copy_file_range:
+      to = call.fd(2), refusal = -EXDEV;
+      break;
+    case __NR_vmsplice:
+      to = from;
+      break;
   }
   if (!is_writable(examined_class(to)) && kernel(__NR_fcntl, to, F_GETFD) >= 0) return refusal;
   const Reading reading(from);
@@ -213,6 +228,7 @@ long handle_map(const Call& call) {
 long handle_fstat(const Call& call) {
   const long result = native(call);
   if (result == 0) note_fstat(call.fd(0), *call.pointer<const struct stat>(1));
+  if (result == -EBADF) note_closed(call.fd(0));
   return result;
 }
 
@@ -223,6 +239,7 @@ long handle_seek(const Call& call) {
   const Reading reading(fd);
   const long result = native(call);
   if (result == -ESPIPE) note_question(fd, fd_asked_kind);
+  if (result == -EBADF) note_closed(fd);
   if (result < 0) return result;
   constexpr int seek_current = 1;
   if (call.integer(2) == seek_current && call.arguments[1] == 0) {
@@ -242,11 +259,20 @@ long handle_control(const Call& call) {
   const int fd = call.fd(0);
   switch (call.integer(1)) {
     case F_DUPFD:
-    case F_DUPFD_CLOEXEC: return handle_duplicate(call);
-    case F_GETFL:
-      if (concerns_others(examined_class(fd))) note_question(fd, fd_asked_kind);
+    case F_DUPFD_CLOEXEC:
+      return handle_duplicate(call);
+    case F_GETFD:
+    case F_GETFL: {
+      const FdClass fd_class = examined_class(fd);
+      const long result = native(call);
+      if (result == -EBADF)
+        note_closed(fd);
+      else if (concerns_others(fd_class) || fd_class == fd_read_noted)
+        note_question(fd, fd_asked_kind);
+      return result;
+    }
+    default:
       return native(call);
-    default: return native(call);
   }
 }
 
@@ -260,17 +286,24 @@ long handle_device_control(const Call& call) {
     case TCGETS:
     case TCGETA:
     case tcgets2:
-    case TIOCGPGRP: note_question(fd, fd_asked_kind); break;
-    case TIOCGWINSZ: note_question(fd, fd_asked_kind | fd_asked_window); break;
-    case FIONREAD: return handle_read(call);
+    case TIOCGPGRP:
+      note_question(fd, fd_asked_kind);
+      break;
+    case TIOCGWINSZ:
+      note_question(fd, fd_asked_kind | fd_asked_window);
+      break;
+    case FIONREAD:
+      return handle_read(call);
     case TCSETS:
     case TCSETSW:
     case TCSETSF:
     case tcsets2:
     case TIOCSWINSZ:
-    case TIOCSTI: return spoiling(call, "changed the settings of a terminal");
+    case TIOCSTI:
+      return spoiling(call, "changed the settings of a terminal");
     case clone:
-    case clone_range: return -EOPNOTSUPP;
+    case clone_range:
+      return -EOPNOTSUPP;
   }
   return native(call);
 }
@@ -285,7 +318,8 @@ long handle_close(const Call& call) {
 long handle_close_range(const Call& call) {
   constexpr unsigned only_flag = 4;  // CLOSE_RANGE_CLOEXEC
   if (call.arguments[2] & only_flag) return native(call);
-  const unsigned first = static_cast<unsigned>(call.integer(0)), last = static_cast<unsigned>(call.integer(1));
+  const unsigned first = static_cast<unsigned>(call.integer(0)),
+                 last = static_cast<unsigned>(call.integer(1));
   for (unsigned fd = first; fd <= last && fd < fd_count_max; ++fd) closed(closing(static_cast<int>(fd)));
   return native(call);
 }
@@ -299,6 +333,7 @@ long handle_duplicate(const Call& call) {
   if (onto && kernel(__NR_fcntl, from, F_GETFD) >= 0) pending = closing(call.fd(1));
   const long result = native(call);
   closed(pending);
+  if (result == -EBADF) note_closed(from);
   if (result < 0) return result;
   FdClass to_class = from_class;
   if (from_class == fd_own) to_class = fd_own_elsewhere;

@@ -9,6 +9,7 @@ namespace preload {
 namespace {
 
 void note_look(int directory, const char* path, long result, const StatPayload* payload, int flags) {
+  if (result == 0 && path[0] == 0) path = ".";  // AT_EMPTY_PATH of the working directory
   if (!worth_noting(result, path)) return;
   const NamedPath named(directory, path);
   if (!named.ok) return;
@@ -41,7 +42,8 @@ void spoil_if_regular(int fd, const char* what) {
   if (stat_descriptor(fd, info) == 0 && (info.st_mode & S_IFMT) == S_IFREG) spoil(what);
 }
 
-void note_open(int directory, const char* path, long result, uint64_t flags, uint64_t mode, const BeforeWrite& before) {
+void note_open(int directory, const char* path, long result, uint64_t flags, uint64_t mode,
+               const BeforeWrite& before) {
   if (!worth_noting(result, path)) return;
   const int fd = static_cast<int>(result);
   if (const int original = named_descriptor(path); result >= 0 && original >= 0) {
@@ -69,7 +71,7 @@ void note_open(int directory, const char* path, long result, uint64_t flags, uin
   }
   const bool nameless = (flags & O_TMPFILE) == O_TMPFILE;
   const uint32_t pending = named.pending();
-  mark_pending(pending);
+  mark_pending(pending, before.writes);
   opened(fd, nameless ? fd_own_nameless : fd_own, before.writes ? static_cast<uint16_t>(pending + 1) : 0);
   before.succeeded(named);
 }
@@ -85,12 +87,19 @@ long open_named(const Call& call, int directory, const char* path, uint64_t flag
 
 long handle_open(const Call& call) {
   switch (call.number) {
-    case __NR_open: return open_named(call, AT_FDCWD, call.path(0), static_cast<unsigned>(call.integer(1)), call.arguments[2] & 07777);
-    case __NR_creat: return open_named(call, AT_FDCWD, call.path(0), O_CREAT | O_WRONLY | O_TRUNC, call.arguments[1] & 07777);
-    case __NR_openat: return open_named(call, call.fd(0), call.path(1), static_cast<unsigned>(call.integer(2)), call.arguments[3] & 07777);
+    case __NR_open:
+      return open_named(call, AT_FDCWD, call.path(0), static_cast<unsigned>(call.integer(1)),
+                        call.arguments[2] & 07777);
+    case __NR_creat:
+      return open_named(call, AT_FDCWD, call.path(0), O_CREAT | O_WRONLY | O_TRUNC,
+                        call.arguments[1] & 07777);
+    case __NR_openat:
+      return open_named(call, call.fd(0), call.path(1), static_cast<unsigned>(call.integer(2)),
+                        call.arguments[3] & 07777);
   }
   // openat2: what it asks for is behind a pointer that the kernel has to find readable first.
-  if (static_cast<size_t>(call.arguments[3]) < sizeof(open_how) || !readable(call.path(1)) || !readable(call.path(2)))
+  if (static_cast<size_t>(call.arguments[3]) < sizeof(open_how) || !readable(call.path(1)) ||
+      !readable(call.path(2)))
     return native(call);
   const open_how how = *call.pointer<const open_how>(2);
   return open_named(call, call.fd(0), call.path(1), how.flags, how.mode);
@@ -98,7 +107,8 @@ long handle_open(const Call& call) {
 
 long handle_stat(const Call& call) {
   const long result = native(call);
-  note_stat(AT_FDCWD, call.path(0), result, call.pointer<struct stat>(1), call.number == __NR_lstat ? look_nofollow : 0);
+  note_stat(AT_FDCWD, call.path(0), result, call.pointer<struct stat>(1),
+            call.number == __NR_lstat ? look_nofollow : 0);
   return result;
 }
 
@@ -108,9 +118,11 @@ long handle_newfstatat(const Call& call) {
   if (result == -EFAULT) return result;
   if (means_descriptor(call.fd(0), call.path(1), flags)) {
     if (result == 0) note_fstat(call.fd(0), *call.pointer<struct stat>(2));
+    if (result == -EBADF) note_closed(call.fd(0));
     return result;
   }
-  note_stat(call.fd(0), call.path(1), result, call.pointer<struct stat>(2), flags & AT_SYMLINK_NOFOLLOW ? look_nofollow : 0);
+  note_stat(call.fd(0), call.path(1), result, call.pointer<struct stat>(2),
+            flags & AT_SYMLINK_NOFOLLOW ? look_nofollow : 0);
   return result;
 }
 
@@ -119,16 +131,18 @@ long handle_statx(const Call& call) {
   if (result == -EFAULT || result == -ENOSYS) return result;
   const int directory = call.fd(0), flags = call.integer(2);
   const char* path = call.path(1);
-  struct stat info{};
+  struct stat info {};
   if (result == 0) {
     const auto& found = *call.pointer<const struct statx>(4);
     if ((found.stx_mask & STATX_BASIC_STATS) != STATX_BASIC_STATS) {
       if (stat_at(directory, path, info, flags & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) < 0) return result;
     } else {
-      info.st_dev = static_cast<uint64_t>(found.stx_dev_minor & 0xff) | static_cast<uint64_t>(found.stx_dev_major & 0xfff) << 8 |
+      info.st_dev = static_cast<uint64_t>(found.stx_dev_minor & 0xff) |
+                    static_cast<uint64_t>(found.stx_dev_major & 0xfff) << 8 |
                     static_cast<uint64_t>(found.stx_dev_minor & ~0xffu) << 12 |
                     static_cast<uint64_t>(found.stx_dev_major & ~0xfffu) << 32;
-      info.st_rdev = static_cast<uint64_t>(found.stx_rdev_minor & 0xff) | static_cast<uint64_t>(found.stx_rdev_major & 0xfff) << 8;
+      info.st_rdev = static_cast<uint64_t>(found.stx_rdev_minor & 0xff) |
+                     static_cast<uint64_t>(found.stx_rdev_major & 0xfff) << 8;
       info.st_ino = found.stx_ino;
       info.st_mode = found.stx_mode;
       info.st_nlink = found.stx_nlink;
@@ -141,6 +155,7 @@ long handle_statx(const Call& call) {
   }
   if (means_descriptor(directory, path, flags)) {
     if (result == 0) note_fstat(directory, info);
+    if (result == -EBADF) note_closed(directory);
     return result;
   }
   note_stat(directory, path, result, &info, flags & AT_SYMLINK_NOFOLLOW ? look_nofollow : 0);
@@ -159,7 +174,9 @@ long handle_access(const Call& call) {
   record.arg = call.integer(plain ? 1 : 2);
   if (call.number == __NR_faccessat2) record.arg2 = call.integer(3);
   const NamedPath named(directory, path);
-  if (!named.ok || named.repeats(mix(mix(kind_access << 8 | record.arg, record.arg2), static_cast<uint64_t>(result)))) return result;
+  if (!named.ok ||
+      named.repeats(mix(mix(kind_access << 8 | record.arg, record.arg2), static_cast<uint64_t>(result))))
+    return result;
   record.text = named.text;
   append(record);
   mark_pending(named.pending());
@@ -247,7 +264,8 @@ long handle_statfs(const Call& call) {
 long handle_attributes(const Call& call) {
   const long result = native(call);
   const bool by_descriptor = call.number == __NR_fgetxattr || call.number == __NR_flistxattr;
-  const bool list = call.number == __NR_listxattr || call.number == __NR_llistxattr || call.number == __NR_flistxattr;
+  const bool list =
+      call.number == __NR_listxattr || call.number == __NR_llistxattr || call.number == __NR_flistxattr;
   const bool nofollow = call.number == __NR_lgetxattr || call.number == __NR_llistxattr;
   const bool found = result > 0 || result == -ERANGE || (result == 0 && !list);
   if (found && !seen(mix(kind_spoil, __NR_getxattr))) spoil("read extended attributes");

@@ -24,8 +24,8 @@ long handle_statfs(const Call& call);
 long handle_attributes(const Call& call);
 
 // change_calls.cc
-// A call that changes what one path names. `directory` and `path` are places of arguments, or AT_CWD; `value` that of
-// the argument to log, or NONE.
+// A call that changes what one path names. `directory` and `path` are places of arguments, or AT_CWD; `value`
+// that of the argument to log, or NONE.
 long change_path(const Call& call, Kind kind, int directory, int path, int value);
 // The same for what a descriptor was opened by.
 long change_descriptor(const Call& call, Kind kind, int value);
@@ -85,10 +85,10 @@ void vestal_hook_vfork();        // stubs.S
 char* vestal_hook_getenv(const char* name);
 char* vestal_hook_secure_getenv(const char* name);
 int vestal_hook_clock_gettime(int clock, void* time);
-int vestal_hook_posix_spawn(int* pid, const char* path, const void* actions, const void* attributes, char* const* arguments,
-                            char* const* environment);
-int vestal_hook_posix_spawnp(int* pid, const char* file, const void* actions, const void* attributes, char* const* arguments,
-                             char* const* environment);
+int vestal_hook_posix_spawn(int* pid, const char* path, const void* actions, const void* attributes,
+                            char* const* arguments, char* const* environment);
+int vestal_hook_posix_spawnp(int* pid, const char* file, const void* actions, const void* attributes,
+                             char* const* arguments, char* const* environment);
 // For the names that shim_start.cc exports.
 int vestal_gettimeofday(void* time, void* zone);
 long vestal_time(long* seconds);

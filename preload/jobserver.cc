@@ -25,7 +25,8 @@ JobserverPipe parse_jobserver(const char* flags) {
       if (*at++ != ',') continue;
       const uint64_t write_fd = take_number(at, 10);
       // The last one counts.
-      if (read_fd < fd_count_max && write_fd < fd_count_max) pipe = {static_cast<int>(read_fd), static_cast<int>(write_fd)};
+      if (read_fd < fd_count_max && write_fd < fd_count_max)
+        pipe = {static_cast<int>(read_fd), static_cast<int>(write_fd)};
     }
   }
   return pipe;

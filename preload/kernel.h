@@ -53,8 +53,10 @@ inline long system_call(long number, long a = 0, long b = 0, long c = 0, long d 
 
 template <class T>
 long word(T value) {
-  if constexpr (sizeof(T) < sizeof(long)) return static_cast<long>(value);
-  else return (long)value;
+  if constexpr (sizeof(T) < sizeof(long))
+    return static_cast<long>(value);
+  else
+    return (long)value;
 }
 
 // system_call with arguments of any type.
@@ -64,8 +66,8 @@ long kernel(long number, Arguments... arguments) {
 }
 
 inline long native(const Call& call) {
-  return system_call(call.number, call.arguments[0], call.arguments[1], call.arguments[2], call.arguments[3], call.arguments[4],
-                     call.arguments[5]);
+  return system_call(call.number, call.arguments[0], call.arguments[1], call.arguments[2], call.arguments[3],
+                     call.arguments[4], call.arguments[5]);
 }
 
 inline int own_pid() { return static_cast<int>(kernel(__NR_getpid)); }

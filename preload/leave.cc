@@ -59,7 +59,7 @@ void write_pieces(const char* text, uint64_t bytes) {
 void write_pieces_of_file(const char* path) {
   const int file = static_cast<int>(kernel(__NR_open, path, O_RDONLY | O_CLOEXEC));
   if (file < 0) return;
-  struct stat info{};
+  struct stat info {};
   stat_descriptor(file, info);
   const uint64_t bytes = static_cast<uint64_t>(info.st_size);
   const long place = kernel(__NR_mmap, nullptr, bytes, PROT_READ, MAP_PRIVATE, file, 0);
@@ -75,7 +75,13 @@ void log_exit(int status) {
   LogRecord record;
   record.kind = kind_exited;
   record.result = status & 0xff;
+  long now[2] = {0, 0};
+  kernel(__NR_clock_gettime, 0 /* CLOCK_REALTIME */, now);
+  const uint64_t nanoseconds = static_cast<uint64_t>(now[0]) * 1000000000 + static_cast<uint64_t>(now[1]);
+  record.arg = static_cast<int32_t>(nanoseconds);
+  record.arg2 = static_cast<int32_t>(nanoseconds >> 32);
   append(record);
+  store(header().exit_epoch, load(header().epoch));
   if (own_pid() != header().top_pid) return;
   record = {};
   record.kind = kind_flush;
@@ -89,8 +95,10 @@ void log_exit(int status) {
 }  // namespace
 
 void before_exit(int status) {
-  if (in_vfork_child() || own_pid() == state.pid) closing_all();
-  else spoil("a process made by clone");
+  if (in_vfork_child() || own_pid() == state.pid)
+    closing_all();
+  else
+    spoil("a process made by clone");
   log_exit(status);
 }
 

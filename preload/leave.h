@@ -7,7 +7,8 @@
 
 namespace preload {
 
-// Everything that must be logged before the process ends with this status, and the question the top process asks.
+// Everything that must be logged before the process ends with this status, and the question the top process
+// asks.
 void before_exit(int status);
 
 // Does what the recorded step did to the outside and ends as it did.

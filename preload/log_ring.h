@@ -20,7 +20,9 @@ struct Text {
   const char* name = nullptr;
   uint32_t name_bytes = 0;
 
-  static Text of(const char* text, size_t bytes) { return {nullptr, 0, false, text, static_cast<uint32_t>(bytes)}; }
+  static Text of(const char* text, size_t bytes) {
+    return {nullptr, 0, false, text, static_cast<uint32_t>(bytes)};
+  }
   static Text of(const char* text) { return of(text, length_of(text)); }
   uint32_t bytes() const { return directory_bytes + slash + name_bytes; }
 };
@@ -75,7 +77,8 @@ void sign(RecordHead& head);
 void ring_doorbell();
 bool broker_lives();
 
-// How long somebody waits for the broker. Signals may end each single wait early, so time is looked at, not counted.
+// How long somebody waits for the broker. Signals may end each single wait early, so time is looked at, not
+// counted.
 class Patience {
  public:
   static constexpr int step_ms = 20;

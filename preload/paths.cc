@@ -55,7 +55,8 @@ NamedPath::NamedPath(int directory, const char* path) {
 }
 
 NamedPath::NamedPath(int fd) {
-  ok = read_directory(fd) && !ends_with(directory_, text.directory_bytes, " (deleted)", 10) && !starts_with(directory_, "/memfd:");
+  ok = read_directory(fd) && !ends_with(directory_, text.directory_bytes, " (deleted)", 10) &&
+       !starts_with(directory_, "/memfd:");
 }
 
 uint32_t NamedPath::pending() const {
@@ -77,9 +78,12 @@ int named_descriptor(const char* path) {
   if (equal(path, "/dev/stdout")) return 1;
   if (equal(path, "/dev/stderr")) return 2;
   const char* number = path;
-  if (starts_with(path, "/dev/fd/")) number += sizeof "/dev/fd/" - 1;
-  else if (starts_with(path, "/proc/self/fd/")) number += sizeof "/proc/self/fd/" - 1;
-  else if (starts_with(path, "/proc/thread-self/fd/")) number += sizeof "/proc/thread-self/fd/" - 1;
+  if (starts_with(path, "/dev/fd/"))
+    number += sizeof "/dev/fd/" - 1;
+  else if (starts_with(path, "/proc/self/fd/"))
+    number += sizeof "/proc/self/fd/" - 1;
+  else if (starts_with(path, "/proc/thread-self/fd/"))
+    number += sizeof "/proc/thread-self/fd/" - 1;
   if (number == path || *number < '0' || *number > '9') return -1;
   const uint64_t fd = take_number(number, 10);
   return *number == 0 && fd < INT32_MAX ? static_cast<int>(fd) : -1;
@@ -93,7 +97,8 @@ void fill_stat(StatPayload& payload, const struct stat& info) {
   payload.device = info.st_dev;
   payload.inode = info.st_ino;
   payload.size = static_cast<uint64_t>(info.st_size);
-  payload.mtime_ns = static_cast<int64_t>(info.st_mtime) * 1000000000 + static_cast<int64_t>(info.st_mtime_nsec);
+  payload.mtime_ns =
+      static_cast<int64_t>(info.st_mtime) * 1000000000 + static_cast<int64_t>(info.st_mtime_nsec);
 }
 
 }  // namespace preload

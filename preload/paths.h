@@ -27,10 +27,11 @@ class NamedPath {
   Text text;
 
   uint32_t pending() const;
-  // Of the text, the working directory included if it matters; the same for the same file as far as one can see.
+  // Of the text, the working directory included if it matters; the same for the same file as far as one can
+  // see.
   uint64_t hash(uint64_t seed) const;
-  // Whether a record of this path may be left out as a repetition. Never in a child made by vfork if it is relative:
-  // the child may have another working directory.
+  // Whether a record of this path may be left out as a repetition. Never in a child made by vfork if it is
+  // relative: the child may have another working directory.
   bool repeats(uint64_t seed) const;
 
  private:
@@ -43,10 +44,11 @@ class NamedPath {
 // The target of /proc/self/fd/N: bytes, or -errno.
 long descriptor_target(int fd, char* buffer, size_t size);
 
-// For a failure that the kernel reports before it reads the path as well as after: whether the path can be read.
+// Whether the call's result says anything about the path. Some failures the kernel reports before it has read
+// it.
 inline bool worth_noting(long result, const char* path) {
-  if (result == -EFAULT || result == -ENOSYS) return false;
-  return result != -EINVAL || readable(path);
+  if (result == -EFAULT || result == -ENOSYS || (result == -EINVAL && !readable(path))) return false;
+  return path[0] != 0;  // an empty one names nothing, anywhere
 }
 
 // /dev/stdin, /dev/fd/3, /proc/self/fd/3: the descriptor, or -1 for any other path.

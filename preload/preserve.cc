@@ -9,10 +9,10 @@ constexpr uint64_t own_contents = 0x6f776e;
 
 bool is_regular(const struct stat& info) { return (info.st_mode & S_IFMT) == S_IFREG; }
 
-void preserve(const NamedPath& named, bool keep_contents = false) {
+void preserve(const NamedPath& named, bool in_part) {
   LogRecord record;
   record.kind = kind_preserve;
-  record.arg = keep_contents ? 1 : 0;
+  record.arg = in_part ? 1 : 0;
   record.text = named.text;
   ask(record);
 }
@@ -24,10 +24,18 @@ void before_loss(int directory, const char* path, int stat_flags) {
   if (stat_at(directory, path, info, stat_flags) == 0) before_change(directory, path);
 }
 
+void before_cut(const char* path) {
+  struct stat info;
+  if (stat_at(AT_FDCWD, path, info, 0) < 0 || !is_regular(info)) return;
+  const NamedPath named(AT_FDCWD, path);
+  if (named.ok && (is_pending(named.pending()) || !is_marked(named.hash(own_contents))))
+    preserve(named, true);
+}
+
 void before_change(int directory, const char* path) {
   if (!readable(path)) return;
   const NamedPath named(directory, path);
-  if (named.ok && is_pending(named.pending())) preserve(named);
+  if (named.ok && is_pending(named.pending())) preserve(named, false);
 }
 
 BeforeWrite::BeforeWrite(int directory, const char* path, uint64_t flags) {
@@ -35,12 +43,13 @@ BeforeWrite::BeforeWrite(int directory, const char* path, uint64_t flags) {
   const bool creates = (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
   if (!writes || creates || flags & O_PATH || (flags & O_TMPFILE) == O_TMPFILE) return;
   struct stat info;
-  if (stat_at(directory, path, info, flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0) < 0 || !is_regular(info)) return;
+  if (stat_at(directory, path, info, flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0) < 0 || !is_regular(info))
+    return;
   if (named_descriptor(path) >= 0) return;
   const NamedPath named(directory, path);
   if (!named.ok) return;
-  const bool keeps_contents = !(flags & O_TRUNC) && !is_marked(named.hash(own_contents));
-  if (keeps_contents || is_pending(named.pending())) preserve(named, keeps_contents);
+  const bool in_part = !(flags & O_TRUNC) && !is_marked(named.hash(own_contents));
+  if (in_part || is_pending(named.pending())) preserve(named, in_part);
 }
 
 void BeforeWrite::succeeded(const NamedPath& named) const {

@@ -10,8 +10,10 @@ namespace preload {
 
 // What `path` names now is about to lose its contents or its name.
 void before_loss(int directory, const char* path, int stat_flags);
-// `path` is about to become something else, whether there is anything now or not: look-ups that found it missing may lead
-// somewhere afterwards.
+// Or only a part of its contents.
+void before_cut(const char* path);
+// `path` is about to become something else, whether there is anything now or not: look-ups that found it
+// missing may lead somewhere afterwards.
 void before_change(int directory, const char* path);
 
 // A file is about to be opened.

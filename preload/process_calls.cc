@@ -9,7 +9,8 @@ namespace preload {
 
 // fork, and clone without CLONE_VM and without a stack for the child; stubs.S keeps the others.
 long handle_fork(const Call& call) {
-  constexpr long new_namespaces = 0x7e020080;  // CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET, NEWTIME
+  constexpr long new_namespaces =
+      0x7e020080;  // CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET, NEWTIME
   if (call.number == __NR_clone && call.arguments[0] & new_namespaces) spoil("made namespaces of its own");
   const int parent = current_pid();
   const long result = native(call);
@@ -131,13 +132,16 @@ long handle_connect(const Call& call) {
   const bool refused = result == -ENOENT || result == -ECONNREFUSED;
   if (refused && address->family == family_unix && call.arguments[2] > 2 && address->path[0]) {
     char path[sizeof address->path + 1];
-    const size_t bytes = static_cast<size_t>(call.arguments[2]) - 2 < sizeof address->path ? static_cast<size_t>(call.arguments[2]) - 2
-                                                                                          : sizeof address->path;
+    const size_t bytes = static_cast<size_t>(call.arguments[2]) - 2 < sizeof address->path
+                             ? static_cast<size_t>(call.arguments[2]) - 2
+                             : sizeof address->path;
     copy(path, address->path, bytes);
     path[bytes] = 0;
     LogRecord record;
-    if (result == -ENOENT) record.kind = kind_look, record.result = -ENOENT;
-    else record.kind = kind_access;
+    if (result == -ENOENT)
+      record.kind = kind_look, record.result = -ENOENT;
+    else
+      record.kind = kind_access;
     const NamedPath named(AT_FDCWD, path);
     if (named.repeats(mix(record.kind << 8, static_cast<uint64_t>(record.result)))) return result;
     record.text = named.text;
@@ -175,20 +179,22 @@ long spoiling_descriptor(const Call& call, const char* what) {
 
 long unknown_call(const Call& call) { return spoiling(call, "used a system call that vestal does not know"); }
 
-int vestal_hook_posix_spawn(int* pid, const char* path, const void* actions, const void* attributes, char* const* arguments,
-                            char* const* environment) {
+int vestal_hook_posix_spawn(int* pid, const char* path, const void* actions, const void* attributes,
+                            char* const* arguments, char* const* environment) {
   using Spawn = int(int*, const char*, const void*, const void*, char* const*, char* const*);
   begin_vfork();
-  const int result = reinterpret_cast<Spawn*>(state.originals[slot_posix_spawn])(pid, path, actions, attributes, arguments, environment);
+  const int result = reinterpret_cast<Spawn*>(state.originals[slot_posix_spawn])(
+      pid, path, actions, attributes, arguments, environment);
   end_vfork();
   return result;
 }
 
-int vestal_hook_posix_spawnp(int* pid, const char* file, const void* actions, const void* attributes, char* const* arguments,
-                             char* const* environment) {
+int vestal_hook_posix_spawnp(int* pid, const char* file, const void* actions, const void* attributes,
+                             char* const* arguments, char* const* environment) {
   using Spawn = int(int*, const char*, const void*, const void*, char* const*, char* const*);
   begin_vfork();
-  const int result = reinterpret_cast<Spawn*>(state.originals[slot_posix_spawnp])(pid, file, actions, attributes, arguments, environment);
+  const int result = reinterpret_cast<Spawn*>(state.originals[slot_posix_spawnp])(
+      pid, file, actions, attributes, arguments, environment);
   end_vfork();
   return result;
 }

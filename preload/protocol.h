@@ -38,7 +38,10 @@
 // holds the epoch in which such an event was logged last: the shim appends the
 // record, then reads `epoch` and stores it there. Who is about to destroy
 // contents compares it with `hashed_epoch` and, if it is later, first asks the
-// broker to catch up (kind_preserve). A false alarm costs a question.
+// broker to catch up (kind_preserve). What a step leaves behind is kept when its
+// end is read, so for a name that was written in this session (pending_written)
+// it also counts if any process has ended since (`exit_epoch`). A false alarm
+// costs a question.
 //
 // Threads: everything here may be used from any thread, signal handler or
 // vfork child. Nothing is ever locked.
@@ -68,10 +71,11 @@ inline constexpr uint32_t slot_count = 64;
 inline constexpr uint32_t slot_text_bytes = 16 << 10;
 inline constexpr uint32_t plan_count = 4096;
 inline constexpr uint32_t known_bits = 1 << 20;
-inline constexpr uint32_t pending_count = 1 << 14;  // of uint32_t
+inline constexpr uint32_t pending_count = 1 << 14;  // of uint32_t: an epoch, and
+inline constexpr uint32_t pending_written = 1u << 31;
 inline constexpr uint32_t texts_bytes = 4 << 20;
 inline constexpr uint32_t inherited_fd_max = 10;  // descriptors 0..9 are described at exec
-inline constexpr uint32_t hole_ms_max = 200;
+inline constexpr uint32_t hole_ms_max = 1000;
 inline constexpr uint32_t answer_ms_max = 60000;
 inline constexpr uint32_t hook_slot_count = 8;
 
@@ -111,6 +115,7 @@ struct RegionHeader {
   alignas(64) uint32_t state;     // RegionState; a futex
   uint32_t epoch;                 // raised by the broker before each pass over the log
   uint32_t hashed_epoch;          // everything logged in this epoch or earlier has been hashed
+  uint32_t exit_epoch;            // in which a process logged its end last
   alignas(64) uint64_t head;      // position of the next record
   alignas(64) uint64_t tail;      // everything before is consumed
   uint32_t tail_bell;             // a futex, changed whenever tail is raised and somebody may wait
@@ -181,7 +186,7 @@ enum Kind : uint16_t {
   kind_started,       // the shim is in place after an execve. arg: parent pid
   kind_forked,        // arg: child pid; by the parent
   kind_forked_child,  // arg: parent pid; by the child, before anything else
-  kind_exited,        // result: exit status
+  kind_exited,        // result: exit status; arg, arg2: CLOCK_REALTIME in ns, low and high word
   kind_reaped,        // a wait succeeded. arg: child pid, result: wait status
   kind_signalled,     // kill(2), of itself or another process. arg: pid, result: signal
 

@@ -37,19 +37,22 @@ void* memset(void* place, int value, size_t count) {
   return place;
 }
 
-__attribute__((visibility("default"))) int gettimeofday(void* time, void* zone) { return preload::vestal_gettimeofday(time, zone); }
+__attribute__((visibility("default"))) int gettimeofday(void* time, void* zone) {
+  return preload::vestal_gettimeofday(time, zone);
+}
 __attribute__((visibility("default"))) long time(long* seconds) { return preload::vestal_time(seconds); }
 }
 
 namespace preload {
 namespace {
 
-// Takes our variables out of the environment, gives the user's LD_PRELOAD back its place, and returns the value of
-// VESTAL_REGION, or nullptr if they do not stand there as exec_calls.cc puts them.
+// Takes our variables out of the environment, gives the user's LD_PRELOAD back its place, and returns the
+// value of VESTAL_REGION, or nullptr if they do not stand there as exec_calls.cc puts them.
 //
-// They are the last two. Programs that look for the auxiliary vector look behind the null at the environment's end, so
-// it moves down by two words, which is one entry. ld.so and libc look where it was before: there its first entry is
-// missing now, and is repeated in front of its end, where there is one word pair to spare:
+// They are the last two. Programs that look for the auxiliary vector look behind the null at the
+// environment's end, so it moves down by two words, which is one entry. ld.so and libc look where it was
+// before: there its first entry is missing now, and is repeated in front of its end, where there is one word
+// pair to spare:
 //
 //     before   ... A=1  LD_PRELOAD  VESTAL_REGION  0  |a b c ... z 0|
 //     after    ... A=1  0 |a b c ... z a 0|
@@ -81,7 +84,8 @@ const char* hide_variables(char** environment) {
   const Entry first = *old_vector;
   size_t entries = 0;  // without the end
   for (; old_vector[entries].type != AT_NULL; ++entries)
-    if (old_vector[entries].type == AT_SYSINFO_EHDR) state.vdso = reinterpret_cast<const char*>(old_vector[entries].value);
+    if (old_vector[entries].type == AT_SYSINFO_EHDR)
+      state.vdso = reinterpret_cast<const char*>(old_vector[entries].value);
   environment[count - 2] = nullptr;
   for (size_t i = 0; i < entries; ++i) vector[i] = old_vector[i];
   if (entries > 0) vector[entries] = first;
@@ -114,7 +118,8 @@ bool hook_libc() {
   for (uint32_t i = 0; i < hook_slot_count; ++i)
     if (slots[i]) return false;
   for (uint32_t i = 1; i < hook_slot_count; ++i)
-    if (region.libc_originals[i]) state.originals[i] = reinterpret_cast<void*>(map->base + region.libc_originals[i]);
+    if (region.libc_originals[i])
+      state.originals[i] = reinterpret_cast<void*>(map->base + region.libc_originals[i]);
   state.libc_start = map->base;
   state.libc_end = reinterpret_cast<uintptr_t>(slots);
   vestal_original_vfork = state.originals[slot_vfork];
@@ -134,7 +139,8 @@ bool hook_libc() {
 // Lays the patched text over the running ld.so, if this is the one it was made from.
 bool hook_loader() {
   const RegionHeader& region = header();
-  if (!_r_debug.loader_base || region.loader_text_size == 0 || region.loader_image_path < texts_at) return false;
+  if (!_r_debug.loader_base || region.loader_text_size == 0 || region.loader_image_path < texts_at)
+    return false;
   char* base = reinterpret_cast<char*>(_r_debug.loader_base);
   const char* image = state.region + region.loader_image_path;
   const int file = static_cast<int>(kernel(__NR_open, image, O_RDONLY | O_CLOEXEC));
@@ -143,13 +149,14 @@ bool hook_loader() {
   constexpr size_t head_bytes = 1024;
   char head[head_bytes];
   bool same = kernel(__NR_pread64, file, head, sizeof head, 0) == static_cast<long>(head_bytes);
-  for (size_t i = 0; same && i < head_bytes; i += 8) same = *reinterpret_cast<uint64_t*>(head + i) == *reinterpret_cast<uint64_t*>(base + i);
+  for (size_t i = 0; same && i < head_bytes; i += 8)
+    same = *reinterpret_cast<uint64_t*>(head + i) == *reinterpret_cast<uint64_t*>(base + i);
   void** slot = reinterpret_cast<void**>(base + region.loader_slot);
   bool done = false;
   if (same && *slot == nullptr) {
     *slot = reinterpret_cast<void*>(vestal_hook_system_call);
-    done = kernel(__NR_mmap, base + region.loader_text_vaddr, region.loader_text_size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED,
-                  file, region.loader_text_offset) > 0;
+    done = kernel(__NR_mmap, base + region.loader_text_vaddr, region.loader_text_size, PROT_READ | PROT_EXEC,
+                  MAP_PRIVATE | MAP_FIXED, file, region.loader_text_offset) > 0;
     if (!done) *slot = nullptr;
   }
   kernel(__NR_close, file);

@@ -2,7 +2,8 @@
 
 namespace preload {
 
-// Not among what is zeroed at start, which would be one more mapping. Its first page is one that ld.so writes to anyway.
+// Not among what is zeroed at start, which would be one more mapping. Its first page is one that ld.so writes
+// to anyway.
 __attribute__((section(".data"))) constinit State state{};
 extern "C" {
 __attribute__((section(".data"))) constinit uint32_t vestal_vfork_depth = 0;
@@ -31,8 +32,8 @@ char* map_session(const char* path) {
   kernel(__NR_close, file);
   if (place < 0 && place > -4096) return nullptr;
   const RegionHeader& region = *reinterpret_cast<const RegionHeader*>(place);
-  if (region.magic == region_magic && region.version == protocol_version && region.region_bytes == region_bytes &&
-      load(region.state) == region_live)
+  if (region.magic == region_magic && region.version == protocol_version &&
+      region.region_bytes == region_bytes && load(region.state) == region_live)
     return reinterpret_cast<char*>(place);
   kernel(__NR_munmap, place, region_bytes);
   return nullptr;
@@ -55,16 +56,19 @@ bool seen(uint64_t key) {
   return false;
 }
 
-bool is_marked(uint64_t key) { return __atomic_load_n(&state.seen_keys[key % seen_count], __ATOMIC_RELAXED) == (key | 1); }
+bool is_marked(uint64_t key) {
+  return __atomic_load_n(&state.seen_keys[key % seen_count], __ATOMIC_RELAXED) == (key | 1);
+}
 
 void mark(uint64_t key) {
   if (!in_vfork_child()) __atomic_store_n(&state.seen_keys[key % seen_count], key | 1, __ATOMIC_RELAXED);
 }
 
-void mark_pending(uint32_t index) {
+void mark_pending(uint32_t index, bool written) {
   uint32_t& place = pending_table()[index];
-  const uint32_t epoch = load(header().epoch);
-  if (load(place) != epoch) store(place, epoch);
+  const uint32_t before = load(place);
+  const uint32_t now = load(header().epoch) | (before & pending_written) | (written ? pending_written : 0);
+  if (before != now) store(place, now);
 }
 
 }  // namespace preload

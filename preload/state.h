@@ -22,13 +22,13 @@
 namespace preload {
 
 enum FdClass : uint8_t {
-  fd_unknown = 0,   // inherited, or never heard of
-  fd_alias,         // another number for one of these
-  fd_read_noted,    // one of these, and reading from it has been logged
-  fd_jobserver,     // make's tokens: they say how fast to work, not what to do
-  fd_own,           // opened here, under this number
-  fd_own_elsewhere, // opened under another number or by the process this one was forked from
-  fd_own_nameless,  // pipes, sockets and the like made here
+  fd_unknown = 0,    // inherited, or never heard of
+  fd_alias,          // another number for one of these
+  fd_read_noted,     // one of these, and reading from it has been logged
+  fd_jobserver,      // make's tokens: they say how fast to work, not what to do
+  fd_own,            // opened here, under this number
+  fd_own_elsewhere,  // opened under another number or by the process this one was forked from
+  fd_own_nameless,   // pipes, sockets and the like made here
 };
 
 inline constexpr int fd_count_max = 1024;
@@ -41,9 +41,9 @@ struct State {
   int32_t pid;
   int32_t parent_pid;
   uint32_t umask;
-  uint32_t plan_flags;  // PlanFlags of this program
-  uint32_t cwd_epoch;   // raised whenever relative paths change their meaning
-  uint32_t clocks_seen; // ClockSource bits
+  uint32_t plan_flags;   // PlanFlags of this program
+  uint32_t cwd_epoch;    // raised whenever relative paths change their meaning
+  uint32_t clocks_seen;  // ClockSource bits
   uint32_t jobserver_read;
   char* region;
   void* originals[hook_slot_count];
@@ -108,8 +108,12 @@ bool is_marked(uint64_t key);
 void mark(uint64_t key);
 
 // Contents that the broker has yet to hash, by pending_index().
-void mark_pending(uint32_t index);
-inline bool is_pending(uint32_t index) { return load(pending_table()[index]) > load(header().hashed_epoch); }
+void mark_pending(uint32_t index, bool written = false);
+inline bool is_pending(uint32_t index) {
+  const uint32_t entry = load(pending_table()[index]), hashed = load(header().hashed_epoch);
+  return (entry & ~pending_written) > hashed ||
+         (entry & pending_written && load(header().exit_epoch) > hashed);
+}
 
 }  // namespace preload
 

@@ -41,7 +41,7 @@ TEST_CASE("cp looks at times only if told to") {
   CHECK_FALSE((policy_for("/usr/bin/cp", {"cp", "a", "b"}).stat_aspects & cache::aspect_times));
   CHECK((policy_for("/usr/bin/cp", {"cp", "-p", "a", "b"}).stat_aspects & cache::aspect_times));
   CHECK((policy_for("/usr/bin/cp", {"cp", "--preserve=timestamps", "a", "b"}).stat_aspects & cache::aspect_times));
-  CHECK((policy_for("/usr/bin/ar", {"ar", "ru", "lib.a"}).stat_aspects & cache::aspect_times));
+  CHECK((policy_for("/usr/bin/ar", {"ar", "rU", "lib.a"}).stat_aspects & cache::aspect_times));
   CHECK_FALSE((policy_for("/usr/bin/ar", {"ar", "rc", "lib.a"}).stat_aspects & cache::aspect_times));
 }
 

@@ -41,7 +41,8 @@ struct Table {
     return std::make_unique<ProgramTable>(*cache, view, images_in, "/usr/lib/vestal/libvestal_shim.so");
   }
   std::string at(const std::string& name) const { return directory.at(name); }
-  std::string compile(const std::string& name, const std::string& source, const std::string& options = {}) const {
+  std::string compile(const std::string& name, const std::string& source,
+                      const std::string& options = {}) const {
     directory.write(name + ".c", source);
     const auto built = scratch::run("gcc -o '" + at(name) + "' '" + at(name + ".c") + "' " + options);
     INFO(built.output);
@@ -103,7 +104,8 @@ TEST_CASE("a program is preloaded with its closure, the libc image in libc's pla
 TEST_CASE("a program started with its plan runs as without it") {
   Table table;
   const Program program = table.look_up("/bin/ls");
-  const auto plain = scratch::run("/bin/ls /"), planned = scratch::run("LD_PRELOAD='" + program.preload + "' /bin/ls /");
+  const auto plain = scratch::run("/bin/ls /"),
+             planned = scratch::run("LD_PRELOAD='" + program.preload + "' /bin/ls /");
   CHECK(planned.status == 0);
   CHECK(planned.output == plain.output);
 }
@@ -197,7 +199,8 @@ TEST_CASE("a script runs by its interpreter's plan under an identity of its own"
 
 TEST_CASE("an interpreter may be a script, but not for ever") {
   Table table;
-  const std::string inner = table.script("inner", "#!/bin/sh\n"), outer = table.script("outer", "#!" + inner + "\n");
+  const std::string inner = table.script("inner", "#!/bin/sh\n"),
+                    outer = table.script("outer", "#!" + inner + "\n");
   const Program program = table.look_up(outer);
   CHECK_FALSE(program.untraced);
   CHECK(program.script == outer);
@@ -218,7 +221,8 @@ TEST_CASE("what cannot be traced says why") {
   CHECK(reason(fixed) == fixed + ": statically linked");
   const std::string by_fixed = table.script("by-fixed", "#!" + fixed + "\n");
   CHECK(reason(by_fixed) == fixed + ": statically linked");
-  const std::string foreign = table.compile("foreign", main_source, "-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1");
+  const std::string foreign =
+      table.compile("foreign", main_source, "-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1");
   CHECK(reason(foreign) == foreign + ": loaded by /lib/ld-musl-x86_64.so.1");
   const std::string text = table.script("text", "echo without a first line\n");
   CHECK(reason(text) == text + ": not a program");
@@ -230,8 +234,9 @@ TEST_CASE("what cannot be traced says why") {
   const std::string closed = table.script("closed", "#!/bin/sh\n");
   ::chmod(closed.c_str(), 0644);
   CHECK(reason(closed) == closed + ": may not be executed");
-  const std::string bare = table.compile("bare", "void _start(void) { for (;;) {} }",
-                                         "-nostdlib -nostartfiles -pie -fPIE -Wl,--dynamic-linker=/lib64/ld-linux-x86-64.so.2");
+  const std::string bare =
+      table.compile("bare", "void _start(void) { for (;;) {} }",
+                    "-nostdlib -nostartfiles -pie -fPIE -Wl,--dynamic-linker=/lib64/ld-linux-x86-64.so.2");
   CHECK(reason(bare) == bare + ": runs without libc");
 }
 
@@ -269,12 +274,16 @@ TEST_CASE("set-user-ID programs and system calls of a program's own run traced a
   CHECK_FALSE(privileged.untraced);
   CHECK(privileged.spoils == path + ": set-user-ID or set-group-ID, run without its privileges");
 
-  const char* const calling = "int f(void) { int r; __asm__ volatile(\"syscall\" : \"=a\"(r) : \"0\"(39) : \"rcx\", \"r11\"); return r; }";
+  const char* const calling =
+      "int f(void) { int r; __asm__ volatile(\"syscall\" : \"=a\"(r) : \"0\"(39) : \"rcx\", \"r11\"); return "
+      "r; }";
   table.compile("libraw.so", calling, "-shared -fPIC");
-  const std::string with_library = table.compile("with-library", "int f(void); int main(void) { return f(); }",
-                                                 "-L" + table.directory.path() + " -l:libraw.so '-Wl,-rpath,$ORIGIN'");
+  const std::string with_library =
+      table.compile("with-library", "int f(void); int main(void) { return f(); }",
+                    "-L" + table.directory.path() + " -l:libraw.so '-Wl,-rpath,$ORIGIN'");
   const std::string raw = table.compile("raw", std::string(calling) + main_source);
-  for (const auto& [program, culprit] : {std::pair(raw, raw), std::pair(with_library, table.at("libraw.so"))}) {
+  for (const auto& [program, culprit] :
+       {std::pair(raw, raw), std::pair(with_library, table.at("libraw.so"))}) {
     const Program spoiled = table.look_up(program);
     CHECK_FALSE(spoiled.untraced);
     CHECK(spoiled.spoils.starts_with(culprit + ": makes system calls of its own"));
@@ -324,7 +333,8 @@ TEST_CASE("what one table has found out another need not search for") {
   const Program first = table.look_up(path), first_script = table.look_up(script);
   CHECK(table.programs->searches() == 2);
   table.programs = table.new_table();
-  for (const auto& [before, after] : {std::pair(first, table.look_up(path)), std::pair(first_script, table.look_up(script))}) {
+  for (const auto& [before, after] :
+       {std::pair(first, table.look_up(path)), std::pair(first_script, table.look_up(script))}) {
     CHECK(after.identity == before.identity);
     CHECK(after.real_path == before.real_path);
     CHECK(after.script == before.script);
@@ -402,7 +412,8 @@ TEST_CASE("within its lease an answer is not checked, unless its path has been f
 
 TEST_CASE("a table may be used by several threads") {
   Table table;
-  const std::vector<std::string> paths = {"/bin/ls", "/bin/true", "/bin/sh", table.compile("program", main_source)};
+  const std::vector<std::string> paths = {"/bin/ls", "/bin/true", "/bin/sh",
+                                          table.compile("program", main_source)};
   std::vector<cache::Digest> identities;
   for (const std::string& path : paths) identities.push_back(table.look_up(path).identity);
   std::atomic<int> wrong = 0;

@@ -50,7 +50,8 @@ struct Stage {
     return change;
   }
   void damage(const Digest& digest) const {
-    const std::string hex = digest.hex(), path = cache_directory.at("blobs/" + hex.substr(0, 2) + "/" + hex.substr(2));
+    const std::string hex = digest.hex(),
+                      path = cache_directory.at("blobs/" + hex.substr(0, 2) + "/" + hex.substr(2));
     ::chmod(path.c_str(), 0600);
     std::fstream(path, std::ios::in | std::ios::out) << "#";
   }
@@ -105,13 +106,15 @@ TEST_CASE("staging changes nothing that anybody looks at, and leaves nothing beh
   CHECK(scratch::read(stage.at("old")) == "old");
   CHECK(FileIdentity::of(status_of(stage.at("old"))) == FileIdentity::of(before));
   CHECK(fs::exists(stage.at("removed")));
-  for (const char* name : {"made", "directory", "link"}) CHECK_FALSE(fs::exists(fs::symlink_status(stage.at(name))));
+  for (const char* name : {"made", "directory", "link"})
+    CHECK_FALSE(fs::exists(fs::symlink_status(stage.at(name))));
   CHECK_FALSE(stage.left_behind());
 }
 
 TEST_CASE("a file opened for writing keeps its mode, a fresh one gets its own") {
   Stage stage;
-  for (const char* name : {"written", "fresh", "chmoded"}) ::chmod(stage.place.write(name, "old").c_str(), 0600);
+  for (const char* name : {"written", "fresh", "chmoded"})
+    ::chmod(stage.place.write(name, "old").c_str(), 0600);
   stage.add_file("written", "new").mode = 0755;
   Change& fresh = stage.add_file("fresh", "new");
   fresh.mode = 0755;
@@ -128,7 +131,8 @@ TEST_CASE("a file opened for writing keeps its mode, a fresh one gets its own") 
 
 TEST_CASE("the same holds for modes when the contents are there already") {
   Stage stage;
-  for (const char* name : {"written", "fresh", "chmoded"}) ::chmod(stage.place.write(name, "same").c_str(), 0600);
+  for (const char* name : {"written", "fresh", "chmoded"})
+    ::chmod(stage.place.write(name, "same").c_str(), 0600);
   const ino_t inode = status_of(stage.at("fresh")).st_ino;
   stage.add_file("written", "same").mode = 0755;
   Change& fresh = stage.add_file("fresh", "same");
@@ -219,7 +223,8 @@ TEST_CASE("a device is neither overwritten nor removed nor given another mode") 
   std::string device = stage.at("null");
   // Without the right to make one, the machine's own must do: it would not be ours to change, either.
   if (::mknod(device.c_str(), S_IFCHR | 0666, makedev(1, 3)) != 0) device = "/dev/null";
-  const auto what = GENERATE(Change::What::file, Change::What::removed, Change::What::attributes, Change::What::symlink);
+  const auto what =
+      GENERATE(Change::What::file, Change::What::removed, Change::What::attributes, Change::What::symlink);
   Change& change = stage.add_file("", "new");
   change.what = what;
   change.path = device;
@@ -346,9 +351,11 @@ TEST_CASE("symlinks replace files and other symlinks, never directories") {
   stage.place.write("file", "old");
   fs::create_symlink("old", stage.at("link"));
   fs::create_symlink("new", stage.at("same"));
-  for (const char* name : {"file", "link", "same", "nothing"}) stage.add(Change::What::symlink, name).text = "new";
+  for (const char* name : {"file", "link", "same", "nothing"})
+    stage.add(Change::What::symlink, name).text = "new";
   REQUIRE(stage.replay());
-  for (const char* name : {"file", "link", "same", "nothing"}) CHECK(fs::read_symlink(stage.at(name)) == "new");
+  for (const char* name : {"file", "link", "same", "nothing"})
+    CHECK(fs::read_symlink(stage.at(name)) == "new");
   CHECK_FALSE(stage.left_behind());
   fs::create_directory(stage.at("directory"));
   stage.add(Change::What::symlink, "directory").text = "new";
@@ -359,7 +366,8 @@ TEST_CASE("hard links share the inode of the file named") {
   Stage stage;
   stage.place.write("second", "in the way");
   stage.add_file("first", "new");
-  for (const char* name : {"second", "third"}) stage.add(Change::What::hard_link, name).text = stage.at("first");
+  for (const char* name : {"second", "third"})
+    stage.add(Change::What::hard_link, name).text = stage.at("first");
   for (int run = 0; run < 2; ++run) {
     REQUIRE(stage.replay());
     CHECK(status_of(stage.at("first")).st_nlink == 3);
@@ -386,7 +394,8 @@ TEST_CASE("removals take away files, symlinks and whole directories, in whatever
   stage.place.write("directory/inner/file", "");
   stage.place.write("file", "");
   fs::create_symlink("file", stage.at("link"));
-  for (const char* name : {"directory", "directory/inner/file", "file", "link", "directory/inner", "long gone", "no/such/place"})
+  for (const char* name :
+       {"directory", "directory/inner/file", "file", "link", "directory/inner", "long gone", "no/such/place"})
     stage.add(Change::What::removed, name);
   REQUIRE(stage.replay());
   CHECK(fs::is_empty(stage.place.path()));
@@ -517,8 +526,8 @@ TEST_CASE("a device that comes into the way at the last moment is left alone") {
 TEST_CASE("a path with detours is refused") {
   Stage stage;
   const std::string path =
-      GENERATE(std::string("relative"), std::string("/a/../b"), std::string("/a/./b"), std::string("/a//b"), std::string("/a/"),
-               std::string(), std::string("/a\0b", 4));
+      GENERATE(std::string("relative"), std::string("/a/../b"), std::string("/a/./b"), std::string("/a//b"),
+               std::string("/a/"), std::string(), std::string("/a\0b", 4));
   stage.add_file("file", "new").path = path;
   CHECK(stage.replay().error().fault == Fault::invalid);
 }

@@ -5,8 +5,8 @@
 
 #include <thread>
 
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
+#include <catch2/catch.hpp>
 
 #include "tests/preload/fake_session.h"
 #include "tests/preload/programs.h"
@@ -46,7 +46,8 @@ TEST_CASE("a broker that dies during a session is noticed at the next question")
     session.silent = true;
     session.header().broker_pid = dead_pid();
   });
-  const auto run = session.shell(fmt::format("touch {}; sleep 0.2; for i in 1 2 3 4 5; do /bin/echo $i; done; cat /etc/hostname >/dev/null", mark));
+  const auto run = session.shell(fmt::format(
+      "touch {}; sleep 0.2; for i in 1 2 3 4 5; do /bin/echo $i; done; cat /etc/hostname >/dev/null", mark));
   killer.join();
   CHECK(run.output == "1\n2\n3\n4\n5\n");
   CHECK(run.seconds < 5);
@@ -55,9 +56,12 @@ TEST_CASE("a broker that dies during a session is noticed at the next question")
 TEST_CASE("a session that ends during a build lets it go on") {
   Session session;
   session.on_exec = [&](const Event& event, Slot&) {
-    if (event.words()[0] == "/bin/cat") __atomic_store_n(&session.header().state, region_gone, __ATOMIC_SEQ_CST);
+    if (event.words()[0] == "/bin/cat")
+      __atomic_store_n(&session.header().state, region_gone, __ATOMIC_SEQ_CST);
   };
-  const auto run = session.shell("/bin/cat /etc/hostname >/dev/null; for i in 1 2 3; do /bin/echo $i; done; find /etc 2>/dev/null | wc -l >/dev/null");
+  const auto run = session.shell(
+      "/bin/cat /etc/hostname >/dev/null; for i in 1 2 3; do /bin/echo $i; done; find /etc 2>/dev/null | wc "
+      "-l >/dev/null");
   CHECK(run.output == "1\n2\n3\n");
   CHECK(run.seconds < 5);
 }
@@ -156,16 +160,20 @@ TEST_CASE("a question that is given up is marked as abandoned") {
 
 TEST_CASE("slots are given back") {
   Session session;
-  session.shell("for i in 1 2 3; do /bin/true $i; (exec /bin/echo x); done; python3 -c 'import subprocess; subprocess.run([\"ls\"])' >/dev/null");
+  session.shell(
+      "for i in 1 2 3; do /bin/true $i; (exec /bin/echo x); done; python3 -c 'import subprocess; "
+      "subprocess.run([\"ls\"])' >/dev/null");
   const Slot* slots = reinterpret_cast<const Slot*>(session.region() + slots_at);
   for (std::uint32_t i = 0; i < slot_count; ++i) CHECK(slots[i].state == slot_free);
 }
 
 TEST_CASE("more questions at once than slots are all answered") {
   Session session;
-  for (std::uint32_t i = 0; i < slot_count - 1; ++i) reinterpret_cast<Slot*>(session.region() + slots_at)[i].state = slot_claimed;
+  for (std::uint32_t i = 0; i < slot_count - 1; ++i)
+    reinterpret_cast<Slot*>(session.region() + slots_at)[i].state = slot_claimed;
   session.header().session_flags = 0;
-  const auto run = session.run({"/bin/bash", "-c", "for i in {1..30}; do LD_LIBRARY_PATH=/$i /bin/echo x & done; wait"});
+  const auto run =
+      session.run({"/bin/bash", "-c", "for i in {1..30}; do LD_LIBRARY_PATH=/$i /bin/echo x & done; wait"});
   CHECK(run.output.size() == 60);
   CHECK(run.exited_with(0));
 }

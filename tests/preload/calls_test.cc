@@ -9,8 +9,8 @@
 #include <set>
 #include <sstream>
 
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
+#include <catch2/catch.hpp>
 
 #include "tests/preload/fake_session.h"
 #include "tests/preload/programs.h"
@@ -143,12 +143,17 @@ TEST_CASE("each open is logged, and fstat of what was opened") {
   const auto preserved = run.of(kind_preserve);
   REQUIRE(preserved.size() == 1);
   CHECK(preserved[0].text == "there");
+  CHECK(preserved[0].arg == 1);
 }
 
 TEST_CASE("a policy may say that fstat does not matter") {
-  Snippet snippet("int file = open(\"there\", O_RDONLY); fstat(file, &info); if (argc == 2) execl(argv[0], argv[0], argv[1], \"again\", (char*)0);");
+  Snippet snippet(
+      "int file = open(\"there\", O_RDONLY); fstat(file, &info); if (argc == 2) execl(argv[0], argv[0], "
+      "argv[1], \"again\", (char*)0);");
   Session session;
-  session.on_exec = [&](const Event&, Slot& slot) { reinterpret_cast<Plan*>(session.region() + plans_at)[slot.plan].flags = plan_skip_fstat; };
+  session.on_exec = [&](const Event&, Slot& slot) {
+    reinterpret_cast<Plan*>(session.region() + plans_at)[slot.plan].flags = plan_skip_fstat;
+  };
   const auto run = snippet.run(session);
   INFO(run.log());
   REQUIRE(run.exited_with(0));
@@ -252,21 +257,28 @@ TEST_CASE("what cannot be recorded spoils, what is only refused does not") {
     return all;
   };
   CHECK(words("socket(AF_INET, SOCK_STREAM, 0);") == "");
-  CHECK(words("struct sockaddr_un a = {AF_UNIX, \"/no/such/socket\"}; connect(socket(AF_UNIX, SOCK_STREAM, 0), (sockaddr*)&a, sizeof a);") == "");
-  CHECK(words("struct sockaddr a = {AF_INET}; connect(socket(AF_INET, SOCK_DGRAM, 0), &a, sizeof a);") == "used the network or a socket;");
+  CHECK(words("struct sockaddr_un a = {AF_UNIX, \"/no/such/socket\"}; connect(socket(AF_UNIX, SOCK_STREAM, "
+              "0), (sockaddr*)&a, sizeof a);") == "");
+  CHECK(words("struct sockaddr a = {AF_INET}; connect(socket(AF_INET, SOCK_DGRAM, 0), &a, sizeof a);") ==
+        "used the network or a socket;");
   CHECK(words("syscall(SYS_inotify_init);") == "watches files with inotify;");
   CHECK(words("syscall(SYS_io_uring_setup, 0, 0);") == "");
   CHECK(words("syscall(9999);") == "");
   CHECK(words("struct statfs s; statfs(\"/no-such\", &s);") == "");
-  CHECK(words("struct statfs s; statfs(\"/\", &s); statfs(\"/\", &s);") == "asked for the state of a file system;");
+  CHECK(words("struct statfs s; statfs(\"/\", &s); statfs(\"/\", &s);") ==
+        "asked for the state of a file system;");
   CHECK(words("char v[9]; getxattr(\"there\", \"user.x\", v, 9);") == "");
-  CHECK(words("char v[9]; setxattr(\"there\", \"user.x\", \"1\", 1, 0); getxattr(\"there\", \"user.x\", v, 9);") == "read extended attributes;");
+  CHECK(words("char v[9]; setxattr(\"there\", \"user.x\", \"1\", 1, 0); getxattr(\"there\", \"user.x\", v, "
+              "9);") == "read extended attributes;");
   CHECK(words("syscall(SYS_shmget, 0, 4096, 0600 | 01000);") == "uses shared memory of System V;");
 }
 
 TEST_CASE("a daemon that is not there is a name that was looked for") {
   Session session;
-  const auto run = Snippet("struct sockaddr_un a = {AF_UNIX, \"/no/such/socket\"}; connect(socket(AF_UNIX, SOCK_STREAM, 0), (sockaddr*)&a, sizeof a);").run(session);
+  const auto run = Snippet(
+                       "struct sockaddr_un a = {AF_UNIX, \"/no/such/socket\"}; connect(socket(AF_UNIX, "
+                       "SOCK_STREAM, 0), (sockaddr*)&a, sizeof a);")
+                       .run(session);
   CHECK(run.find(kind_look, "/no/such/socket")->result == -ENOENT);
 }
 
@@ -287,6 +299,39 @@ TEST_CASE("bad pointers are the kernel's to refuse") {
   const auto run = snippet.run();
   INFO(run.log());
   CHECK(run.exited_with(0));
+}
+
+TEST_CASE("a file without a name that gets one is linked by its descriptor") {
+  const auto run = Snippet(R"--(
+    int file = open(".", O_TMPFILE | O_WRONLY, 0600);
+    if (file < 0) return errno == EOPNOTSUPP ? 77 : 1;
+    write(file, "x", 1);
+    char name[40]; sprintf(name, "/proc/self/fd/%d", file);
+    if (linkat(AT_FDCWD, name, AT_FDCWD, "named", AT_SYMLINK_FOLLOW)) return 2;
+    if (linkat(file, "", AT_FDCWD, "named too", AT_EMPTY_PATH) && errno != ENOENT && errno != EPERM) return 3;
+  )--")
+                       .run();
+  INFO(run.log());
+  if (run.exited_with(77)) return;
+  REQUIRE(run.exited_with(0));
+  const auto links = run.of(kind_link);
+  REQUIRE(links.size() >= 1);
+  CHECK(links[0].text == "/proc/self/fd/3");
+  CHECK(links[0].text2 == "named");
+  CHECK((run.of(kind_open)[0].arg & O_TMPFILE) == O_TMPFILE);
+}
+
+TEST_CASE("an empty path names nothing, or the working directory") {
+  const auto run = Snippet(R"--(
+    stat("", &info); open("", O_RDONLY); access("", F_OK);
+    if (fstatat(AT_FDCWD, "", &info, AT_EMPTY_PATH)) return 1;
+  )--")
+                       .run();
+  INFO(run.log());
+  REQUIRE(run.exited_with(0));
+  CHECK_FALSE(run.has(kind_look, ""));
+  CHECK_FALSE(run.has(kind_open, ""));
+  CHECK(run.has(kind_look, "."));
 }
 
 TEST_CASE("contents that are pending are preserved before they are lost") {
@@ -325,7 +370,8 @@ TEST_CASE("every kernel call with a known number stands in the table exactly onc
     INFO("call " << number);
     CHECK(count == 1);
   }
-  std::istringstream names(scratch::run("echo '#include <asm/unistd.h>' | gcc -E -dM - | grep -E '^#define __NR_' | sort").output);
+  std::istringstream names(
+      scratch::run("echo '#include <asm/unistd.h>' | gcc -E -dM - | grep -E '^#define __NR_' | sort").output);
   int found = 0;
   for (std::string define, name, number; names >> define >> name >> number;) {
     INFO(name);
@@ -361,10 +407,12 @@ std::vector<Seen> traced_calls(const std::string& folder) {
       const std::string call = line.substr(0, open);
       if (call == "execve" && line.find(" = 0") != line.npos) started = false;
       // The constructor ends by mapping the patched loader, and closing it.
-      if (line.find("/ld-") != line.npos && line.find("images") != line.npos) started = true;
+      if (line.find("/ld-") != line.npos && line.find("images") != line.npos)
+        started = true;
       else if (started && quote != line.npos) {
         const std::string path = line.substr(quote + 1, line.find('"', quote + 1) - quote - 1);
-        const bool relative = line.compare(open + 1, 8, "AT_FDCWD") != 0 && line[open + 1] != '"' && path[0] != '/';
+        const bool relative =
+            line.compare(open + 1, 8, "AT_FDCWD") != 0 && line[open + 1] != '"' && path[0] != '/';
         result.push_back({pid, call, path, relative});
       }
     }
@@ -375,14 +423,17 @@ std::vector<Seen> traced_calls(const std::string& folder) {
 }  // namespace
 
 TEST_CASE("every path that strace sees after the shim has started is in the log") {
-  static const std::set<std::string> wanted{"open", "openat", "newfstatat", "stat", "lstat", "readlink", "readlinkat", "access",
-                                            "faccessat", "faccessat2", "unlink", "rename", "mkdir", "chdir", "chmod"};
+  static const std::set<std::string> wanted{"open",     "openat",     "newfstatat", "stat",      "lstat",
+                                            "readlink", "readlinkat", "access",     "faccessat", "faccessat2",
+                                            "unlink",   "rename",     "mkdir",      "chdir",     "chmod"};
   Programs programs;
   programs.write("hello.c", "#include <stdio.h>\nint main() { puts(\"hello\"); }\n");
   programs.write("Makefile", "hello: hello.c\n\tgcc -o $@ $<\n");
-  const std::vector<std::string> commands = {"ls -la /usr /etc", "gcc -c " + programs.at("hello.c") + " -o " + programs.at("hello.o"),
-                                             "make -C " + programs.path(), "python3 -c 'import json, subprocess; subprocess.check_output([\"ls\", \"/\"])'",
-                                             "getent passwd root; echo x | iconv -f utf8 -t utf16 | wc -c; find /etc | head -50 | sort"};
+  const std::vector<std::string> commands = {
+      "ls -la /usr /etc", "gcc -c " + programs.at("hello.c") + " -o " + programs.at("hello.o"),
+      "make -C " + programs.path(),
+      "python3 -c 'import json, subprocess; subprocess.check_output([\"ls\", \"/\"])'",
+      "getent passwd root; echo x | iconv -f utf8 -t utf16 | wc -c; find /etc | head -50 | sort"};
   for (const std::string& command : commands) {
     Session session;
     Environment environment = plain_environment();
@@ -392,14 +443,17 @@ TEST_CASE("every path that strace sees after the shim has started is in the log"
     std::string put;
     for (const std::string& variable : session.variables_for("/bin/sh")) put += " '" + variable + "'";
     programs.write("command", command);
-    const auto outcome = scratch::run(fmt::format("env -u MAKEFLAGS strace -ff -qq -s 4096 -o {}/trace -e signal=none env {} /bin/sh {}", traces.path(), put, programs.at("command")));
+    const auto outcome = scratch::run(
+        fmt::format("env -u MAKEFLAGS strace -ff -qq -s 4096 -o {}/trace -e signal=none env {} /bin/sh {}",
+                    traces.path(), put, programs.at("command")));
     INFO(command << outcome.output);
     CHECK(outcome.status == 0);
     std::set<std::pair<int, std::string>> logged;
     std::map<int, int> parents;
     for (const Event& event : session.take_events()) {
       logged.insert({event.pid, event.text});
-      if (event.kind == kind_exec && event.payload_as<ExecPayload>().flags == 0) logged.insert({event.pid, event.words()[0]});
+      if (event.kind == kind_exec && event.payload_as<ExecPayload>().flags == 0)
+        logged.insert({event.pid, event.words()[0]});
       if (event.kind == kind_forked_child) parents[event.pid] = event.arg;
       if (event.kind == kind_forked) parents[event.arg] = event.pid;
     }

@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
+#include <catch2/catch.hpp>
 
 #include "tests/preload/fake_session.h"
 #include "tests/preload/programs.h"
@@ -82,9 +82,14 @@ int main(int, char** argv) {
 TEST_CASE("a file that is standard output is described with the place written to") {
   Session session;
   Programs programs;
-  const auto run = session.shell(fmt::format("(printf 12345; printf 678) > {0}; printf 9 >> {0}", programs.at("out")));
+  const auto run =
+      session.shell(fmt::format("(printf 12345; printf 678) > {0}; printf 9 >> {0}", programs.at("out")));
   INFO(run.log());
-  const auto streams = session.shell(fmt::format("(/usr/bin/printf 12345; /usr/bin/printf 678) > {0}; /usr/bin/printf 9 >> {0}", programs.at("out"))).of(kind_stream);
+  const auto streams =
+      session
+          .shell(fmt::format("(/usr/bin/printf 12345; /usr/bin/printf 678) > {0}; /usr/bin/printf 9 >> {0}",
+                             programs.at("out")))
+          .of(kind_stream);
   REQUIRE(streams.size() == 3);
   struct stat info;
   REQUIRE(::stat(programs.at("out").c_str(), &info) == 0);
@@ -103,7 +108,8 @@ TEST_CASE("reading from what was inherited is logged once, with its name and whe
   Session session;
   Programs programs;
   programs.write("input", "line 1\nline 2\nline 3\n");
-  const auto run = session.shell(fmt::format("exec <{}; read x; /bin/cat; echo y | /bin/cat", programs.at("input")));
+  const auto run =
+      session.shell(fmt::format("exec <{}; read x; /bin/cat; echo y | /bin/cat", programs.at("input")));
   INFO(run.log());
   const auto reads = run.of(kind_fd_read);
   REQUIRE(reads.size() == 2);
@@ -135,7 +141,8 @@ TEST_CASE("/dev/stdin and its like are the inherited stream") {
   for (const Event& event : tee.of(kind_stream)) streamed += event.text == "hello\n";
   CHECK(streamed == 2);
   // A process's own pipe remains its own.
-  const auto own = session.run({"/bin/bash", "-c", "exec 3< <(echo inner); read x <&3; read y < <(echo two); echo $x $y"});
+  const auto own =
+      session.run({"/bin/bash", "-c", "exec 3< <(echo inner); read x <&3; read y < <(echo two); echo $x $y"});
   CHECK(own.output == "inner two\n");
   CHECK(own.of(kind_fd_read).empty());
 }
@@ -164,7 +171,8 @@ int main(int, char** argv) {
   CHECK(run.exited_with(0));
   CHECK(stream_of(session.run({"/bin/cat", "/etc/passwd", "/etc/group"}), 0, 1) == "");
   const auto cat = session.run({"/bin/cat", "/etc/passwd", "/etc/group"});
-  CHECK(stream_of(cat, cat.events.front().pid, 1) == scratch::read("/etc/passwd") + scratch::read("/etc/group"));
+  CHECK(stream_of(cat, cat.events.front().pid, 1) ==
+        scratch::read("/etc/passwd") + scratch::read("/etc/group"));
 }
 
 TEST_CASE("what kind of thing a descriptor is, is logged once for each question") {
@@ -194,17 +202,34 @@ int main() {
   CHECK(spoils(run) == "");
 }
 
+TEST_CASE("that a descriptor is closed is worth a record too") {
+  Session session;
+  Programs programs;
+  const std::string program = programs.compile("closed",
+                                               "#include <fcntl.h>\n#include <unistd.h>\nint main() { return "
+                                               "fcntl(5, F_GETFD) >= 0 || write(2, \"x\", 1) >= 0; }");
+  const auto run = session.shell(program + " 2>&-");
+  INFO(run.log());
+  CHECK(run.exited_with(0));
+  int closed = 0;
+  for (const Event& event : run.of(kind_fd_kind))
+    closed += event.payload_as<FdPayload>().kind == fd_closed && (event.arg == 5 || event.arg == 2);
+  CHECK(closed == 2);
+}
+
 TEST_CASE("moving in an inherited file is harmless if it can only be read") {
   Session session;
   Programs programs;
   programs.write("file", "some contents");
-  const std::string program = programs.compile("seeks", "#include <unistd.h>\nint main() { lseek(0, 5, SEEK_SET); }");
+  const std::string program =
+      programs.compile("seeks", "#include <unistd.h>\nint main() { lseek(0, 5, SEEK_SET); }");
   const auto reads = session.shell(program + " <" + programs.at("file"));
   INFO(reads.log());
   CHECK(spoils(reads) == "");
   CHECK(reads.of(kind_fd_read).size() == 1);
   CHECK(reads.of(kind_fd_position)[0].payload_as<FdPayload>().offset == 5);
-  CHECK(spoils(session.shell(program + " <>" + programs.at("file"))) == "moved the position of an inherited file;");
+  CHECK(spoils(session.shell(program + " <>" + programs.at("file"))) ==
+        "moved the position of an inherited file;");
 }
 
 TEST_CASE("make's tokens are nobody's input") {
@@ -231,7 +256,9 @@ TEST_CASE("make's tokens are nobody's input") {
 
 TEST_CASE("a process may pass its descriptors through sockets, which spoils") {
   Session session;
-  const auto run = session.shell("python3 -c 'import socket, array; a, b = socket.socketpair(); socket.send_fds(a, [b\"x\"], [1]); socket.recv_fds(b, 9, 1)'");
+  const auto run = session.shell(
+      "python3 -c 'import socket, array; a, b = socket.socketpair(); socket.send_fds(a, [b\"x\"], [1]); "
+      "socket.recv_fds(b, 9, 1)'");
   INFO(run.log());
   CHECK(spoils(run).find("sent descriptors or credentials;received descriptors") != std::string::npos);
 }

@@ -8,8 +8,8 @@
 
 #include <cstring>
 
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
+#include <catch2/catch.hpp>
 
 #include "tests/preload/fake_session.h"
 #include "tests/preload/programs.h"
@@ -28,7 +28,8 @@ std::string piece(std::uint32_t fd, const std::string& bytes) {
 }
 
 // Answers that the programs of this name are to leave with the status, writing the pieces.
-void leave_instead_of(Session& session, const std::string& program, int status, const std::string& pieces = "") {
+void leave_instead_of(Session& session, const std::string& program, int status,
+                      const std::string& pieces = "") {
   session.on_exec = [=, &session](const Event& event, Slot& slot) {
     if (event.words()[0] != program) return;
     session.mark_known(event.payload_as<ExecPayload>().short_key);
@@ -81,7 +82,8 @@ TEST_CASE("LD_LIBRARY_PATH makes another plan and stands in the record") {
 
 TEST_CASE("a step that is known leaves with its output and status, and never runs") {
   Session session;
-  leave_instead_of(session, "/bin/ls", 3 << 8, piece(1, "first ") + piece(2, "error\n") + piece(1, "second\n"));
+  leave_instead_of(session, "/bin/ls", 3 << 8,
+                   piece(1, "first ") + piece(2, "error\n") + piece(1, "second\n"));
   for (const char* command : {"/bin/ls 2>&1; echo $?", "(exec /bin/ls) 2>&1; echo $?"}) {
     const auto run = session.shell(command);
     INFO(run.log());
@@ -97,8 +99,10 @@ TEST_CASE("a step that is known leaves with its output and status, and never run
     CHECK(started == 0);
     CHECK(exited == 1);
   }
-  const auto python = session.shell("python3 -c 'import subprocess; print(subprocess.run([\"/bin/ls\"], capture_output=True))'");
-  CHECK(python.output == "CompletedProcess(args=['/bin/ls'], returncode=3, stdout=b'first second\\n', stderr=b'error\\n')\n");
+  const auto python = session.shell(
+      "python3 -c 'import subprocess; print(subprocess.run([\"/bin/ls\"], capture_output=True))'");
+  CHECK(python.output ==
+        "CompletedProcess(args=['/bin/ls'], returncode=3, stdout=b'first second\\n', stderr=b'error\\n')\n");
 }
 
 TEST_CASE("the command itself may be known") {
@@ -224,7 +228,8 @@ int main(int, char** argv) {
   INFO(run.log());
   CHECK(run.output == "ran\nran\nran\nran\n");
   int found = 0;
-  for (const Event& event : run.of(kind_exec)) found += event.words()[0] == "/bin/echo" || event.words()[0] == "/usr/bin/echo";
+  for (const Event& event : run.of(kind_exec))
+    found += event.words()[0] == "/bin/echo" || event.words()[0] == "/usr/bin/echo";
   CHECK(found == 3);
   CHECK(run.has(kind_spoil, "executed a program without a name"));
 }
@@ -253,7 +258,10 @@ TEST_CASE("arguments and environments of any size are executed, described if the
 
   Environment many = plain_environment();
   for (int i = 0; i < 3000; ++i) many.push_back(fmt::format("VARIABLE_{}={}", i, i));
-  const auto crowded = session.shell("env | grep -c VARIABLE_; python3 -c 'import subprocess; print(len(subprocess.check_output([\"env\"])) > 50000)'", many);
+  const auto crowded = session.shell(
+      "env | grep -c VARIABLE_; python3 -c 'import subprocess; print(len(subprocess.check_output([\"env\"])) "
+      "> 50000)'",
+      many);
   CHECK(crowded.output == "3000\nTrue\n");
 }
 

@@ -101,8 +101,9 @@ std::string shim_path() {
 const broker::images::SystemImages& images() {
   static const scratch::Directory directory;
   static const broker::images::SystemImages made = [] {
-    auto result = broker::images::make_system_images("/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2", directory.path(),
-                                                     broker::libc_wanted_calls(), broker::loader_wanted_calls());
+    auto result = broker::images::make_system_images(
+        "/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2", directory.path(),
+        broker::libc_wanted_calls(), broker::loader_wanted_calls());
     if (!result) throw std::runtime_error(result.error().message);
     return *result;
   }();
@@ -136,22 +137,27 @@ std::map<std::string, std::uint64_t> Event::variables() const {
 }
 
 std::string Event::describe() const {
-  static const char* const names[] = {"filler", "exec", "exec_failed", "started", "forked", "forked_child", "exited", "reaped", "signalled",
-                                      "look", "fstat", "access", "open", "readlink", "list", "chdir", "mkdir", "rmdir", "unlink", "rename",
-                                      "link", "symlink", "chmod", "chown", "utimens", "truncate", "mknod", "xattr_set", "getenv", "clock",
-                                      "random", "spoil", "stream", "fd_kind", "fd_read", "fd_position", "preserve", "flush"};
+  static const char* const names[] = {
+      "filler",    "exec",     "exec_failed", "started",     "forked",   "forked_child", "exited", "reaped",
+      "signalled", "look",     "fstat",       "access",      "open",     "readlink",     "list",   "chdir",
+      "mkdir",     "rmdir",    "unlink",      "rename",      "link",     "symlink",      "chmod",  "chown",
+      "utimens",   "truncate", "mknod",       "xattr_set",   "getenv",   "clock",        "random", "spoil",
+      "stream",    "fd_kind",  "fd_read",     "fd_position", "preserve", "flush"};
   std::string shown = kind == kind_exec ? words().front() : text.substr(0, 200);
   for (char& c : shown)
     if (c < ' ' || c == 0x7f) c = '.';
-  return fmt::format("{:7} {:<12} result {} arg {:#x}{} '{}' '{}'", pid, kind < std::size(names) ? names[kind] : "?", result, arg,
-                     slot ? " asks" : "", shown, text2);
+  return fmt::format("{:7} {:<12} result {} arg {:#x}{} '{}' '{}'", pid,
+                     kind < std::size(names) ? names[kind] : "?", result, arg, slot ? " asks" : "", shown,
+                     text2);
 }
 
 Environment plain_environment() {
   Environment result;
   for (char** variable = environ; *variable; ++variable) {
     const std::string text = *variable;
-    if (text.rfind("LD_", 0) == 0 || text.rfind("VESTAL", 0) == 0 || text.rfind("MAKE", 0) == 0 || text.rfind("_=", 0) == 0) continue;
+    if (text.rfind("LD_", 0) == 0 || text.rfind("VESTAL", 0) == 0 || text.rfind("MAKE", 0) == 0 ||
+        text.rfind("_=", 0) == 0)
+      continue;
     result.push_back(text);
   }
   return result;
@@ -182,7 +188,8 @@ Session::Session() {
   static std::atomic<int> count{0};
   name_ = fmt::format("vestal-test-{}-{}", ::getpid(), ++count);
   const int file = ::open(("/dev/shm/" + name_).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (file < 0 || ::posix_fallocate(file, 0, static_cast<off_t>(region_bytes)) != 0) throw std::runtime_error("no region");
+  if (file < 0 || ::posix_fallocate(file, 0, static_cast<off_t>(region_bytes)) != 0)
+    throw std::runtime_error("no region");
   region_ = static_cast<char*>(::mmap(nullptr, region_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
   ::close(file);
   const auto& system = images();
@@ -224,7 +231,8 @@ std::uint32_t Session::add_text(const std::string& text) {
   return offset;
 }
 
-std::uint32_t Session::plan_for(const std::string& program, const std::string& library_path, std::uint64_t key) {
+std::uint32_t Session::plan_for(const std::string& program, const std::string& library_path,
+                                std::uint64_t key) {
   struct stat info;
   if (::stat(program.c_str(), &info) != 0) return plan_count;
   const auto known = plans_.find(key);
@@ -257,7 +265,9 @@ std::uint32_t Session::plan_for(const std::string& program, const std::string& l
 void Session::answer(const Event& event) {
   Slot& slot = reinterpret_cast<Slot*>(region_ + slots_at)[event.slot - 1];
   std::uint32_t claimed = slot_claimed;
-  if (!__atomic_compare_exchange_n(&slot.state, &claimed, slot_answering, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) return;
+  if (!__atomic_compare_exchange_n(&slot.state, &claimed, slot_answering, false, __ATOMIC_SEQ_CST,
+                                   __ATOMIC_SEQ_CST))
+    return;
   slot.verdict = verdict_run;
   slot.plan = plan_count;
   slot.text_bytes = slot.in_file = slot.position_count = 0;
@@ -267,7 +277,8 @@ void Session::answer(const Event& event) {
     std::string library_path;
     if (event.payload_as<ExecPayload>().flags & exec_has_library_path)
       library_path = event.text.c_str() + event.text.rfind('\0', event.text.size() - 2) + 1;
-    slot.plan = plan_for(program, library_path, plan_key(program.data(), program.size(), library_path.data(), library_path.size()));
+    slot.plan = plan_for(program, library_path,
+                         plan_key(program.data(), program.size(), library_path.data(), library_path.size()));
     if (on_exec) on_exec(event, slot);
   } else if (on_question) {
     on_question(event);
@@ -287,7 +298,8 @@ bool Session::serve_once() {
     RecordHead head;
     auto read = [&](std::uint64_t at, void* to, std::uint64_t count) {
       for (std::uint64_t i = 0; i < count; ++i)
-        static_cast<char*>(to)[i] = ring[(position % ring_units * unit_bytes + at + i) % (std::uint64_t{ring_units} * unit_bytes)];
+        static_cast<char*>(to)[i] =
+            ring[(position % ring_units * unit_bytes + at + i) % (std::uint64_t{ring_units} * unit_bytes)];
     };
     const auto* stamp = reinterpret_cast<const std::uint64_t*>(ring + position % ring_units * unit_bytes);
     if (__atomic_load_n(stamp, __ATOMIC_ACQUIRE) != stamp_of(position)) break;
@@ -328,7 +340,7 @@ void Session::serve() {
   RegionHeader& region = header();
   while (!stopping_) {
     const std::uint32_t bell = load(region.doorbell);
-    if (!silent && serve_once()) continue;
+    if (!silent) serve_once();
     store(region.broker_asleep, 1u);
     const timespec limit{0, 2000000};
     ::syscall(SYS_futex, &region.doorbell, FUTEX_WAIT, bell, &limit, nullptr, 0);
@@ -352,7 +364,8 @@ void Session::mark_known(std::uint64_t short_key) {
 Environment Session::variables_for(const std::string& program) {
   const std::uint32_t index = plan_for(program, "", plan_key(program.data(), program.size(), "", 0));
   const Plan& plan = reinterpret_cast<const Plan*>(region_ + plans_at)[index];
-  return {fmt::format("LD_PRELOAD={}:{}", shim_path(), region_ + plan.preload), fmt::format("VESTAL_REGION={}:22:0", name_)};
+  return {fmt::format("LD_PRELOAD={}:{}", shim_path(), region_ + plan.preload),
+          fmt::format("VESTAL_REGION={}:22:0", name_)};
 }
 
 Outcome Session::run(const std::vector<std::string>& arguments, const Environment& environment) {

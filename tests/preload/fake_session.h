@@ -39,7 +39,7 @@ using Environment = std::vector<std::string>;
 Environment plain_environment();
 
 struct Outcome {
-  int status = 0;  // as wait(2) tells it
+  int status = 0;      // as wait(2) tells it
   std::string output;  // of standard output
   std::vector<Event> events;
   double seconds = 0;
@@ -59,11 +59,14 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Runs the command under the shim until it is done; what it prints is returned. `arguments[0]` is its absolute path.
-  Outcome run(const std::vector<std::string>& arguments, const Environment& environment = plain_environment());
+  // Runs the command under the shim until it is done; what it prints is returned. `arguments[0]` is its
+  // absolute path.
+  Outcome run(const std::vector<std::string>& arguments,
+              const Environment& environment = plain_environment());
   Outcome shell(const std::string& command, const Environment& environment = plain_environment());
   // The same without the shim.
-  static Outcome run_plain(const std::vector<std::string>& arguments, const Environment& environment = plain_environment());
+  static Outcome run_plain(const std::vector<std::string>& arguments,
+                           const Environment& environment = plain_environment());
 
   preload::RegionHeader& header() const { return *reinterpret_cast<preload::RegionHeader*>(region_); }
   char* region() const { return region_; }

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <set>
 
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
+#include <catch2/catch.hpp>
 
 #include "tests/preload/fake_session.h"
 #include "tests/preload/programs.h"
@@ -51,7 +51,8 @@ TEST_CASE("exit statuses and deaths by signal are kept") {
   CHECK(reaped[0].result == SIGKILL);
   CHECK(reaped[1].result == 5 << 8);
   Programs programs;
-  const auto aborted = session.run({programs.compile("abort", "#include <stdlib.h>\nint main() { abort(); }")});
+  const auto aborted =
+      session.run({programs.compile("abort", "#include <stdlib.h>\nint main() { abort(); }")});
   CHECK(WTERMSIG(aborted.status) == SIGABRT);
 }
 
@@ -252,7 +253,7 @@ int main() {
   CHECK(run.has(kind_spoil, "a process made by clone"));
 }
 
-TEST_CASE("a thread cancelled in a hooked call runs its destructors") {
+TEST_CASE("a thread cancelled in a call that the shim makes runs its destructors") {
   Session session;
   Programs programs;
   const std::string program = programs.compile("cancel", R"--(
@@ -378,8 +379,10 @@ int main() {
 TEST_CASE("a shell script, make and python run as ever") {
   Session session;
   Programs programs;
-  programs.write("Makefile", "all: a b\na b:\n\t@echo making $@; cp /etc/hostname $@\nclean:\n\t@rm -f a b\n");
-  const std::string script = programs.write("script", "#!/bin/sh -e\nx=$(echo inner | tr i o)\necho \"$0 $1 $x\"\n");
+  programs.write("Makefile",
+                 "all: a b\na b:\n\t@echo making $@; cp /etc/hostname $@\nclean:\n\t@rm -f a b\n");
+  const std::string script =
+      programs.write("script", "#!/bin/sh -e\nx=$(echo inner | tr i o)\necho \"$0 $1 $x\"\n");
   scratch::run("chmod +x " + script);
   const std::vector<std::vector<std::string>> commands = {
       {"/bin/sh", "-c", script + " hello"},
@@ -387,9 +390,13 @@ TEST_CASE("a shell script, make and python run as ever") {
       {"/usr/bin/make", "-B", "-C", programs.path(), "all"},
       {"/bin/sh", "-c", "make -Bsj2 -C " + programs.path() + " a b | sort"},
       {"/usr/bin/perl", "-e", "print `echo perl`; opendir D, '/usr'; print join ' ', sort readdir D"},
-      {"/bin/bash", "-c", "for i in 1 2 3; do (echo $i | cat); done; read a b < <(echo 1 2); echo $b; cat <<< here"},
-      {"/bin/sh", "-c", "python3 -c 'import subprocess, os; print(subprocess.check_output([\"echo\", \"x\"]), len(os.listdir(\"/usr\")))'"},
-      {"/bin/sh", "-c", "find /etc -maxdepth 1 | sort | tail -5; tar cf - /etc/passwd 2>/dev/null | tar tf -; git --version"}};
+      {"/bin/bash", "-c",
+       "for i in 1 2 3; do (echo $i | cat); done; read a b < <(echo 1 2); echo $b; cat <<< here"},
+      {"/bin/sh", "-c",
+       "python3 -c 'import subprocess, os; print(subprocess.check_output([\"echo\", \"x\"]), "
+       "len(os.listdir(\"/usr\")))'"},
+      {"/bin/sh", "-c",
+       "find /etc -maxdepth 1 | sort | tail -5; tar cf - /etc/passwd 2>/dev/null | tar tf -; git --version"}};
   for (const auto& command : commands) {
     INFO(fmt::format("{}", command.back()));
     const auto plain = Session::run_plain(command);

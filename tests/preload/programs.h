@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
+#include <catch2/catch.hpp>
 
 #include "tests/broker/images/scratch.h"
 
@@ -13,15 +13,19 @@ namespace fake {
 class Programs {
  public:
   // Returns its path.
-  std::string compile(const std::string& name, const std::string& source, const std::string& options = "") const {
+  std::string compile(const std::string& name, const std::string& source,
+                      const std::string& options = "") const {
     directory_.write(name + ".cc", source);
-    const auto built = scratch::run(fmt::format("g++ -std=c++20 -O1 -w -pthread -o {0} {0}.cc {1}", directory_.at(name), options));
+    const auto built = scratch::run(
+        fmt::format("g++ -std=c++20 -O1 -w -pthread -o {0} {0}.cc {1}", directory_.at(name), options));
     INFO(built.output);
     REQUIRE(built.status == 0);
     return directory_.at(name);
   }
   std::string at(const std::string& name) const { return directory_.at(name); }
-  std::string write(const std::string& name, const std::string& text) const { return directory_.write(name, text); }
+  std::string write(const std::string& name, const std::string& text) const {
+    return directory_.write(name, text);
+  }
   const std::string& path() const { return directory_.path(); }
 
  private:

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
+#include <catch2/catch.hpp>
 
 #include "tests/preload/fake_session.h"
 #include "tests/preload/programs.h"
@@ -51,7 +51,8 @@ TEST_CASE("a program sees the environment it was given, without a trace of vesta
   own_preload.insert(own_preload.begin() + 1, "LD_PRELOAD=libdl.so.2 libm.so.6");
   Environment empty_preload = plain;
   empty_preload.insert(empty_preload.end(), "LD_PRELOAD=");
-  for (const Environment& environment : {plain, own_preload, empty_preload, Environment{}, Environment{"A=1"}, Environment{"LD_PRELOAD=libm.so.6"}}) {
+  for (const Environment& environment : {plain, own_preload, empty_preload, Environment{}, Environment{"A=1"},
+                                         Environment{"LD_PRELOAD=libm.so.6"}}) {
     const auto expected = Session::run_plain({"/usr/bin/env"}, environment);
     const auto seen = session.run({"/usr/bin/env"}, environment);
     INFO(seen.log());
@@ -69,20 +70,26 @@ TEST_CASE("a program sees the environment it was given, without a trace of vesta
 TEST_CASE("a user's own preloaded library is loaded, and the record says that there is one") {
   Session session;
   Programs programs;
-  const std::string library = programs.compile("mine.so", "extern \"C\" int puts(const char*); __attribute__((constructor)) static void hello() { puts(\"mine\"); }", "-shared -fPIC");
+  const std::string library =
+      programs.compile("mine.so",
+                       "extern \"C\" int puts(const char*); __attribute__((constructor)) static void hello() "
+                       "{ puts(\"mine\"); }",
+                       "-shared -fPIC");
   Environment environment = plain_environment();
   environment.push_back("LD_PRELOAD=" + library);
   const auto run = session.run({"/bin/true"}, environment);
   CHECK(run.output == "mine\n");
   CHECK(run.of(kind_exec).front().payload_as<ExecPayload>().flags & exec_has_preload);
-  CHECK_FALSE(session.run({"/bin/true"}).of(kind_exec).front().payload_as<ExecPayload>().flags & exec_has_preload);
+  CHECK_FALSE(session.run({"/bin/true"}).of(kind_exec).front().payload_as<ExecPayload>().flags &
+              exec_has_preload);
 }
 
 TEST_CASE("the auxiliary vector is complete behind the environment and for getauxval") {
   Session session;
   Programs programs;
   const std::string program = programs.compile("auxv", auxv_source);
-  for (const Environment& environment : {plain_environment(), Environment{}, Environment{"A=1", "LD_PRELOAD=libm.so.6", "B=2"}}) {
+  for (const Environment& environment :
+       {plain_environment(), Environment{}, Environment{"A=1", "LD_PRELOAD=libm.so.6", "B=2"}}) {
     const auto expected = Session::run_plain({program}, environment);
     REQUIRE(expected.exited_with(0));
     const auto seen = session.run({program}, environment);
@@ -95,7 +102,8 @@ TEST_CASE("the auxiliary vector is complete behind the environment and for getau
 TEST_CASE("a program starts with the descriptors it would have had") {
   Session session;
   const auto listing = [](const Outcome& outcome) { return outcome.output; };
-  for (const char* command : {"ls /proc/self/fd", "ls /proc/self/fd 5</dev/null 9>&1", "exec 3</dev/null; ls /proc/self/fd"}) {
+  for (const char* command :
+       {"ls /proc/self/fd", "ls /proc/self/fd 5</dev/null 9>&1", "exec 3</dev/null; ls /proc/self/fd"}) {
     const auto plain = Session::run_plain({"/bin/sh", "-c", command});
     CHECK(listing(session.shell(command)) == listing(plain));
   }
@@ -107,7 +115,8 @@ TEST_CASE("a shim that does not find the patched libc stays out of the way") {
   environment.push_back("LD_PRELOAD=" + shim_path());
   environment.push_back(fmt::format("VESTAL_REGION={}:22:0", session.name()));
   session.take_events();
-  const auto run = Session::run_plain({"/bin/sh", "-c", "env | grep -c -e VESTAL -e LD_PRELOAD; cat /dev/null"}, environment);
+  const auto run = Session::run_plain(
+      {"/bin/sh", "-c", "env | grep -c -e VESTAL -e LD_PRELOAD; cat /dev/null"}, environment);
   CHECK(run.output == "0\n");
   const auto events = session.take_events();
   REQUIRE(events.size() == 2);
@@ -117,11 +126,13 @@ TEST_CASE("a shim that does not find the patched libc stays out of the way") {
 
 TEST_CASE("a shim without a usable region hides its variables and does nothing") {
   Session session;
-  for (const char* region : {"VESTAL_REGION=no-such-region:22:0", "VESTAL_REGION=", "VESTAL_REGION=:22:0", "VESTAL_REGION=../../etc/passwd:22:0"}) {
+  for (const char* region : {"VESTAL_REGION=no-such-region:22:0", "VESTAL_REGION=", "VESTAL_REGION=:22:0",
+                             "VESTAL_REGION=../../etc/passwd:22:0"}) {
     Environment environment = plain_environment();
     environment.push_back(session.variables_for("/bin/sh")[0]);
     environment.push_back(region);
-    const auto run = Session::run_plain({"/bin/sh", "-c", "env | grep -c -e VESTAL -e LD_PRELOAD; cat /dev/null; exit 7"}, environment);
+    const auto run = Session::run_plain(
+        {"/bin/sh", "-c", "env | grep -c -e VESTAL -e LD_PRELOAD; cat /dev/null; exit 7"}, environment);
     CHECK(run.output == "0\n");
     CHECK(run.exited_with(7));
   }
@@ -140,6 +151,7 @@ TEST_CASE("a region of another version is not used") {
 TEST_CASE("the patched images hold a hook for every wanted call") {
   CHECK(images().libc_sites > 150);
   CHECK(images().loader_sites >= 5);
-  for (const HookSlot slot : {slot_getenv, slot_secure_getenv, slot_clock_gettime, slot_vfork, slot_posix_spawn, slot_posix_spawnp})
+  for (const HookSlot slot :
+       {slot_getenv, slot_secure_getenv, slot_clock_gettime, slot_vfork, slot_posix_spawn, slot_posix_spawnp})
     CHECK(images().originals[slot] != 0);
 }

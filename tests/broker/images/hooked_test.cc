@@ -217,7 +217,7 @@ int main() {
   CHECK(run.run_without_hook("env MINE=yes '?=bare' " + program).output == "bare yes 1 0 0 0 1\n");
 }
 
-TEST_CASE("a thread cancelled in a hooked call runs its destructors") {
+TEST_CASE("a thread cancelled while an image calls a hook runs its destructors") {
   HookedRun run;
   const std::string program = run.compile("program", R"(
 #include <fcntl.h>

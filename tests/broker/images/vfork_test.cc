@@ -44,7 +44,8 @@ TEST_CASE("vfork and posix_spawn work from an image without a hook") {
   scratch::Directory directory;
   WantedCalls wanted = wishes::for_libc();
   wanted.functions = {"getenv", "secure_getenv", "clock_gettime", "vfork", "posix_spawn", "posix_spawnp"};
-  const auto images = make_system_images(wishes::libc, wishes::loader, directory.path(), wanted, wishes::for_loader());
+  const auto images =
+      make_system_images(wishes::libc, wishes::loader, directory.path(), wanted, wishes::for_loader());
   if (!images) FAIL(images.error().message);
   for (std::size_t slot = 1; slot <= wanted.functions.size(); ++slot) CHECK(images->originals[slot] != 0);
   directory.write("program.cc", R"--(
