@@ -327,7 +327,8 @@ TEST_CASE("writers behind a hole in a full ring get their room once it is given 
   while (shim.header().head + 80 < ring_units) shim.log(look(std::string(2000, 'x')));
   std::thread waiting([&] { Shim(region->name()).log(look("/at last " + std::string(8000, 'x'))); });
   bool found = false;
-  for (int round = 0; round < 50 && !found; ++round) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(10 * hole_ms_max);
+  while (!found && std::chrono::steady_clock::now() < deadline) {
     region->wait(20);
     for (const Seen& seen : pass(*region)) found = found || seen.text.starts_with("/at last");
   }

@@ -49,14 +49,14 @@ class Shim {
   bool known(std::uint64_t key) { return memory_[known_at + key % known_bits / 8] >> key % 8 & 1; }
 
   std::uint64_t reserve(std::uint32_t units) { return shared(header().head).fetch_add(units); }
-  // False: after a second there is still no room.
+  // False: there is still no room after ten times as long as a hole may last.
   bool wait_for_room(std::uint64_t end) {
     RegionHeader& head = header();
     if (end <= shared(head.tail).load() + ring_units) return true;
     bool room = false;
     shared(head.tail_waiters).fetch_add(1);
     ring_bell();
-    for (int round = 0; round < 10 && !room; ++round) {
+    for (unsigned round = 0; round < hole_ms_max / 10 && !room; ++round) {
       const std::uint32_t bell = shared(head.tail_bell).load();
       room = end <= shared(head.tail).load() + ring_units;
       if (!room) broker::futex_wait(head.tail_bell, bell, 100);
