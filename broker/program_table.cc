@@ -1,6 +1,8 @@
 #include "broker/program_table.h"
 
+#include <errno.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <atomic>
@@ -111,6 +113,15 @@ Result<Images> ProgramTable::State::make_images() const {
   made.loader = look_through(loader_path);
   // Not being able to make it shows below.
   ::mkdir(image_directory.c_str(), 0700);
+  // Taking libc apart needs several times its size, once: a process of its own pays for it. Whether that went well shows
+  // when the images are looked for.
+  if (const pid_t maker = ::fork(); maker == 0) {
+    const auto built = images::make_system_images(libc_path, loader_path, image_directory, libc_wanted_calls(), loader_wanted_calls());
+    ::_exit(built ? 0 : 1);
+  } else if (maker > 0) {
+    while (::waitpid(maker, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
   made.images = TRY(images::make_system_images(libc_path, loader_path, image_directory, libc_wanted_calls(),
                                                loader_wanted_calls()));
   if (!same_file_and_contents(made.libc, look_through(libc_path)) ||

@@ -168,6 +168,9 @@ class MappedSessionRegion final : public SessionRegion {
   std::string name_;
   std::unique_ptr<Memory> memory_;
   char* region_;
+  static constexpr std::uint64_t ring_ahead_bytes = 512 << 10, ring_step_bytes = 64 << 10;
+  void make_ring_ready(std::uint64_t end);
+  std::uint64_t ready_bytes_ = 0;  // of the ring, from its start
   LogReader reader_;
   std::uint32_t epoch_ = 1;  // 0 in the table of pending contents says "never"
   std::uint32_t bell_seen_ = 0;
@@ -201,8 +204,20 @@ MappedSessionRegion::MappedSessionRegion(std::string name, std::unique_ptr<Memor
   head.loader_text_size = setup.images.loader_text_size;
   head.loader_slot = setup.images.loader_slot;
   head.epoch = epoch_;
+  make_ring_ready(ring_ahead_bytes);
   shared(head.state).store(region_live, std::memory_order_relaxed);
   shared(head.magic).store(region_magic, std::memory_order_release);
+}
+
+// A page of the log that is there already costs a shim a tenth of one that the kernel has to make first.
+void MappedSessionRegion::make_ring_ready(std::uint64_t end) {
+  constexpr std::uint64_t ring_bytes = std::uint64_t{ring_units} * unit_bytes;
+  end = std::min(align_up(end, ring_step_bytes), ring_bytes);
+  if (ready_bytes_ >= end) return;
+#ifdef MADV_POPULATE_WRITE
+  ::madvise(region_ + ring_at + ready_bytes_, end - ready_bytes_, MADV_POPULATE_WRITE);
+#endif
+  ready_bytes_ = end;
 }
 
 MappedSessionRegion::~MappedSessionRegion() {
@@ -222,6 +237,7 @@ MappedSessionRegion::~MappedSessionRegion() {
 void MappedSessionRegion::begin_pass() {
   shared(header().epoch).store(++epoch_, std::memory_order_seq_cst);
   reader_.begin_pass();
+  make_ring_ready(reader_.pass_position() * unit_bytes + ring_ahead_bytes);
   // Nothing can be learnt from this log any more, so nobody needs to write to it.
   if (reader_.broken() && shared(header().state).exchange(region_gone) != region_gone) futex_wake_all(header().state);
 }

@@ -128,6 +128,7 @@ void note_closed(int fd) {
 
 void opened(int fd, FdClass fd_class, uint16_t pending) {
   if (static_cast<unsigned>(fd) >= fd_count_max || in_vfork_child()) return;
+  if (state.fd_names[fd]) state.fd_names[fd] = 0;
   if (pending || state.fd_pending[fd]) __atomic_store_n(&state.fd_pending[fd], pending, __ATOMIC_RELAXED);
   if (pending && fd > state.pending_fd_last) store(state.pending_fd_last, fd);
   set_class(fd, fd_class);

@@ -58,6 +58,14 @@ void note_open(int directory, const char* path, long result, uint64_t flags, uin
     if (result >= 0) opened(fd, fd_own_nameless, 0);
     return;
   }
+  // Opened for reading once more, with the same number: nobody learns anything new.
+  const bool only_reads = result >= 0 && fd < fd_count_max && !before.writes && !(flags & (O_CREAT | O_PATH | O_DIRECTORY)) && !in_vfork_child();
+  const uint32_t name = only_reads ? static_cast<uint32_t>(named.hash(mix(kind_open, flags))) | 1 : 0;
+  if (only_reads && state.fd_names[fd] == name) {
+    opened(fd, fd_own, 0);
+    state.fd_names[fd] = name;
+    return;
+  }
   LogRecord record;
   record.kind = kind_open;
   record.result = fd;
@@ -73,6 +81,7 @@ void note_open(int directory, const char* path, long result, uint64_t flags, uin
   const uint32_t pending = named.pending();
   mark_pending(pending, before.writes);
   opened(fd, nameless ? fd_own_nameless : fd_own, before.writes ? static_cast<uint16_t>(pending + 1) : 0);
+  if (only_reads) state.fd_names[fd] = name;
   before.succeeded(named);
 }
 

@@ -195,7 +195,7 @@ enum Kind : uint16_t {
   kind_look,      // stat and the like, payload StatPayload if result == 0; arg: LookFlags
   kind_fstat,     // of a descriptor the process opened itself. arg: fd, payload StatPayload; no text
   kind_access,    // arg: mode as for access(2)
-  kind_open,      // result: fd or -errno. arg: flags as for open(2), arg2: creation mode. Never left out as a repetition
+  kind_open,      // result: fd or -errno. arg: flags as for open(2), arg2: creation mode. Left out only if the same was logged for this fd last
   kind_readlink,  // result: bytes of the target; text2: target, not cut off
   kind_list,      // getdents. payload ListPayload; text: absolute path of the directory. result as getdents
   kind_chdir,     // text2: the new directory as getcwd tells it, if result == 0

@@ -60,6 +60,8 @@ struct State {
   uint8_t fd_classes[fd_count_max];
   // Of descriptors opened for writing: pending_index() + 1 of the name.
   uint16_t fd_pending[fd_count_max];
+  // What the descriptor was opened by when that was logged last: a hash, or 0.
+  uint32_t fd_names[fd_count_max];
   // What this process has logged; last, for many processes never need these pages.
   uint64_t seen_keys[seen_count];
 };

@@ -130,6 +130,13 @@ std::optional<std::uint64_t> ElfFile::offset_of(std::uint64_t vaddr) const {
   return std::nullopt;
 }
 
+void ElfFile::release(Bytes range) const {
+  if (range.empty()) return;
+  const std::uint64_t first = static_cast<std::uint64_t>(range.data() - bytes_.data()) / page_bytes * page_bytes;
+  const std::uint64_t last = static_cast<std::uint64_t>(range.data() + range.size() - bytes_.data());
+  ::madvise(const_cast<std::uint8_t*>(bytes_.data()) + first, last - first, MADV_DONTNEED);
+}
+
 std::vector<CodeRange> ElfFile::code() const {
   std::vector<CodeRange> ranges;
   const Elf64_Ehdr header = *read_value<Elf64_Ehdr>(bytes_);

@@ -99,6 +99,9 @@ class ElfFile {
   Bytes memory_from(std::uint64_t vaddr) const;
   std::optional<std::uint64_t> offset_of(std::uint64_t vaddr) const;
 
+  // Lets the system take back the memory behind `range`; it is read again if it is looked at again.
+  void release(Bytes range) const;
+
   // What can be executed: the sections that hold code, or, if the file has no
   // sections, its executable segments (which may hold tables as well).
   std::vector<CodeRange> code() const;

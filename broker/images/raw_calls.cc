@@ -19,7 +19,7 @@ bool is_call_pair(std::uint8_t first, std::uint8_t second) {
 
 // Calls `visit(position)` for every pair, sixteen positions at a time.
 template <class Visit>
-void each_pair(Bytes code, Visit visit) {
+void each_pair_within(Bytes code, Visit visit) {
   std::size_t at = 0;
   for (; at + 17 <= code.size(); at += 16) {
     const __m128i first = _mm_loadu_si128(reinterpret_cast<const __m128i*>(code.data() + at));
@@ -32,6 +32,19 @@ void each_pair(Bytes code, Visit visit) {
   }
   for (; at + 2 <= code.size(); ++at)
     if (is_call_pair(code[at], code[at + 1])) visit(at);
+}
+
+// A compiler has tens of megabytes of code: what has been looked at is given back, so that they do not add up.
+template <class Visit>
+void each_pair(const ElfFile& elf, Bytes code, Visit visit) {
+  constexpr std::size_t stretch = 1 << 20;
+  for (std::size_t from = 0; from < code.size(); from += stretch) {
+    // A pair may straddle two stretches.
+    each_pair_within(code.subspan(from, std::min(stretch + 1, code.size() - from)), [&](std::size_t at) {
+      if (at < stretch) visit(from + at);
+    });
+    elf.release(code.subspan(from, std::min(stretch, code.size() - from)));
+  }
 }
 
 constexpr std::size_t longest_instruction = 15;
@@ -97,7 +110,7 @@ RawCalls find_raw_calls(const ElfFile& elf) {
   const FunctionTable functions = FunctionTable::read(elf);
   std::optional<BoundaryCheck> check;
   for (const CodeRange& range : elf.code()) {
-    each_pair(range.code, [&](std::size_t position) {
+    each_pair(elf, range.code, [&](std::size_t position) {
       ++calls.pairs;
       if (!check) check.emplace();
       const std::uint64_t vaddr = range.vaddr + position;
