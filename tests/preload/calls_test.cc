@@ -109,9 +109,11 @@ TEST_CASE("looking at a name leaves what was seen, once") {
   CHECK(run.of(kind_chdir).back().text2 == "/");
 }
 
-TEST_CASE("each open is logged, and fstat of what was opened") {
+TEST_CASE("each open is logged unless it only says again what a number stands for, and fstat of what was opened") {
   Snippet snippet(R"--(
-    for (int i = 0; i < 2; ++i) { int file = open("there", O_RDONLY); fstat(file, &info); int copy = dup(file); fstat(copy, &info); close(copy); close(file); }
+    for (int i = 0; i < 3; ++i) { int file = open("there", O_RDONLY); fstat(file, &info); int copy = dup(file); fstat(copy, &info); close(copy); close(file); }
+    close(open("/etc/passwd", O_RDONLY));  // the number has another meaning
+    close(open("there", O_RDONLY));
     open("not-there", O_RDONLY);
     int made = open("made", O_CREAT | O_WRONLY | O_EXCL, 0640);
     write(made, "x", 1);
