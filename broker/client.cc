@@ -32,7 +32,7 @@ using cache::Result;
 using cache::fail;
 using Clock = std::chrono::steady_clock;
 
-constexpr int answer_ms_max = 20'000;  // the first session ever has libc analysed
+constexpr int answer_ms_max = 8'000;  // the first session ever has libc analysed
 constexpr int report_ms_max = 60'000;  // for what the session still has to store
 constexpr int start_ms_max = 10'000;
 constexpr std::chrono::seconds find_max{5};  // while others start or leave
@@ -80,6 +80,15 @@ std::vector<char*> broker_environment() {
 
 // True: it listens. False: another one is starting or ending just now.
 Result<bool> start_broker(const std::string& directory) {
+  // A broker serves others too, and would have the limits of the command that happened to come first.
+  rlimit limit{};
+  constexpr rlim_t files_min = 256;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < files_min)
+    return fail(Fault::io, "no broker is there, and none is started under so low a limit on open files (ulimit -n)");
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY)
+    return fail(Fault::io, "no broker is there, and none is started under a limit on the size of files (ulimit -f)");
+  if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_max != RLIM_INFINITY)
+    return fail(Fault::io, "no broker is there, and none is started under a limit on memory (ulimit -v)");
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail(Fault::io, std::string("no pipe: ") + std::strerror(errno));
   OwnedFd ready(away_from_standard(ends[0]));

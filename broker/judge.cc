@@ -135,7 +135,7 @@ Verdict Judge::decide(const Step& step) {
 
 std::vector<std::string> Judge::why_not(const Step& step) {
   const auto last = step.key ? parts_.cache->last_run(*step.key) : std::nullopt;
-  if (!last) return {"no run of this command with this program in this directory is known"};
+  if (!last) return {"no result of this command with this program in this directory was known"};
   std::vector<std::string> reasons;
   const auto names = parts_.cache->need_set(last->need_set);
   if (names && names->size() == last->values.size()) {

@@ -33,17 +33,17 @@ constexpr std::uint32_t any_clock = clock_by_gettime | clock_by_timeofday | cloc
 constexpr Row rows[] = {
     {"cc1 cc1plus cc1obj cc1objplus lto1 f951 x86_64-linux-gnu-cpp*",
      {.stat_aspects = kind_only, .replaces_outputs = true, .ignores_fstat = true,
-      .ignored_clocks = clock_by_gettime | clock_by_timeofday | clock_by_usage, .ignores_random = true, .environment = asked,
+      .ignored_clocks = clock_by_gettime | clock_by_timeofday | clock_by_usage, .ignores_random = true, .ignores_make = true, .environment = asked,
       .reason = "compiles contents; __DATE__ and __TIME__ ask time(), which counts; other clocks seed names of temporary symbols"},
      "", ""},
     {"x86_64-linux-gnu-gcc* x86_64-linux-gnu-g++* gcc* g++* c++* collect2 lto-wrapper c89 c99 c89-gcc c99-gcc",
      {.stat_aspects = kind_only, .replaces_outputs = true, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true,
-      .environment = asked,
+      .ignores_make = true,      .environment = asked,
       .reason = "a driver: looks for files by name, and takes clock and random numbers for names of temporary files only"},
      "", ""},
     {"as x86_64-linux-gnu-as ld ld.bfd ld.gold x86_64-linux-gnu-ld x86_64-linux-gnu-ld.bfd x86_64-linux-gnu-ld.gold",
      {.stat_aspects = kind_only, .replaces_outputs = true, .ignores_fstat = true,
-      .ignored_clocks = clock_by_usage | clock_by_gettime | clock_by_timeofday, .makes_new_files = true, .environment = asked,
+      .ignored_clocks = clock_by_usage | clock_by_gettime | clock_by_timeofday, .ignores_make = true, .makes_new_files = true, .environment = asked,
       .reason = "reads contents and writes an output of its own making; times and sizes are for statistics"},
      "", ""},
     {"ar ranlib x86_64-linux-gnu-ar x86_64-linux-gnu-ranlib gcc-ar gcc-ranlib x86_64-linux-gnu-gcc-ar x86_64-linux-gnu-gcc-ranlib",
@@ -67,6 +67,9 @@ constexpr Row rows[] = {
      {.stat_aspects = no_times, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true, .is_shell = true,
       .environment = shell, .reason = "takes clock and random numbers when it starts, for variables that the text must name to use"},
      "", ""},
+    {"test [",
+     {.stat_aspects = no_times, .ignores_fstat = true, .environment = asked, .reason = "compares times only if told to"},
+     "", "-nt -ot -ef -N"},
     {"sleep usleep",
      {.stat_aspects = kind_only, .ignores_fstat = true, .ignored_clocks = any_clock, .waits = true, .environment = asked,
       .reason = "waits, and somebody may rely on it; what is around it may still be replayed as a whole"},
@@ -75,7 +78,7 @@ constexpr Row rows[] = {
      {.stat_aspects = kind_only, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true, .environment = asked,
       .reason = "makes up a name; whoever asked for it wants nothing but that nobody else has it"},
      "", ""},
-    {"rm rmdir mkdir unlink ln mv chmod true false echo printf pwd basename dirname expr test [ sync nice nohup realpath readlink "
+    {"rm rmdir mkdir unlink ln mv chmod true false echo printf pwd basename dirname expr sync nice nohup realpath readlink "
      "uname arch hostname nproc",
      {.stat_aspects = kind_only, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true, .ignores_file_system = true,
       .environment = asked, .reason = "looks at names and kinds of files, not at times; clock and random numbers are for temporary names"},
@@ -100,13 +103,16 @@ constexpr Row rows[] = {
     {"ls dir vdir",
      {.stat_aspects = no_times, .ignored_clocks = any_clock, .ignores_file_system = true, .environment = asked,
       .reason = "shows times only if told to"},
-     "ltcugosTUS", "--sort --time --full-time --size"},
+     "lntcugosTUS", "--sort --time --full-time --size --format"},
     {"find",
      {.stat_aspects = kind_only, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_file_system = true, .environment = asked,
       .reason = "looks at names and kinds; at times, sizes and links only if told to"},
      "", "-newer* -mtime -mmin -atime -amin -ctime -cmin -used -daystart -size -empty -links -inum -samefile -printf -fprintf -ls -fls -anewer "
      "-cnewer"},
-    {"git tar cmake clang date touch stat du df diff gzip gunzip zcat",
+    {"cmake ctest cpack",
+     {.stat_aspects = everything, .ignores_random = true, .environment = asked,
+      .reason = "takes random numbers for names of temporary files; string(RANDOM) reads a device, which counts"}, "", ""},
+    {"git tar clang date touch stat du df diff gzip gunzip zcat",
      {.stat_aspects = everything, .environment = asked, .reason = "reads single variables"}, "", ""},
 };
 
@@ -121,6 +127,15 @@ bool matches(std::string_view names, std::string_view name) {
 }
 
 bool matches_pattern(std::string_view names, std::string_view word) { return !word.starts_with("--") && matches(names, word); }
+
+bool begins_one(std::string_view names, std::string_view start) {
+  while (!names.empty()) {
+    const std::size_t end = std::min(names.find(' '), names.size());
+    if (names.substr(0, end).starts_with(start)) return true;
+    names.remove_prefix(std::min(end + 1, names.size()));
+  }
+  return false;
+}
 
 bool in_system_directory(std::string_view path) {
   for (const std::string_view directory : {"/usr/bin/", "/bin/", "/usr/lib/gcc/", "/usr/libexec/gcc/", "/usr/sbin/", "/sbin/", "/usr/local/bin/",
@@ -138,7 +153,8 @@ bool has_strict_argument(const Row& row, const std::vector<std::string>& argumen
       // find: its words have one dash.
       if (matches_pattern(words, argument)) return true;
     } else if (argument.starts_with("--")) {
-      if (matches(words, argument.substr(0, argument.find('=')))) return true;
+      // Long options may be shortened.
+      if (begins_one(words, argument.substr(0, argument.find('=')))) return true;
     } else if (argument.size() > 1 && (argument[0] == '-' || (row.takes_bundle && i == 1 && argument.find_first_of("./") == argument.npos))) {
       if (argument.find_first_of(letters) != argument.npos) return true;
     }
@@ -171,8 +187,15 @@ bool is_one_of(std::string_view word, const std::array<std::string_view, n>& lis
 
 Policy policy_for(std::string_view program, const std::vector<std::string>& arguments) {
   Policy strict{everything};
-  if (!in_system_directory(program)) return strict;
   const std::string_view name = program.substr(program.rfind('/') + 1);
+  // Wherever it is: what comes first is the seed of the hash of strings, and a result that depends on that is another one
+  // each time anyway. random, uuid and tempfile ask for more.
+  if (matches("python3*", name)) {
+    strict.ignored_random_bytes = 24;
+    strict.ignores_listed_directory_times = true;
+    strict.reason = "takes a seed for its hash of strings, and looks at directories' times to know when to list them again";
+  }
+  if (!in_system_directory(program)) return strict;
   // It writes its date into the header that it is told to omit.
   if (name == "xgettext" && std::find(arguments.begin(), arguments.end(), "--omit-header") != arguments.end()) strict.ignored_clocks = any_clock;
   for (const Row& row : rows) {
@@ -189,6 +212,14 @@ Policy policy_for(std::string_view program, const std::vector<std::string>& argu
   return strict;
 }
 
+bool always_ignores_fstat(std::string_view program) {
+  if (!in_system_directory(program)) return false;
+  const std::string_view name = program.substr(program.rfind('/') + 1);
+  for (const Row& row : rows)
+    if (matches(row.names, name)) return row.policy.ignores_fstat && !row.policy.is_shell && !*row.strict_letters && !*row.strict_words;
+  return false;
+}
+
 bool is_passed_through(std::string_view name) {
   return name == "_" || name == "OLDPWD" || name == "SHLVL";
 }
@@ -197,8 +228,7 @@ std::optional<std::vector<std::string>> shell_names(std::string_view text) {
   // Words with which a text can reach variables it does not name.
   constexpr std::array<std::string_view, 14> makers{"eval", "set",     "export", "declare", "typeset",  "local", "compgen",
                                                     "source", "readonly", "env",    "printenv", "command", "exec",  "trap"};
-  constexpr std::size_t text_max = 4096;
-  if (text.size() > text_max) return std::nullopt;
+  if (text.size() > short_text_max) return std::nullopt;
   std::set<std::string, std::less<>> names;
   bool makes_names = false;
   each_word(text, [&](std::string_view word, std::size_t) {
@@ -212,7 +242,8 @@ std::optional<std::vector<std::string>> shell_names(std::string_view text) {
          text[at - 1] == '(' || text[at - 1] == '|') &&
         at + 1 < text.size() && (text[at + 1] == ' ' || text[at + 1] == '\t'))
       makes_names = true;
-  if (text.find("${!") != text.npos) makes_names = true;
+  if (text.find("${!") != text.npos || text.find("((") != text.npos) makes_names = true;
+  if (text.find("cd -") != text.npos || text.find("~-") != text.npos) names.emplace("OLDPWD");
   if (makes_names) return std::nullopt;
   for (const char* own : {"PATH", "IFS", "HOME", "PWD", "CDPATH", "ENV", "PS4", "LANG", "LC_ALL", "LC_CTYPE", "LC_COLLATE", "LC_MESSAGES", "PPID",
                           "OPTIND", "POSIXLY_CORRECT", "BASH_ENV", "SHELLOPTS", "BASHOPTS", "TMPDIR"})
@@ -230,7 +261,7 @@ bool shell_text_varies(std::string_view text) {
   // Scripts of Autoconf use these for the names of temporary files and directories, and for nothing else.
   for (const std::string_view mark : {"Generated by GNU Autoconf", "# Generated by configure.", "Attempt to guess a canonical system name"})
     if (text.substr(0, 2000).find(mark) != text.npos) return false;
-  if (text.find("$$") != text.npos || text.find("$!") != text.npos) return true;
+  if (text.size() <= short_text_max && (text.find("$$") != text.npos || text.find("$!") != text.npos)) return true;
   constexpr std::array<std::string_view, 8> words{"RANDOM", "SRANDOM", "SECONDS", "EPOCHSECONDS", "EPOCHREALTIME", "BASHPID", "PPID", "times"};
   bool varies = text.find(")T") != text.npos;  // printf '%(...)T'
   each_word(text, [&](std::string_view word, std::size_t) { varies = varies || is_one_of(word, words); });
@@ -244,9 +275,18 @@ bool shell_text_compares_times(std::string_view text) {
 }
 
 bool is_temporary(std::string_view path) {
-  for (const std::string_view directory : {"/tmp/", "/var/tmp/", "/dev/shm/"})
-    if (path.starts_with(directory)) return true;
-  return false;
+  bool there = false;
+  for (const std::string_view directory : {"/tmp/", "/var/tmp/", "/dev/shm/"}) there = there || path.starts_with(directory);
+  // mkstemp and mkdtemp put six characters of 62 at the end, perhaps before a suffix.
+  std::string_view name = path.substr(path.rfind('/') + 1);
+  name = name.substr(0, name.rfind('.') == 0 || name.rfind('.') == name.npos || name.rfind('.') < 6 ? name.size() : name.rfind('.'));
+  if (!there || name.size() < 6) return false;
+  bool all = true, mixed = false;
+  for (const char c : name.substr(name.size() - 6)) {
+    all = all && std::isalnum(static_cast<unsigned char>(c));
+    mixed = mixed || std::isdigit(static_cast<unsigned char>(c)) || std::isupper(static_cast<unsigned char>(c));
+  }
+  return all && mixed;
 }
 
 }  // namespace broker

@@ -30,6 +30,8 @@ struct Policy {
   bool ignores_listed_directory_times = false;
   std::uint32_t ignored_clocks = 0;  // of preload::ClockSource
   bool ignores_random = false;
+  int ignored_random_bytes = 0;     // at most so many at once: a seed it takes for itself when it starts
+  bool ignores_make = false;        // MAKEFLAGS tells it how fast to work, not what to do
   bool makes_new_files = false;     // it removes an output that is there before it writes it
   bool ignores_file_system = false; // what statfs tells
   bool is_shell = false;
@@ -42,6 +44,9 @@ struct Policy {
 // `program`: real path of the file that runs. `arguments` with argv[0].
 Policy policy_for(std::string_view program, const std::vector<std::string>& arguments);
 
+// Whatever its arguments, what fstat tells it of its own files does not count.
+bool always_ignores_fstat(std::string_view program);
+
 // Variables that a walker passes on without looking at them: their names do not count for EnvironmentUse::whole.
 bool is_passed_through(std::string_view name);
 
@@ -50,6 +55,8 @@ bool is_passed_through(std::string_view name);
 std::optional<std::vector<std::string>> shell_names(std::string_view text);
 
 // The text mentions the clock, random numbers or its process id: $RANDOM, $SECONDS, $$ ...
+// A long text is taken to use $$ for the names of temporary files only.
+inline constexpr std::size_t short_text_max = 4096;
 bool shell_text_varies(std::string_view text);
 
 // An awk program that asks for random numbers or the time.

@@ -58,6 +58,12 @@ struct Entry {
 struct Images {
   images::SystemImages images;
   PathFacts libc, loader;  // the originals, when the images were made
+  PathFacts libc_image, loader_image;
+
+  bool files_are_as_made() const {
+    return look_through(images.libc_image).identity() == libc_image.identity() &&
+           look_through(images.loader_image).identity() == loader_image.identity();
+  }
 };
 
 Result<std::string> system_libc() {
@@ -132,12 +138,16 @@ Result<Images> ProgramTable::State::make_images() const {
                 made.images.libc_image + ": a path with ':' or blanks cannot be preloaded");
   if (!can_be_preloaded(shim_path))
     return fail(Fault::unsupported, shim_path + ": a path with ':' or blanks cannot be preloaded");
+  made.libc_image = look_through(made.images.libc_image);
+  made.loader_image = look_through(made.images.loader_image);
   return made;
 }
 
 Result<Images> ProgramTable::State::images_now(bool try_again) {
   const std::lock_guard lock(images_mutex);
-  if (images && (*images || !try_again)) return *images;
+  // Whoever damages or deletes an image would otherwise stop every command until the broker leaves.
+  const bool damaged = try_again && images && *images && !(*images)->files_are_as_made();
+  if (images && !damaged && (*images || !try_again)) return *images;
   images = make_images();
   // Programs that were untraced for want of images.
   const std::lock_guard entries_lock(mutex);

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +27,7 @@ namespace {
 using namespace cache;
 using namespace preload;
 
+constexpr std::uint64_t sourced_bytes_max = 1 << 20;
 constexpr std::uint64_t stream_bytes_kept_max = 4 << 20;
 constexpr std::uint32_t look_aspects = aspect_type | aspect_mode | aspect_size | aspect_links | aspect_times;
 
@@ -69,8 +72,13 @@ bool same_file(const PathFacts& a, const PathFacts& b) {
 }
 
 // What is the same for all steps of a session and may reach their output: user, machine, limits, processors.
-Digest describe_session() {
+Digest describe_session(std::int32_t top_pid) {
   Hasher hasher;
+  std::ifstream limits(fmt::format("/proc/{}/limits", top_pid));
+  hasher.add_piece(std::string(std::istreambuf_iterator<char>(limits), {}));
+  errno = 0;
+  const int niceness = ::getpriority(PRIO_PROCESS, static_cast<id_t>(top_pid));
+  hasher.add_piece({reinterpret_cast<const char*>(&niceness), sizeof niceness});
   auto add = [&](const auto& value) { hasher.add_piece({reinterpret_cast<const char*>(&value), sizeof value}); };
   add(::getuid());
   add(::geteuid());
@@ -137,6 +145,8 @@ struct Recorder::Process {
     bool complete = false;
   };
   std::unordered_map<PathId, Listing> listings;
+  // Files it may still write to through descriptors: closed by the next exec or not.
+  std::map<PathId, bool> writes;
 };
 
 // What the session knows of a path's contents.
@@ -149,8 +159,9 @@ struct Recorder::PathState {
 
 Recorder::Recorder(Parts& parts, const SessionOptions& options, Decide decide, Done done, Finished finished)
     : parts_(parts), options_(options), decide_(std::move(decide)), done_(std::move(done)), finished_(std::move(finished)), paths_(*parts.view) {
-  session_digest_ = describe_session();
+  session_digest_ = describe_session(options.top_pid);
   uid_ = ::geteuid();
+  if (options.top_pid > 0) top_process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, options.top_pid, 0)));
   has_terminal_ = process_has_terminal(options.top_pid);
   // The first floor is the moment itself, not the kernel's last tick: what was written just before the command counts as old.
   next_floor_ns_ = now_ns(CLOCK_REALTIME);
@@ -215,6 +226,7 @@ Recorder::Process& Recorder::add_process(std::int32_t pid, Process* parent) {
     process->step = parent->step;
     process->directory = parent->directory;
     process->fds = parent->fds;
+    process->writes = parent->writes;
     if (process->step) ++process->step->processes;
   }
   auto& place = processes_[pid];
@@ -276,7 +288,13 @@ void Recorder::check_processes() {
     process->suspected = !alive;
   }
   for (const std::int32_t pid : gone) end_process(pid, std::nullopt, never - 1);
-  if (!top_seen_ && options_.top_pid > 0 && ::kill(options_.top_pid, 0) < 0 && errno == ESRCH) top_gone_ = true;
+  pollfd top{top_process_.get(), POLLIN, 0};
+  if (!top_process_ || ::poll(&top, 1, 0) > 0) {
+    // What it logged last has been read by now, or never will be.
+    if (top_suspected_ && processes_.count(options_.top_pid)) end_process(options_.top_pid, std::nullopt, never - 1);
+    if (top_suspected_) top_gone_ = true;
+    top_suspected_ = true;
+  }
 }
 
 void Recorder::abandon() {
@@ -386,10 +404,18 @@ void Recorder::handle(const Event& event) {
     case kind_rename: handle_rename(*process, event); break;
     case kind_link: handle_link(*process, event); break;
 
-    case kind_getenv: step->variables.emplace(event.text); break;
+    case kind_closed:
+      std::erase_if(process->writes, [&](const auto& each) {
+        const std::string& text = paths_.text(each.first);
+        return pending_index(text.data(), text.size()) == static_cast<std::uint32_t>(event.arg);
+      });
+      break;
+    case kind_getenv:
+      if (!step->policy.ignores_make || !event.text.starts_with("MAKE")) step->variables.emplace(event.text);
+      break;
     case kind_clock: handle_clock(*process, event); break;
     case kind_random:
-      if (!step->policy.ignores_random) spoil(*process, "reads random numbers");
+      if (!step->policy.ignores_random && event.arg > step->policy.ignored_random_bytes) spoil(*process, "reads random numbers");
       break;
     case kind_spoil:
       if (step->policy.ignores_file_system && event.text == "asked for the state of a file system") break;
@@ -473,17 +499,29 @@ bool read_exec(const Event& event, ExecRecord& exec) {
 }
 
 // What a shell was told to run: the argument of -c, or the script if it is small.
-std::string shell_text(const ExecRecord& exec, const std::string& script) {
-  for (std::size_t i = 1; i + 1 < exec.arguments.size(); ++i) {
-    const std::string& word = exec.arguments[i];
-    if (word.size() < 2 || word[0] != '-') break;
-    if (word[1] != '-' && word.find('c') != word.npos) return exec.arguments[i + 1];
-  }
+std::optional<std::string> shell_text(const ExecRecord& exec, const std::string& script) {
   std::string path = script;
-  for (std::size_t i = 1; path.empty() && i < exec.arguments.size(); ++i)
-    if (!exec.arguments[i].starts_with('-')) path = exec.arguments[i].starts_with('/') ? exec.arguments[i] : exec.directory + "/" + exec.arguments[i];
-  if (path.empty()) return {};
+  if (path.empty()) {
+    bool from_arguments = false;
+    std::size_t at = 1;
+    for (; at < exec.arguments.size(); ++at) {
+      const std::string& word = exec.arguments[at];
+      if (word.size() < 2 || (word[0] != '-' && word[0] != '+')) break;
+      if (word == "--") {
+        ++at;
+        break;
+      }
+      if (word.starts_with("--")) continue;
+      from_arguments = from_arguments || (word[0] == '-' && word.find('c') != word.npos);
+      if (word[0] == '-' && word.find('s') != word.npos) return std::nullopt;
+      if (word.find_first_of("oO") != word.npos) ++at;  // -o pipefail
+    }
+    if (at >= exec.arguments.size()) return std::nullopt;  // from standard input
+    if (from_arguments) return exec.arguments[at];
+    path = exec.arguments[at].starts_with('/') ? exec.arguments[at] : exec.directory + "/" + exec.arguments[at];
+  }
   std::ifstream file(path, std::ios::binary);
+  if (!file) return std::string();
   std::string text(std::istreambuf_iterator<char>(file), {});
   return text;
 }
@@ -498,6 +536,7 @@ std::string awk_text(const ExecRecord& exec) {
   for (std::size_t i = 1; i < exec.arguments.size(); ++i) {
     const std::string& word = exec.arguments[i];
     text += word + '\n';
+    if (word == "-f-" || (word == "-f" && i + 1 < exec.arguments.size() && exec.arguments[i + 1] == "-")) text += " rand time ENVIRON ";
     if (!word.starts_with("-f")) continue;
     std::string path = word.size() > 2 ? word.substr(2) : i + 1 < exec.arguments.size() ? exec.arguments[i + 1] : std::string();
     if (!path.starts_with('/')) path = exec.directory + "/" + path;
@@ -542,6 +581,7 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     ++outer->open_steps;
   }
   process->step = &step;
+  std::erase_if(process->writes, [](const auto& each) { return each.second; });
   process->exec_pending = true;
   if (!readable) {
     step.spoil("wrote to the log itself");
@@ -571,7 +611,9 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     if (!step.program->spoils.empty()) step.spoil(step.program->spoils);
     if (step.policy.waits) step.not_storable("waits");
     if (step.policy.is_shell) {
-      step.text = shell_text(step.exec, step.program->script);
+      const auto text = shell_text(step.exec, step.program->script);
+      if (!text) step.spoil("runs a text that is not known beforehand");
+      step.text = text.value_or(std::string());
       if (shell_text_compares_times(step.text)) {
         step.policy.stat_aspects = look_aspects;
         step.policy.ignores_fstat = false;
@@ -580,6 +622,8 @@ void Recorder::handle_exec(Process* process, const Event& event) {
       if (step.policy.environment == EnvironmentUse::shell) {
         if (auto names = shell_names(step.text)) step.variables.insert(names->begin(), names->end());
         else step.whole_environment = true;
+        for (const auto& [name, value] : step.exec.variables)
+          if (name.starts_with("BASH_FUNC_")) step.variables.insert(name);
       }
     } else {
       step.whole_environment = step.policy.environment == EnvironmentUse::whole;
@@ -669,13 +713,15 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
     change.mode_set = use->mode_set;
     change.times_set = use->times_set;
     if (change.times_set) change.mtime_ns = facts.mtime_ns;
-    if (facts.type != FileType::absent && facts.uid != uid_) {
+    // Opened without knowing whether it was there: if it is not the next time, it is made with the mode asked for.
+    if (!use->fresh && !use->mode_set && !use->was_absent && use->creation_mode >= 0) change.mode = static_cast<std::uint32_t>(use->creation_mode);
+    if (exists && facts.uid != uid_ && (use->fresh || use->was_absent)) {
       problem = text + ": belongs to somebody else";
       return false;
     }
     switch (facts.type) {
       case FileType::absent:
-        if (use->was_absent || !use->contents_changed) continue;
+        if (!use->contents_changed || (use->was_absent && (use->temporary || !use->replaceable()))) continue;
         change.what = Change::What::removed;
         change.mode = 0;
         break;
@@ -840,7 +886,17 @@ void Recorder::observe_failure(Process& process, PathId path, bool complete, int
   switch (error) {
     case EEXIST: case EISDIR: case ENOTDIR: case EINVAL: case ELOOP: return observe_type(process, path, at);
     case EACCES: case EPERM: return observe_type(process, path, at, aspect_mode);
-    case ENAMETOOLONG: case EROFS: case ENOTEMPTY: case EXDEV: case EBUSY: case ETXTBSY: return observe_type(process, path, at);
+    case ENOTEMPTY: {
+      PathContents contents;
+      if (step_owns_or_lost(process, path, at)) return;
+      if (auto sum = parts_.view->listing(paths_.text(path))) contents.listing = *sum;
+      std::string except;
+      process.step->subtract_own_entries(path, at, paths_, contents, except);
+      observe(process, path, aspect_type | aspect_listing, PathFacts::from_mode(S_IFDIR), contents, at);
+      process.step->uses[path].except = except;
+      return;
+    }
+    case ENAMETOOLONG: case EROFS: case EXDEV: case EBUSY: case ETXTBSY: return observe_type(process, path, at);
     case EINTR: case EAGAIN: return;
     default: spoil(process, fmt::format("{}: {}", paths_.text(path), std::strerror(error)));
   }
@@ -858,11 +914,14 @@ std::optional<Digest> Recorder::bytes_at(PathId path, Position at, PathFacts* fa
     if (state.digest && state.pass + 1 >= pass_ && facts) *facts = state.facts;
     return state.pass + 1 >= pass_ ? state.digest : std::nullopt;
   }
-  if (state.digest && state.pass == pass_) {
+  // What comes through a descriptor that is open is not logged.
+  const bool written_to = std::any_of(processes_.begin(), processes_.end(), [&](const auto& each) { return each.second->writes.count(path) > 0; });
+  if (state.digest && state.pass == pass_ && !written_to) {
     if (facts) *facts = state.facts;
     return state.digest;
   }
   PathFacts now = parts_.view->look(text);
+  if (written_to && now.ctime_ns >= pass_floor_ns_) return std::nullopt;
   if (state.digest && same_file(now, state.facts)) {
     state.pass = pass_;
     if (facts) *facts = now;
@@ -907,10 +966,11 @@ void Recorder::handle_look(Process& process, const Event& event) {
   if (event.result < 0 && !(is_link_call && event.result == -EINVAL))
     return observe_failure(process, path, complete, -event.result, event.position);
   const Place place = place_of(text);
+  if (text.starts_with("/dev/std") || text.starts_with("/dev/fd/")) return spoil(process, "asks about " + text);
   if (is_link_call) {
     if (place == Place::proc_other) {
-      // The process's own links: what they lead to is known by other needs.
-      if (!text.starts_with("/proc/self/") && !text.starts_with(fmt::format("/proc/{}/", process.pid))) spoil(process, "reads " + text);
+      // Its own program is part of its key; where its descriptors lead is nobody's.
+      if (text != "/proc/self/exe" && text != fmt::format("/proc/{}/exe", process.pid)) spoil(process, "reads " + text);
       return;
     }
     if (event.result == -EINVAL) return observe_type(process, path, event.position);  // it is no symlink
@@ -999,6 +1059,13 @@ void Recorder::handle_open(Process& process, const Event& event) {
       return;
     }
     if (facts.type == FileType::character_device || facts.type == FileType::block_device) return spoil(process, "uses the device " + text);
+    // It may be a text that the shell runs with ".".
+    if (step.policy.is_shell && facts.bytes <= sourced_bytes_max && paths_.text(step.file) != text) {
+      std::ifstream file(text, std::ios::binary);
+      const std::string sourced(std::istreambuf_iterator<char>(file), {});
+      if (shell_text_varies(sourced)) spoil(process, "reads a text that asks for a process id, the clock or random numbers");
+      if (shell_text_compares_times(sourced) && !(step.policy.stat_aspects & aspect_times)) spoil(process, "reads a text that compares times of files");
+    }
     return observe_bytes(process, path, at);
   }
 
@@ -1047,6 +1114,8 @@ void Recorder::handle_open(Process& process, const Event& event) {
   use.present = true;
   use.entry_type = 8;
   use.times_set = false;
+  if ((flags & O_CREAT) && use.creation_mode < 0) use.creation_mode = event.arg2 & 07777;
+  process.writes[path] = flags & O_CLOEXEC;
 }
 
 PathUse& Recorder::change(Process& process, PathId path, Position at) {
@@ -1222,7 +1291,7 @@ void Recorder::handle_rename(Process& process, const Event& event) {
   const PathId from = resolve(process, event.text, false, at, &complete_from);
   const PathId to = resolve(process, event.text2, false, at, &complete_to);
   if (event.result < 0) {
-    if (event.result == -EEXIST || event.result == -ENOTEMPTY) return observe_failure(process, to, complete_to, EEXIST, at);
+    if (event.result == -EEXIST || event.result == -ENOTEMPTY) return observe_failure(process, to, complete_to, -event.result, at);
     if (!complete_to) return observe_failure(process, to, complete_to, -event.result, at);
     if (!step.owns(from, at)) observe_failure(process, from, complete_from, -event.result, at);
     return;
@@ -1286,6 +1355,7 @@ void Recorder::lose_name(Process& process, PathId path, Position at) {
 void Recorder::move_name(Process& process, PathId from, PathId to, const PathFacts& moved, Position at, bool to_nothing) {
   Step& step = *process.step;
   const bool own_source = step.owns(from, at);
+  if (!own_source && moved.type == FileType::regular && moved.links > 1) step.not_storable("moves a file that has other names as well");
   std::optional<Digest> digest;
   PathFacts digest_facts = moved;
   // The contents go with the name: what they are now is what they were.
@@ -1317,6 +1387,7 @@ void Recorder::move_name(Process& process, PathId from, PathId to, const PathFac
   arrived.entry_type = entry_type_of(moved.type);
   arrived.mode_set = set_mode;
   arrived.times_set = set_times;
+  arrived.linked_to = own_source ? step.uses[from].linked_to : no_path;
   if (!target_owned) arrived.was_absent = target_seen_absent || to_nothing;
   PathState& state = states_[to];
   if (digest) {
@@ -1357,7 +1428,15 @@ void Recorder::handle_link(Process& process, const Event& event) {
 
 void Recorder::handle_stream(Process& process, const Event& event) {
   FdPayload what = event.payload_as<FdPayload>();
-  if (what.kind == fd_null) return;
+  if (what.kind == fd_null) {
+    // Nobody gets the bytes; that holds only as long as there is nobody.
+    for (Step* step = process.step; step; step = step->parent) {
+      const FdPayload* same = step->exec.fd(what.fd);
+      if (!same || same->kind != fd_null) return;
+      step->descriptors[same->fd] |= fd_asked_kind;
+    }
+    return;
+  }
   if (!process.step->exec.same_stream(what)) {
     // Made within the step: by the program itself, or by the one that ran before in the same process.
     return;
@@ -1365,6 +1444,7 @@ void Recorder::handle_stream(Process& process, const Event& event) {
   for (Step* step = process.step; step; step = step->parent) {
     const FdPayload* same = step->exec.same_stream(what);
     if (!same) return;
+    step->descriptors[same->fd] |= fd_asked_sharing;
     step->stream_bytes += event.text.size();
     if (step->stream_bytes > stream_bytes_kept_max) {
       step->not_storable("writes more to its standard output than is kept");
@@ -1388,6 +1468,8 @@ void Recorder::handle_fd(Process& process, const Event& event) {
       return;
     }
     if (!own) return;
+    // Where standard input stands matters to who reads from it, and reading is logged.
+    if (own->fd == 0 && event.result == fd_asked_exactly && *step.policy.reason) return;
     if ((event.result & fd_asked_window) && what.kind == fd_terminal) return spoil(process, "asks for the size of the terminal");
     step.descriptors[own->fd] |= static_cast<std::uint32_t>(event.result) & (fd_asked_kind | fd_asked_exactly);
     return;

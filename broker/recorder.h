@@ -25,6 +25,7 @@
 #include "broker/session.h"
 #include "broker/session_region.h"
 #include "broker/step.h"
+#include "cache/base/owned_fd.h"
 
 namespace broker {
 
@@ -124,6 +125,8 @@ class Recorder {
   std::set<std::pair<std::int32_t, std::int32_t>> ended_unconfirmed_;  // parent and child: gone before the parent told of it
   std::uint64_t next_step_ = 1;
   bool top_seen_ = false, top_gone_ = false;
+  bool top_suspected_ = false;
+  cache::OwnedFd top_process_;  // a pidfd, for the number may be used again
 
   std::unordered_map<PathId, PathState> states_;
   std::uint32_t pass_ = 0;

@@ -151,7 +151,7 @@ class RunningSession final : public Session {
     plan.inode = program.facts.inode;
     plan.size = program.facts.bytes;
     plan.mtime_ns = program.facts.mtime_ns;
-    plan.flags = policy_for(program.real_path, {}).ignores_fstat ? preload::plan_skip_fstat : 0u;
+    plan.flags = always_ignores_fstat(program.real_path) ? preload::plan_skip_fstat : 0u;
     const std::uint32_t index = region_->publish_plan(plan, program.preload);
     plans_[step.program.get()] = {step.program, index};
     return index;
@@ -249,6 +249,8 @@ class RunningSession final : public Session {
       use.present = change.what != Change::What::removed;
       use.contents_changed = change.what != Change::What::attributes;
       use.attributes_changed = change.what == Change::What::attributes;
+      if (change.what == Change::What::hard_link) use.linked_to = paths.intern(change.text);
+      if (change.what == Change::What::file) use.creation_mode = static_cast<std::int32_t>(change.mode);
       switch (change.what) {
         case Change::What::directory: use.entry_type = 4; break;
         case Change::What::symlink: use.entry_type = 10; break;
@@ -295,7 +297,7 @@ class RunningSession final : public Session {
       ++report_.misses;
       region_->set_known(step.exec.short_key);
       if (options_.fresh) reasons = {"run with --fresh"};
-      else if (reasons.empty()) reasons = {"no run of this command with this program in this directory is known"};
+      else if (reasons.empty()) reasons = {"no result of this command with this program in this directory was known"};
     } else {
       if (reason == temporary_reason) return;
       ++report_.not_cacheable;

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+
+#include <fmt/format.h>
 
 namespace broker {
 namespace {
@@ -44,6 +47,10 @@ bool join(PathUse& use, std::uint32_t aspects, const PathFacts& facts, const Pat
 }
 
 }  // namespace
+
+bool PathUse::replaceable() const {
+  return !strict && contents_changed && (aspects & ~std::uint32_t{aspect_type | aspect_mode | aspect_size | aspect_links | aspect_times}) == 0;
+}
 
 std::optional<std::uint64_t> ExecRecord::variable(std::string_view name) const {
   const auto found = std::lower_bound(variables.begin(), variables.end(), name, [](const auto& v, std::string_view n) { return v.first < n; });
@@ -167,6 +174,7 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
       own.present = use->present;
       own.entry_type = use->entry_type;
       own.linked_to = use->linked_to;
+      own.creation_mode = use->creation_mode;
     }
   }
 
@@ -200,7 +208,8 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
   };
   for (const ProgramUse& use : inner.programs) add_program(use);
   if (inner.program) add_program({inner.exec.program, inner.exec.library_path, inner.program->identity, inner.file, inner.began});
-  if (!inner.spoils.empty()) outer.spoil(inner.spoils);
+  constexpr std::string_view within = "a step inside it ";
+  if (!inner.spoils.empty()) outer.spoil(inner.spoils.starts_with(within) ? inner.spoils : std::string(within) + inner.spoils);
 }
 
 std::string environment_value(const ExecRecord& exec, std::string_view name) {
@@ -219,10 +228,17 @@ std::string descriptor_value(const ExecRecord& exec, std::uint32_t number, std::
   if (number == controlling_terminal) return exec.has_terminal ? "terminal" : "closed";
   const FdPayload* fd = exec.fd(number);
   if (!fd) return "closed";
+  if (questions & fd_asked_sharing) {
+    std::string value = descriptor_value(exec, number, questions & ~std::uint32_t{fd_asked_sharing}) + ", the same as";
+    for (const FdPayload& other : exec.fds)
+      if (other.fd != 0 && other.device == fd->device && other.inode == fd->inode) value += fmt::format(" {}", other.fd);
+    return value;
+  }
+  if (questions == 0) return "open";
   if (questions & fd_asked_exactly) {
-    std::string value = "kind ";
-    value += static_cast<char>('0' + fd->kind);
-    if (fd->appends) value += " appends";
+    static constexpr const char* kinds[] = {"closed", "the null device", "a terminal", "a pipe", "a file", "a directory", "a socket", "a device"};
+    std::string value = fd->kind < std::size(kinds) ? kinds[fd->kind] : "unknown";
+    if (fd->appends) value += ", appended to";
     return value;
   }
   switch (fd->kind) {
@@ -242,11 +258,10 @@ void collect_needs(const Step& step, const PathTable& paths, NeedSet& names, Nee
   for (const auto& [path, use] : step.uses) {
     if (use.aspects == 0 && !use.unknown) continue;
     // A name made up for the run: what was not there before is nobody's need.
-    if (use.temporary && use.was_absent) continue;
+    if (use.temporary && use.was_absent && !use.present) continue;
     std::uint32_t aspects = use.aspects;
     PathFacts facts = use.facts;
-    const bool look_only = (aspects & ~std::uint32_t{aspect_type | aspect_mode | aspect_size | aspect_links | aspect_times}) == 0;
-    if (!use.strict && use.contents_changed && look_only) aspects = aspect_replaceable;
+    if (use.replaceable()) aspects = aspect_replaceable;
     if (use.unknown) {
       if (problem.empty()) problem = paths.text(path) + ": changed while in use";
       continue;

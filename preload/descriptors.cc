@@ -116,6 +116,11 @@ void note_question(int fd, int question) {
 void note_closed(int fd) {
   if (static_cast<unsigned>(fd) >= inherited_fd_max || class_of(fd) != fd_unknown) return;
   if (seen(mix(kind_fd_kind << 8 | fd_closed, static_cast<uint64_t>(fd)))) return;
+  struct stat info;
+  if (stat_descriptor(fd, info) == 0) {
+    spoil("used an inherited descriptor in a way it is not open for");
+    return;
+  }
   FdPayload payload{};
   payload.kind = fd_closed;
   payload.fd = static_cast<uint8_t>(fd);
@@ -146,6 +151,18 @@ uint16_t closing(int fd) {
   if (pending) __atomic_store_n(&state.fd_pending[fd], uint16_t{0}, __ATOMIC_RELAXED);
   set_class(fd, fd_unknown);
   return pending;
+}
+
+void closed(uint16_t pending) {
+  if (!pending) return;
+  mark_pending(pending - 1u, true);
+  if (in_vfork_child()) return;
+  for (int fd = 0; fd <= state.pending_fd_last; ++fd)
+    if (state.fd_pending[fd] == pending) return;
+  LogRecord record;
+  record.kind = kind_closed;
+  record.arg = pending - 1;
+  append(record);
 }
 
 void closing_all() {

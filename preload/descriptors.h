@@ -26,9 +26,7 @@ void opened(int fd, FdClass fd_class, uint16_t pending);
 // Before it is closed: forgets it. Returns what was given as `pending`.
 uint16_t closing(int fd);
 // After it has been closed.
-inline void closed(uint16_t pending) {
-  if (pending) mark_pending(pending - 1u, true);
-}
+void closed(uint16_t pending);
 // Before all are closed by the end of the program.
 void closing_all();
 

@@ -396,6 +396,9 @@ long execute(const ExecRequest& request) {
       plan = Plan{}, plan.flags = plan_untraced;
     question.release();
   }
+  // Somebody may have deleted the cache: ld.so would complain on the program's standard error.
+  const bool there = kernel(__NR_access, region_text(header().libc_image_path), 4 /* R_OK */) == 0;
+  if (!there) plan = Plan{}, plan.flags = plan_untraced;
   return start_program(request, variables, plan, umask);
 }
 

@@ -128,6 +128,8 @@ long handle_read(const Call& call) {
   const long result = native(call);
   if (result >= 0) reading.succeeded();
   if (result == -EBADF) note_closed(fd);
+  const bool ordinary = result >= 0 || result == -EINTR || result == -EAGAIN || result == -EFAULT || result == -EBADF || result == -EINVAL;
+  if (!ordinary && concerns_others(class_of(fd))) spoil("could not read from an inherited descriptor");
   return result;
 }
 

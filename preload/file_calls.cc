@@ -70,7 +70,7 @@ void note_open(int directory, const char* path, long result, uint64_t flags, uin
   record.kind = kind_open;
   record.result = fd;
   record.arg = static_cast<int>(flags);
-  record.arg2 = static_cast<int>(mode);
+  record.arg2 = static_cast<int>(mode & ~uint64_t{load(state.umask)});
   record.text = named.text;
   append(record);
   if (result < 0) {

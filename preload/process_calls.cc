@@ -157,9 +157,10 @@ long handle_random(const Call& call) {
   // malloc has a random mark for what it has freed, kept among libc's own data; no program sees it.
   const uintptr_t place = static_cast<uintptr_t>(call.arguments[0]);
   const bool for_libc = place >= state.libc_start && place < state.libc_end;
-  if (result < 0 || for_libc || seen(mix(kind_random, 1))) return result;
+  if (result < 0 || for_libc || seen(mix(kind_random, static_cast<uint64_t>(result)))) return result;
   LogRecord record;
   record.kind = kind_random;
+  record.arg = static_cast<int>(result);
   append(record);
   return result;
 }

@@ -195,7 +195,7 @@ enum Kind : uint16_t {
   kind_look,      // stat and the like, payload StatPayload if result == 0; arg: LookFlags
   kind_fstat,     // of a descriptor the process opened itself. arg: fd, payload StatPayload; no text
   kind_access,    // arg: mode as for access(2)
-  kind_open,      // result: fd or -errno. arg: flags as for open(2), arg2: creation mode. Left out only if the same was logged for this fd last
+  kind_open,      // result: fd or -errno. arg: flags as for open(2), arg2: the mode a file made by it has. Left out only if the same was logged for this fd last
   kind_readlink,  // result: bytes of the target; text2: target, not cut off
   kind_list,      // getdents. payload ListPayload; text: absolute path of the directory. result as getdents
   kind_chdir,     // text2: the new directory as getcwd tells it, if result == 0
@@ -211,7 +211,7 @@ enum Kind : uint16_t {
   // What else the process is told.
   kind_getenv,     // text: name
   kind_clock,      // arg: ClockSource
-  kind_random,     // arg: 0
+  kind_random,     // arg: how many bytes
   kind_spoil,      // did something that cannot be recorded. text: what, for a human
 
   // Descriptors the process did not open itself.
@@ -220,6 +220,8 @@ enum Kind : uint16_t {
   kind_fd_read,     // read from it, noted once. arg: fd; payload FdPayload; text: absolute path if a regular file
   kind_fd_position, // at exit: where a regular file it read from was left. arg: fd; payload FdPayload (offset)
 
+  kind_closed,  // closed the last descriptor by which it could write to a file. arg: pending_index() of the name it was opened by
+
   // Questions without a record of their own.
   kind_preserve,  // text: path that is about to become something else. arg: 1 if its contents will be changed in part
   kind_flush,     // the top process is about to exit; comes after its kind_exited
@@ -227,7 +229,7 @@ enum Kind : uint16_t {
 
 enum LookFlags : int32_t { look_nofollow = 1, look_no_stat = 2 /* the payload means nothing */, look_xattr = 4 };
 enum ClockSource : int32_t { clock_by_gettime = 1, clock_by_timeofday = 2, clock_by_time = 4, clock_by_usage = 8 };
-enum FdQuestion : int32_t { fd_asked_kind = 1, fd_asked_exactly = 2, fd_asked_window = 4 };
+enum FdQuestion : int32_t { fd_asked_kind = 1, fd_asked_exactly = 2, fd_asked_window = 4, fd_asked_sharing = 8 /* by the broker */ };
 
 struct RecordHead {
   uint64_t stamp;     // stamp_of(position), stored last with release order
