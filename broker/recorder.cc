@@ -1337,6 +1337,15 @@ void Recorder::move_directory(Process& process, PathId from, PathId to, Position
     arrived.contents_changed = arrived.present = true;
     arrived.entry_type = 4;
   };
+  if (!step.owns(to, at)) {
+    // It replaces nothing, or a directory that was empty.
+    const auto known = step.uses.find(to);
+    const bool was_directory = known != step.uses.end() && known->second.aspects && known->second.facts.type == FileType::directory;
+    PathContents empty;
+    empty.listing = 0;
+    if (was_directory) observe(process, to, aspect_type | aspect_listing, PathFacts::from_mode(S_IFDIR), empty, at);
+    else if (known == step.uses.end() || known->second.aspects == 0) observe_absent(process, to, at);
+  }
   move_one("", parts_.view->look(new_root));
   for (const auto& [below, facts] : names) move_one(below, facts);
   for (auto each = names.rbegin(); each != names.rend(); ++each) lose_name(process, paths_.intern(old_root + each->first), at);
@@ -1431,9 +1440,13 @@ void Recorder::handle_stream(Process& process, const Event& event) {
   if (what.kind == fd_null) {
     // Nobody gets the bytes; that holds only as long as there is nobody.
     for (Step* step = process.step; step; step = step->parent) {
-      const FdPayload* same = step->exec.fd(what.fd);
-      if (!same || same->kind != fd_null) return;
-      step->descriptors[same->fd] |= fd_asked_kind;
+      bool was_given_it = false;
+      for (const FdPayload& fd : step->exec.fds) {
+        if (fd.fd == 0 || fd.kind != fd_null) continue;
+        step->descriptors[fd.fd] |= fd_asked_kind;
+        was_given_it = true;
+      }
+      if (!was_given_it) return;
     }
     return;
   }

@@ -229,7 +229,8 @@ std::string descriptor_value(const ExecRecord& exec, std::uint32_t number, std::
   const FdPayload* fd = exec.fd(number);
   if (!fd) return "closed";
   if (questions & fd_asked_sharing) {
-    std::string value = descriptor_value(exec, number, questions & ~std::uint32_t{fd_asked_sharing}) + ", the same as";
+    std::string value = descriptor_value(exec, number, questions & ~std::uint32_t{fd_asked_sharing});
+    value += fd->writable ? ", the same as" : ", not to be written to, the same as";
     for (const FdPayload& other : exec.fds)
       if (other.fd != 0 && other.device == fd->device && other.inode == fd->inode) value += fmt::format(" {}", other.fd);
     return value;

@@ -470,7 +470,8 @@ TEST_CASE("every path that strace sees after the shim has started is in the log"
     std::string missed;
     for (const Seen& seen : traced_calls(traces.path())) {
       if (wanted.count(seen.call) == 0 || seen.path.empty()) continue;
-      // The shim's own.
+      // The shim's own: it makes sure that the image is there before it has it preloaded.
+      if (seen.call == "access" && seen.path.find("/libc-") != seen.path.npos && seen.path.ends_with(".so.6")) continue;
       if (seen.path.rfind("/dev/shm/", 0) == 0 || seen.path.rfind("/proc/self/fd/", 0) == 0) continue;
       ++checked;
       if (!seen.relative_to_descriptor && !is_logged(seen.pid, seen.path))

@@ -1,0 +1,55 @@
+#!/bin/bash
+# Sequences in which a cache that looks at too little replays the wrong thing. Each is run as it is, and the last command
+# of each is what must be as plain. `same NAME RECORD CHANGE COMMAND...`: RECORD is shell text in which $V stands for vestal
+# or for nothing; everything it prints and leaves is compared.
+. "$SOURCE/tests/end_to_end/same.sh"
+
+same() { # NAME TEXT
+  local name=$1 text=$2 round
+  V= fill :
+  ( cd "$here/t" && V= bash -c "$text" ) >"$here/plain.out" 2>"$here/plain.err" </dev/null
+  echo "status $?" >"$here/plain.status"
+  tree "$here/t" >"$here/plain.tree"
+  for round in first second; do
+    fill :
+    ( cd "$here/t" && V="$VESTAL run --" bash -c "$text" ) >"$here/$round.out" 2>"$here/$round.err" </dev/null
+    echo "status $?" >"$here/$round.status"
+    tree "$here/t" >"$here/$round.tree"
+    compare "$name" $round
+  done
+}
+
+same 'a file written through an open descriptor' "\$V sh -c 'exec 5>>log; for i in 1 2 3 4 5 6; do echo \$i >&5; tail -n1 log; done'"
+same 'a file written through standard output' "\$V sh -c '{ echo 1; tail -n1 log; echo 2; tail -n1 log; } > log; cat log'"
+same 'a hard link made by an inner step that is a hit' "echo x>a; \$V sh -c 'ln a b; :'; rm b; \$V sh -c 'ln a b; true;:'; rm b; \$V sh -c 'ln a b; true;:'; stat -c %h a b"
+same 'a moved file that has another name' "echo x>a; ln a z; \$V mv a c; mv c a; \$V mv a c; stat -c %h c z"
+same 'diagnostics after a run without them' "\$V ls nosuch 2>/dev/null; \$V ls nosuch; \$V sh -c 'echo x; echo y >&2' 2>/dev/null; \$V sh -c 'echo x; echo y >&2'"
+same 'streams apart after a run with one' "\$V sh -c 'echo o; echo e >&2' >m 2>&1; \$V sh -c 'echo o; echo e >&2' >m1 2>m2"
+same 'one stream after a run with two' "\$V sh -c 'echo o; echo e >&2' >m1 2>m2; \$V sh -c 'echo o; echo e >&2' >m 2>&1"
+same 'the text behind options that take a word' "FOO=1 \$V bash -eo pipefail -c 'echo \$FOO'; FOO=2 \$V bash -eo pipefail -c 'echo \$FOO'; FOO=1 \$V sh -o errexit -c 'echo \$FOO'; FOO=2 \$V sh -o errexit -c 'echo \$FOO'"
+same 'a shell that make was told to use' "printf 'SHELL=/bin/bash\n.SHELLFLAGS=-eo pipefail -c\nall:;@echo \$\$A\n' > Makefile; A=1 \$V make; A=2 \$V make"
+same 'a text on standard input' "echo 'echo \$FOO' >p; FOO=1 \$V sh <p; FOO=2 \$V sh <p; FOO=3 \$V sh -s <p; FOO=4 \$V sh -s <p"
+same 'times compared in a text that is read' "echo '[ a -nt b ] && echo newer' >q; touch -d @100 b; touch -d @200 a; \$V sh -c '. ./q'; touch -d @300 b; \$V sh -c '. ./q'"
+same 'a failed link removes the old program' "echo 'int f(){}' >c.c; \$V gcc -w c.c -o prog 2>/dev/null; echo old >prog; chmod +x prog; \$V gcc -w c.c -o prog 2>/dev/null; ls"
+same 'the mode of a file that was there' "touch f; chmod 755 f; \$V sh -c 'echo hi >f'; rm f; \$V sh -c 'echo hi >f'; stat -c %a f"
+same 'rmdir of what is empty now' "mkdir d; touch d/x; \$V rmdir d; rm d/x; \$V rmdir d; ls"
+same 'a directory moved onto what is empty now' "mkdir a b; touch b/x; \$V mv -T a b; rm b/x; \$V mv -T a b; ls"
+same 'mkdir twice' "\$V mkdir d; \$V mkdir d"
+same 'a lock directory' "\$V sh -c 'if mkdir lock; then echo got; else echo busy; fi' 2>/dev/null; \$V sh -c 'if mkdir lock; then echo got; else echo busy; fi' 2>/dev/null"
+same 'test as a program' ": > a; \$V /usr/bin/test -s a; echo \$?; echo x > a; \$V /usr/bin/test -s a; echo \$?; touch -d @100 a; touch -d @200 b; \$V /usr/bin/test a -nt b; echo \$?; touch -d @300 a; \$V /usr/bin/test a -nt b; echo \$?"
+same 'times that ls shows in other ways' "touch -d @100 a; \$V ls -n --time-style=+%s a; touch -d @200 a; \$V ls -n --time-style=+%s a; \$V ls --format=long --time-style=+%s a; touch -d @300 a; \$V ls --format=long --time-style=+%s a"
+same 'shortened options' "echo x > a; touch -d @100 a; \$V cp --preserv=timestamps a b; stat -c %Y b; rm b; touch -d @200 a; \$V cp --preserv=timestamps a b; stat -c %Y b"
+same 'times that objcopy keeps' "echo 'int x;' > c.c; gcc -c c.c; touch -d @1000 c.o; \$V objcopy -p c.o d.o; stat -c %Y d.o; rm d.o; touch -d @2000 c.o; \$V objcopy -p c.o d.o; stat -c %Y d.o"
+same 'cd -' "mkdir x y; OLDPWD=\$PWD/x \$V sh -c 'cd -'; OLDPWD=\$PWD/y \$V sh -c 'cd -'"
+same 'exported functions of bash' "foo() { echo 1; }; export -f foo; \$V bash -c foo; foo() { echo 2; }; export -f foo; \$V bash -c foo"
+same 'awk reads its program' "echo 'BEGIN { print ENVIRON[\"FOO\"] }' > p; FOO=1 \$V awk -f - < p; FOO=2 \$V awk -f - < p"
+same 'what standard input is' "echo x > a; \$V sh -c '[ -s /dev/stdin ] && echo nonempty' < a; : > a; \$V sh -c '[ -s /dev/stdin ] && echo nonempty' < a; echo done"
+same 'where a descriptor leads' "echo 1 > a; echo 2 > b; \$V readlink /proc/self/fd/0 < a; \$V readlink /proc/self/fd/0 < b"
+same 'a directory as standard input' "mkdir d; echo x > f; \$V cat < d; \$V cat < f"
+same 'standard output that cannot be written' "echo x > f; \$V sh -c 'echo q1' 1< f; \$V sh -c 'echo q1'"
+same 'limits' "(ulimit -Sn 300; \$V sh -c 'ulimit -n'); (ulimit -Sn 200; \$V sh -c 'ulimit -n')"
+same 'chmod, then touch' "echo x > f; touch -d @100 f; \$V sh -c 'chmod 600 f; touch f'; [ \$(stat -c %Y f) -gt 1000 ] && echo now; touch -d @100 f; chmod 644 f; \$V sh -c 'chmod 600 f; touch f'; [ \$(stat -c %Y f) -gt 1000 ] && echo now"
+same 'exclusive creation' "set -C; \$V sh -c 'set -C; echo x > f' 2>/dev/null; echo \$?; \$V sh -c 'set -C; echo x > f' 2>/dev/null; echo \$?"
+same 'an input changed from outside while it runs' "echo 1 > in; (sleep 0.3; echo 2 > in) & \$V sh -c 'cat in; sleep 0.8'; wait; echo 1 > in; \$V sh -c 'cat in; sleep 0.1'; \$V sh -c 'cat in; sleep 0.8'"
+same 'thirty versions and back to the first' "for i in \$(seq 30) 1; do echo \$i > v; \$V sh -c 'cat v > o; cat o'; done"
+finish
