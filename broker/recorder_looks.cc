@@ -1,0 +1,379 @@
+// What a step sees of names and files.
+#include "broker/recorder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "broker/recorder_state.h"
+
+namespace broker {
+
+using namespace cache;
+using namespace preload;
+
+namespace {
+
+constexpr std::uint64_t sourced_bytes_max = 1 << 20;
+
+PathFacts facts_of(const StatPayload& stat) {
+  PathFacts facts = PathFacts::from_mode(stat.mode);
+  facts.uid = stat.uid;
+  facts.gid = stat.gid;
+  facts.links = stat.links;
+  facts.bytes = stat.size;
+  facts.mtime_ns = stat.mtime_ns;
+  facts.device = stat.device;
+  facts.inode = stat.inode;
+  return facts;
+}
+
+}  // namespace
+
+// ---- what is seen --------------------------------------------------------------------------------------------------------
+
+void Recorder::observe(Process& process, PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at) {
+  Step& step = *process.step;
+  step.observe(path, aspects, facts, contents, at, !step.policy.replaces_outputs);
+  if ((aspects & aspect_times) && !step.policy.ignores_listed_directory_times) step.uses[path].times_matter = true;
+}
+
+PathId Recorder::resolve(Process& process, std::string_view spelled, bool follow, Position at, bool* complete) {
+  // Links that lead each process somewhere else are not for us to follow.
+  if (spelled.starts_with("/proc/") || spelled.starts_with("/dev/fd/") || spelled.starts_with("/dev/std")) {
+    if (complete) *complete = true;
+    return paths_.intern(spelled);
+  }
+  const Resolution& found = paths_.resolve(process.directory == no_path ? paths_.intern("/") : process.directory, spelled, follow);
+  const PathId path = found.path;
+  if (complete) *complete = found.complete;
+  if (found.crossed.empty()) return path;
+  const std::vector<PathId> crossed = found.crossed;  // what follows resolves other names
+  PathFacts facts;
+  facts.type = FileType::symlink;
+  for (const PathId link : crossed) {
+    if (touched_later(link, at) && !process.step->owns(link, at)) observe_unknown(process, link);
+    PathContents contents;
+    contents.target = paths_.link_target(link);
+    process.step->observe(link, aspect_type | aspect_target, facts, contents, at, true);
+  }
+  return path;
+}
+
+void Recorder::observe_absent(Process& process, PathId path, Position at) { observe(process, path, aspect_type, PathFacts{}, {}, at); }
+
+void Recorder::observe_unknown(Process& process, PathId path) { process.step->uses[path].unknown = true; }
+
+void Recorder::observe_type(Process& process, PathId path, Position at, std::uint32_t extra_aspects) {
+  const std::uint32_t aspects = aspect_type | extra_aspects;
+  const auto known = process.step->uses.find(path);
+  if (known != process.step->uses.end() && (known->second.aspects & aspects) == aspects) return;
+  if (process.step->owns(path, at)) return;
+  // What is there now came later.
+  if (touched_later(path, at)) return observe_unknown(process, path);
+  const PathFacts facts = parts_.view->look(paths_.text(path));
+  observe(process, path, aspect_type | extra_aspects, facts, {}, at);
+}
+
+void Recorder::observe_failure(Process& process, PathId path, bool complete, int error, Position at) {
+  if (!complete || error == ENOENT) {
+    if (complete) return observe_absent(process, path, at);
+    // A directory on the way is missing, or is something else.
+    return observe_type(process, path, at);
+  }
+  switch (error) {
+    case EEXIST: case EISDIR: case ENOTDIR: case EINVAL: case ELOOP: return observe_type(process, path, at);
+    case EACCES: case EPERM: return observe_type(process, path, at, aspect_mode);
+    case ENOTEMPTY: {
+      PathContents contents;
+      if (step_owns_or_lost(process, path, at)) return;
+      if (auto sum = parts_.view->listing(paths_.text(path))) contents.listing = *sum;
+      std::string except;
+      process.step->subtract_own_entries(path, at, paths_, contents, except);
+      observe(process, path, aspect_type | aspect_listing, PathFacts::from_mode(S_IFDIR), contents, at);
+      process.step->uses[path].except = except;
+      return;
+    }
+    case ENAMETOOLONG: case EROFS: case EXDEV: case EBUSY: case ETXTBSY: return observe_type(process, path, at);
+    case EINTR: case EAGAIN: return;
+    default: spoil(process, fmt::format("{}: {}", paths_.text(path), std::strerror(error)));
+  }
+}
+
+std::optional<Digest> Recorder::bytes_at(PathId path, Position at, PathFacts* facts) {
+  const std::string& text = paths_.text(path);
+  PathState& state = states_[path];
+  if (place_of(text) == Place::proc_stable) {
+    auto digest = parts_.view->bytes(text, facts);
+    return digest ? std::optional(*digest) : std::nullopt;
+  }
+  if (touched_later(path, at)) {
+    // Only what was noted before can be told of it now.
+    if (state.digest && state.pass + 1 >= pass_ && facts) *facts = state.facts;
+    return state.pass + 1 >= pass_ ? state.digest : std::nullopt;
+  }
+  // What comes through a descriptor that is open is not logged.
+  const bool written_to = std::any_of(processes_.begin(), processes_.end(), [&](const auto& each) { return each.second->writes.count(path) > 0; });
+  if (state.digest && state.pass == pass_ && !written_to) {
+    if (facts) *facts = state.facts;
+    return state.digest;
+  }
+  PathFacts now = parts_.view->look(text);
+  if (written_to && now.ctime_ns >= pass_floor_ns_) return std::nullopt;
+  if (state.digest && same_file(now, state.facts)) {
+    state.pass = pass_;
+    if (facts) *facts = now;
+    return state.digest;
+  }
+  const bool old = now.ctime_ns < pass_floor_ns_;
+  if (!old && state.last_write == 0) return std::nullopt;
+  const auto digest = parts_.view->bytes(text, &now);
+  if (!digest) return std::nullopt;
+  state.facts = now;
+  state.digest = *digest;
+  state.pass = pass_;
+  if (facts) *facts = now;
+  return state.digest;
+}
+
+void Recorder::observe_bytes(Process& process, PathId path, Position at, bool also_mode) {
+  Step& step = *process.step;
+  if (step.owns(path, at)) return;
+  PathFacts facts = PathFacts::from_mode(S_IFREG);
+  PathContents contents;
+  contents.bytes = bytes_at(path, at, &facts);
+  observe(process, path, aspect_type | aspect_bytes | (also_mode ? aspect_mode : 0u), facts, contents, at);
+  if (!contents.bytes) step.uses[path].unknown = true;
+}
+
+// Nothing is to be looked at now: the step made it itself, or what was there has been replaced since.
+bool Recorder::step_owns_or_lost(Process& process, PathId path, Position at) {
+  if (process.step->owns(path, at)) return true;
+  if (!touched_later(path, at)) return false;
+  observe_unknown(process, path);
+  return true;
+}
+
+void Recorder::handle_look(Process& process, const Event& event) {
+  const bool is_link_call = event.kind == kind_readlink;
+  const bool follow = !is_link_call && !(event.kind == kind_look && (event.arg & look_nofollow));
+  bool complete = true;
+  if (event.text.empty()) return;
+  const PathId path = resolve(process, event.text, follow, event.position, &complete);
+  const std::string& text = paths_.text(path);
+  if (event.result < 0 && !(is_link_call && event.result == -EINVAL))
+    return observe_failure(process, path, complete, -event.result, event.position);
+  const Place place = place_of(text);
+  if (text.starts_with("/dev/std") || text.starts_with("/dev/fd/")) return spoil(process, "asks about " + text);
+  if (is_link_call) {
+    if (place == Place::proc_other) {
+      // Its own program is part of its key; where its descriptors lead is nobody's.
+      if (text != "/proc/self/exe" && text != fmt::format("/proc/{}/exe", process.pid)) spoil(process, "reads " + text);
+      return;
+    }
+    if (event.result == -EINVAL) return observe_type(process, path, event.position);  // it is no symlink
+    PathFacts facts;
+    facts.type = FileType::symlink;
+    PathContents contents;
+    contents.target = std::string(event.text2);
+    return observe(process, path, aspect_type | aspect_target, facts, contents, event.position);
+  }
+  if (event.kind == kind_access) return observe_type(process, path, event.position, event.arg == F_OK ? 0u : aspect_mode);
+  if (event.arg & look_no_stat) return observe_type(process, path, event.position);
+  if (place == Place::proc_other || place == Place::device || place == Place::terminal || place == Place::null_device || place == Place::random)
+    return observe_type(process, path, event.position);
+  const auto facts = facts_of(event.payload_as<StatPayload>());
+  std::uint32_t aspects = process.step->policy.stat_aspects;
+  if (facts.type == FileType::symlink) {
+    if (step_owns_or_lost(process, path, event.position)) return;
+    PathContents contents;
+    if (auto target = parts_.view->target(text)) contents.target = *target;
+    return observe(process, path, aspect_type | aspect_target, facts, contents, event.position);
+  }
+  observe(process, path, aspects, facts, {}, event.position);
+}
+
+void Recorder::handle_fstat(Process& process, const Event& event) {
+  if (process.step->policy.ignores_fstat) return;
+  const auto facts = facts_of(event.payload_as<StatPayload>());
+  if (facts.type != FileType::regular && facts.type != FileType::directory) return;
+  const auto known = process.fds ? process.fds->find(event.arg) : Descriptors::iterator{};
+  if (!process.fds || known == process.fds->end()) return spoil(process, "asked about a file of unknown origin");
+  const PathId path = known->second;
+  if (path == no_path || process.step->owns(path, event.position)) return;
+  const Place place = place_of(paths_.text(path));
+  if (place != Place::ordinary) return;
+  observe(process, path, process.step->policy.stat_aspects, facts, {}, event.position);
+}
+
+void Recorder::handle_open(Process& process, const Event& event) {
+  Step& step = *process.step;
+  const int flags = event.arg;
+  const bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+  const bool exclusive = (flags & O_CREAT) && (flags & O_EXCL);
+  const bool follow = !(flags & O_NOFOLLOW) && !exclusive;
+  bool complete = true;
+  const PathId path = resolve(process, event.text, follow, event.position, &complete);
+  const std::string text = paths_.text(path);
+  const Position at = event.position;
+  if (event.result == -ENXIO && text == "/dev/tty") {
+    step.descriptors[controlling_terminal] |= fd_asked_kind;
+    return;
+  }
+  if (event.result < 0) return observe_failure(process, path, complete, -event.result, at);
+  if (!process.fds) process.fds = std::make_shared<Descriptors>();
+  if (process.fds.use_count() > 1) process.fds = std::make_shared<Descriptors>(*process.fds);
+  (*process.fds)[event.result] = (flags & O_TMPFILE) == O_TMPFILE ? no_path : path;
+  if ((flags & O_TMPFILE) == O_TMPFILE) return;
+
+  switch (place_of(text)) {
+    case Place::ordinary: case Place::proc_stable: break;
+    case Place::null_device: return observe_type(process, path, at);
+    case Place::random: return spoil(process, "reads random numbers");
+    case Place::terminal: return spoil(process, "uses the terminal");
+    case Place::device: return spoil(process, "uses the device " + text);
+    case Place::proc_other:
+      // Where its own memory lies: some look for the end of their stack.
+      if ((text == "/proc/self/maps" || text == fmt::format("/proc/{}/maps", process.pid)) && *step.policy.reason) return;
+      if ((flags & O_DIRECTORY) == 0) spoil(process, "reads " + text);
+      return;
+  }
+  if (flags & O_PATH) return observe_type(process, path, at);
+  if (flags & O_DIRECTORY) {
+    process.listings[path] = {};
+    process.listings[path].complete = true;  // until something is read
+    PathFacts facts = PathFacts::from_mode(S_IFDIR);
+    return observe(process, path, aspect_type, facts, {}, at);
+  }
+  if (!writes && !(flags & O_CREAT)) {
+    const PathFacts facts = parts_.view->look(text);
+    if (facts.type == FileType::directory) {
+      process.listings[path] = {};
+      process.listings[path].complete = true;
+      return observe(process, path, aspect_type, facts, {}, at);
+    }
+    if (facts.type == FileType::fifo || facts.type == FileType::socket) {
+      if (!step.owns(path, at)) spoil(process, "reads from " + text);
+      return;
+    }
+    if (facts.type == FileType::character_device || facts.type == FileType::block_device) return spoil(process, "uses the device " + text);
+    // It may be a text that the shell runs with ".".
+    if (step.policy.is_shell && facts.bytes <= sourced_bytes_max && paths_.text(step.file) != text) {
+      std::ifstream file(text, std::ios::binary);
+      const std::string sourced(std::istreambuf_iterator<char>(file), {});
+      if (shell_text_varies(sourced)) spoil(process, "reads a text that asks for a process id, the clock or random numbers");
+      if (shell_text_compares_times(sourced) && !(step.policy.stat_aspects & aspect_times)) spoil(process, "reads a text that compares times of files");
+    }
+    return observe_bytes(process, path, at);
+  }
+
+  // From here on the file is made or written.
+  const PathFacts now = parts_.view->look(text);
+  if (now.type == FileType::character_device || now.type == FileType::block_device) return spoil(process, "writes to the device " + text);
+  if (now.type == FileType::fifo || now.type == FileType::socket) {
+    if (!step.owns(path, at)) spoil(process, "writes to " + text);
+    return;
+  }
+  const bool owned = step.owns(path, at);
+  PathState& state = states_[path];
+  const auto before = step.uses.find(path);
+  const bool seen_absent = before != step.uses.end() && before->second.aspects && before->second.facts.type == FileType::absent;
+  bool was_absent = false;
+  if (exclusive) {
+    was_absent = true;
+    if (!owned) {
+      const bool looked_for = before != step.uses.end() && before->second.aspects;
+      observe_absent(process, path, at);
+      if (!looked_for && is_temporary(text)) {
+        step.uses[path].temporary = true;
+        temporary_names_[path] = true;
+      }
+    }
+  } else if (!owned && !(flags & O_TRUNC)) {
+    // Appended to or changed in part: what was there before counts. The shim has had it kept if there was something.
+    if (state.digest && state.pass + 1 >= pass_) {
+      PathContents contents;
+      contents.bytes = state.digest;
+      observe(process, path, aspect_type | aspect_bytes, state.facts, contents, at);
+    } else if (flags & O_CREAT) {
+      observe_absent(process, path, at);
+      was_absent = true;
+    } else {
+      step.uses[path].unknown = true;
+    }
+  } else if (!owned && !(flags & O_CREAT)) {
+    observe(process, path, aspect_type, PathFacts::from_mode(S_IFREG), {}, at);
+  }
+  const bool own_removed = owned && !step.uses[path].present;
+  PathUse& use = change(process, path, at);
+  if (!owned) use.was_absent = was_absent || seen_absent;
+  use.contents_changed = true;
+  use.fresh = use.fresh || exclusive || own_removed || step.policy.makes_new_files;
+  use.present = true;
+  use.entry_type = 8;
+  use.times_set = false;
+  if ((flags & O_CREAT) && use.creation_mode < 0) use.creation_mode = event.arg2 & 07777;
+  process.writes[path] = flags & O_CLOEXEC;
+}
+
+PathUse& Recorder::change(Process& process, PathId path, Position at) {
+  Step& step = *process.step;
+  PathState& state = states_[path];
+  state.last_write = at;
+  state.digest.reset();
+  state.pass = 0;
+  parts_.programs->forget(paths_.text(path));
+  const PathId directory = paths_.parent(path);
+  if (!step.owns(directory, at + 1)) {
+    const auto known = step.uses.find(directory);
+    if (known == step.uses.end() || known->second.aspects == 0)
+      step.observe(directory, aspect_type, PathFacts::from_mode(S_IFDIR), {}, at, true);
+  }
+  return step.change(path, at);
+}
+
+void Recorder::handle_list(Process& process, const Event& event) {
+  const PathId path = paths_.intern(event.text);
+  const Place place = place_of(event.text);
+  if (place == Place::proc_other || event.text == "/proc") {
+    // The list of one's own descriptors is closed over by the descriptors recorded at exec; others vary.
+    if (!event.text.starts_with("/proc/self/fd") && event.text != fmt::format("/proc/{}/fd", process.pid)) spoil(process, "reads " + std::string(event.text));
+    return;
+  }
+  Process::Listing& listing = process.listings[path];
+  if (event.result < 0) return spoil(process, "could not read the directory " + std::string(event.text));
+  if (event.result > 0) {
+    if (listing.complete) listing = {};
+    const auto part = event.payload_as<ListPayload>();
+    if (listing.first == 0) listing.first = event.position;
+    listing.sum += part.sum;
+    return;
+  }
+  if (listing.first == 0) listing.first = event.position;
+  PathContents contents;
+  contents.listing = listing.sum;
+  const Position first = listing.first;
+  listing = {};
+  listing.complete = true;
+  Step& step = *process.step;
+  if (step.owns(path, first)) return;
+  std::string except;
+  step.subtract_own_entries(path, first, paths_, contents, except);
+  const auto known = step.uses.find(path);
+  if (known != step.uses.end() && (known->second.aspects & aspect_listing)) return;
+  PathFacts facts = PathFacts::from_mode(S_IFDIR);
+  observe(process, path, aspect_type | aspect_listing, facts, contents, first);
+  step.uses[path].except = except;
+}
+
+}  // namespace broker

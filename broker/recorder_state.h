@@ -1,0 +1,92 @@
+// What the parts of the recorder share: what it keeps of a process and of a
+// path, and how it looks at both. Only for broker/recorder*.cc.
+#pragma once
+
+#include <time.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+
+#include "broker/recorder.h"
+
+namespace broker {
+
+struct Recorder::Process {
+  std::int32_t pid = 0;
+  Step* step = nullptr;
+  PathId directory = no_path;
+  std::shared_ptr<Descriptors> fds;
+  bool exec_pending = false;  // an exec is announced, the new program's shim has not reported in
+  bool suspected = false;     // was not there when last looked for
+  std::int32_t parent_pid = 0;
+  bool made_by_fork = false;  // then its parent tells of it too,
+  bool confirmed = false;     // and has done so
+  struct Listing {
+    std::uint64_t sum = 0;
+    Position first = 0;
+    bool complete = false;
+  };
+  std::unordered_map<PathId, Listing> listings;
+  // Files it may still write to through descriptors: closed by the next exec or not.
+  std::map<PathId, bool> writes;
+};
+
+// What the session knows of a path's contents.
+struct Recorder::PathState {
+  PathFacts facts;
+  std::optional<cache::Digest> digest;
+  std::uint32_t pass = 0;     // in which `facts` were last seen to hold
+  Position last_write = 0;    // by a process of this session; 0: none
+};
+
+inline std::int64_t now_ns(clockid_t clock) {
+  timespec now{};
+  ::clock_gettime(clock, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+inline std::uint64_t name_hash(std::string_view path) {
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  return preload::quick_hash(name.data(), name.size());
+}
+
+inline std::uint8_t entry_type_of(FileType type) {
+  switch (type) {
+    case FileType::regular: return 8;
+    case FileType::directory: return 4;
+    case FileType::symlink: return 10;
+    case FileType::fifo: return 1;
+    case FileType::socket: return 12;
+    case FileType::character_device: return 2;
+    case FileType::block_device: return 6;
+    default: return 0;
+  }
+}
+
+inline bool same_file(const PathFacts& a, const PathFacts& b) {
+  return a.type == b.type && a.device == b.device && a.inode == b.inode && a.bytes == b.bytes && a.mtime_ns == b.mtime_ns && a.ctime_ns == b.ctime_ns;
+}
+
+// Files below these places are not files of the build: their contents are made up by the kernel.
+enum class Place { ordinary, null_device, proc_stable, proc_other, random, terminal, device };
+
+inline Place place_of(std::string_view path) {
+  if (path.starts_with("/dev/")) {
+    if (path == "/dev/null" || path == "/dev/zero" || path == "/dev/full") return Place::null_device;
+    if (path == "/dev/urandom" || path == "/dev/random") return Place::random;
+    if (path == "/dev/tty" || path.starts_with("/dev/pts/")) return Place::terminal;
+    if (path.starts_with("/dev/shm/")) return Place::ordinary;
+    return Place::device;
+  }
+  if (path.starts_with("/proc/")) {
+    if (path == "/proc/filesystems" || path.starts_with("/proc/sys/")) return Place::proc_stable;
+    return Place::proc_other;
+  }
+  if (path.starts_with("/sys/")) return path.starts_with("/sys/devices/system/cpu/") || path.starts_with("/sys/fs/") ? Place::proc_stable : Place::proc_other;
+  return Place::ordinary;
+}
+
+}  // namespace broker

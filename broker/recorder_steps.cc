@@ -1,0 +1,420 @@
+// Steps: how they begin, and what is made of them at their end.
+#include "broker/recorder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "broker/recorder_state.h"
+
+namespace broker {
+
+using namespace cache;
+using namespace preload;
+
+namespace {
+
+constexpr std::uint32_t look_aspects = aspect_type | aspect_mode | aspect_size | aspect_links | aspect_times;
+
+}  // namespace
+
+Digest step_key_of(const ExecRecord& exec, const Program& program, const Digest& session) {
+  Hasher hasher;
+  hasher.add_piece("step 1");
+  hasher.add_piece(session.view());
+  hasher.add_piece(program.identity.view());
+  hasher.add_piece(exec.program);
+  hasher.add_piece(exec.directory);
+  hasher.add_piece({reinterpret_cast<const char*>(&exec.umask), sizeof exec.umask});
+  for (const std::string& argument : exec.arguments) hasher.add_piece(argument);
+  return hasher.finish();
+}
+
+namespace {
+
+// Takes the text of a kind_exec record apart; false if it contradicts itself.
+bool read_exec(const Event& event, ExecRecord& exec) {
+  const auto payload = event.payload_as<ExecPayload>();
+  exec.pid = event.pid;
+  exec.umask = payload.umask;
+  exec.flags = payload.flags;
+  exec.short_key = payload.short_key;
+  if (payload.fd_count > inherited_fd_max) return false;
+  exec.fds.assign(payload.fds, payload.fds + payload.fd_count);
+  std::string_view rest = event.text;
+  bool whole = true;
+  auto next = [&]() -> std::string_view {
+    const std::size_t end = rest.find('\0');
+    if (end == rest.npos) {
+      whole = false;
+      return {};
+    }
+    const std::string_view text = rest.substr(0, end);
+    rest.remove_prefix(end + 1);
+    return text;
+  };
+  exec.program = next();
+  exec.directory = next();
+  if (payload.flags & exec_too_big) return whole;
+  if (payload.argument_count > rest.size() || payload.variable_count > rest.size()) return false;
+  for (std::uint32_t i = 0; i < payload.argument_count && whole; ++i) exec.arguments.emplace_back(next());
+  for (std::uint32_t i = 0; i < payload.variable_count && whole; ++i) {
+    if (rest.size() < 8) return false;
+    std::uint64_t value;
+    std::memcpy(&value, rest.data(), 8);
+    rest.remove_prefix(8);
+    exec.variables.emplace_back(next(), value);
+  }
+  if (whole && (payload.flags & exec_has_library_path)) exec.library_path = next();
+  // As getenv sees it: of two variables of one name the first.
+  std::stable_sort(exec.variables.begin(), exec.variables.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  exec.variables.erase(std::unique(exec.variables.begin(), exec.variables.end(), [](const auto& a, const auto& b) { return a.first == b.first; }),
+                       exec.variables.end());
+  return whole && exec.program.starts_with('/') && exec.directory.starts_with('/');
+}
+
+// What a shell was told to run: the argument of -c, or the script if it is small.
+std::optional<std::string> shell_text(const ExecRecord& exec, const std::string& script) {
+  std::string path = script;
+  if (path.empty()) {
+    bool from_arguments = false;
+    std::size_t at = 1;
+    for (; at < exec.arguments.size(); ++at) {
+      const std::string& word = exec.arguments[at];
+      if (word.size() < 2 || (word[0] != '-' && word[0] != '+')) break;
+      if (word == "--") {
+        ++at;
+        break;
+      }
+      if (word.starts_with("--")) continue;
+      from_arguments = from_arguments || (word[0] == '-' && word.find('c') != word.npos);
+      if (word[0] == '-' && word.find('s') != word.npos) return std::nullopt;
+      if (word.find_first_of("oO") != word.npos) ++at;  // -o pipefail
+    }
+    if (at >= exec.arguments.size()) return std::nullopt;  // from standard input
+    if (from_arguments) return exec.arguments[at];
+    path = exec.arguments[at].starts_with('/') ? exec.arguments[at] : exec.directory + "/" + exec.arguments[at];
+  }
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return std::string();
+  std::string text(std::istreambuf_iterator<char>(file), {});
+  return text;
+}
+
+}  // namespace
+
+namespace {
+
+// All that an awk was told to run: its arguments, and the files named by -f.
+std::string awk_text(const ExecRecord& exec) {
+  std::string text;
+  for (std::size_t i = 1; i < exec.arguments.size(); ++i) {
+    const std::string& word = exec.arguments[i];
+    text += word + '\n';
+    if (word == "-f-" || (word == "-f" && i + 1 < exec.arguments.size() && exec.arguments[i + 1] == "-")) text += " rand time ENVIRON ";
+    if (!word.starts_with("-f")) continue;
+    std::string path = word.size() > 2 ? word.substr(2) : i + 1 < exec.arguments.size() ? exec.arguments[i + 1] : std::string();
+    if (!path.starts_with('/')) path = exec.directory + "/" + path;
+    std::ifstream file(path, std::ios::binary);
+    text.append(std::istreambuf_iterator<char>(file), {});
+  }
+  return text;
+}
+
+}  // namespace
+
+void Recorder::handle_exec(Process* process, const Event& event) {
+  ExecRecord exec;
+  const bool readable = read_exec(event, exec);
+  exec.has_terminal = has_terminal_;
+  const auto payload = event.payload_as<ExecPayload>();
+  if (!process) {
+    const auto parent = processes_.find(payload.parent_pid);
+    if (event.pid == options_.top_pid && !top_seen_) process = &add_process(event.pid, nullptr);
+    else if (parent != processes_.end()) process = &add_process(event.pid, parent->second.get());
+    else {
+      spoil_all("a process of unknown origin");
+      process = &add_process(event.pid, nullptr);
+    }
+  }
+  if (event.pid == options_.top_pid) top_seen_ = true;
+  Step* outer = process->step;
+  if (payload.flags & exec_unknown_parent && outer) outer->spoil("made a process in an unusual way");
+
+  auto owned = std::make_unique<Step>();
+  Step& step = *owned;
+  step.number = next_step_++;
+  steps_.emplace(step.number, std::move(owned));
+  step.parent = outer;
+  step.main_pid = event.pid;
+  step.processes = 1;
+  step.began = event.position;
+  step.began_ns = now_ns(CLOCK_MONOTONIC);
+  step.exec = std::move(exec);
+  if (outer) {
+    --outer->processes;
+    ++outer->open_steps;
+  }
+  process->step = &step;
+  std::erase_if(process->writes, [](const auto& each) { return each.second; });
+  process->exec_pending = true;
+  if (!readable) {
+    step.spoil("wrote to the log itself");
+    if (event.slot >= 0) decide_(step, event.slot);
+    return;
+  }
+  process->directory = paths_.intern(step.exec.directory);
+  if (step.exec.flags & exec_too_big) step.not_storable("has too many arguments to record");
+  if (step.exec.flags & exec_foreign_fds) step.spoil("was given more descriptors than are recorded");
+  if (step.exec.flags & exec_has_preload) step.spoil("runs with an LD_PRELOAD of its own");
+
+  // Where the program's name leads is the outer step's look-up; what the program is, a need of its own kind.
+  const Resolution resolution = paths_.resolve(process->directory, step.exec.program, true);
+  step.file = resolution.path;
+  if (outer) {
+    for (const PathId link : resolution.crossed) {
+      PathContents contents;
+      contents.target = paths_.link_target(link);
+      PathFacts facts;
+      facts.type = FileType::symlink;
+      outer->observe(link, aspect_type | aspect_target, facts, contents, event.position, true);
+    }
+  }
+  if (auto program = parts_.programs->look_up(step.exec.program, step.exec.library_path)) {
+    step.program = *program;
+    step.policy = policy_for(step.program->real_path, step.exec.arguments);
+    if (!step.program->spoils.empty()) step.spoil(step.program->spoils);
+    if (step.policy.waits) step.not_storable("waits");
+    if (step.policy.is_shell) {
+      const auto text = shell_text(step.exec, step.program->script);
+      if (!text) step.spoil("runs a text that is not known beforehand");
+      step.text = text.value_or(std::string());
+      if (shell_text_compares_times(step.text)) {
+        step.policy.stat_aspects = look_aspects;
+        step.policy.ignores_fstat = false;
+      }
+      if (shell_text_varies(step.text)) step.spoil("its text asks for a process id, the clock or random numbers");
+      if (step.policy.environment == EnvironmentUse::shell) {
+        if (auto names = shell_names(step.text)) step.variables.insert(names->begin(), names->end());
+        else step.whole_environment = true;
+        for (const auto& [name, value] : step.exec.variables)
+          if (name.starts_with("BASH_FUNC_")) step.variables.insert(name);
+      }
+    } else {
+      step.whole_environment = step.policy.environment == EnvironmentUse::whole;
+    }
+    if (step.policy.is_awk) {
+      step.text = awk_text(step.exec);
+      if (awk_text_varies(step.text)) step.policy.ignored_clocks = 0, step.policy.ignores_random = false;
+      if (step.text.find("ENVIRON") != step.text.npos) step.whole_environment = true;
+    }
+    if (!(step.exec.flags & exec_too_big)) step.key = step_key_of(step.exec, *step.program, *session_digest_);
+  }
+  for (const std::string& argument : step.exec.arguments) {
+    if (argument.empty() || temporary_names_.empty()) continue;
+    const std::size_t slash = argument.find('/');
+    if (slash == argument.npos) continue;
+    const PathId path = paths_.resolve(process->directory, std::string_view(argument).substr(slash), false).path;
+    if (temporary_names_.count(path)) step.not_storable("has the name of a temporary file among its arguments");
+  }
+  if (event.slot >= 0) decide_(step, event.slot);
+}
+
+void Recorder::handle_exec_failed(Process& process, const Event& event) {
+  Step* step = process.step;
+  if (!process.exec_pending || step->main_pid != process.pid) return;
+  Step* outer = step->parent;
+  process.exec_pending = false;
+  process.step = outer;
+  if (outer) {
+    --outer->open_steps;
+    ++outer->processes;
+    bool complete = true;
+    const PathId path = resolve(process, step->exec.program, true, event.position, &complete);
+    if (event.result == -ENOEXEC) observe_bytes(process, path, event.position, true);
+    else observe_failure(process, path, complete, -event.result, event.position);
+  }
+  steps_.erase(step->number);
+}
+
+bool Recorder::verify_observations(Step& step) {
+  bool all = true;
+  for (auto& [path, use] : step.uses) {
+    if (!(use.aspects & aspect_bytes) || use.unknown || use.facts.type != FileType::regular) continue;
+    const auto found = states_.find(path);
+    if (found == states_.end() || found->second.pass == pass_) continue;
+    PathState& state = found->second;
+    // A later write by the session is no reason for doubt: what was seen was noted before.
+    if (state.last_write > use.observed_first || state.digest != use.contents.bytes) continue;
+    const PathFacts now = parts_.view->look(paths_.text(path));
+    if (same_file(now, state.facts)) {
+      state.pass = pass_;
+      continue;
+    }
+    // Replaced as a whole: who had it open kept the old one.
+    if (now.inode != state.facts.inode || now.type != FileType::regular) continue;
+    const auto digest = parts_.view->bytes(paths_.text(path), &state.facts);
+    if (digest && *digest == *use.contents.bytes) continue;
+    state.digest.reset();
+    use.unknown = true;
+    all = false;
+  }
+  return all;
+}
+
+bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::string& problem) {
+  std::vector<std::pair<PathId, const PathUse*>> changes;
+  for (const auto& [path, use] : step.uses)
+    if (use.changed()) changes.emplace_back(path, &use);
+  std::sort(changes.begin(), changes.end(), [](const auto& a, const auto& b) { return a.second->order < b.second->order; });
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> inodes;
+  for (const auto& [path, use] : changes) {
+    const std::string& text = paths_.text(path);
+    if (touched_later(path, at)) {
+      problem = text + ": was changed again before it could be kept";
+      return false;
+    }
+    const PathFacts facts = parts_.view->look(text);
+    // It must be as the step left it: what others did since is none of its result.
+    const bool exists = facts.type != FileType::absent;
+    if ((use->contents_changed && exists != use->present) || (exists && step.ended_ns > 0 && facts.ctime_ns > step.ended_ns && facts.type != FileType::directory)) {
+      problem = text + ": was changed again before it could be kept";
+      return false;
+    }
+    Change change;
+    change.path = text;
+    change.mode = facts.mode;
+    change.fresh = use->fresh;
+    change.mode_set = use->mode_set;
+    change.times_set = use->times_set;
+    if (change.times_set) change.mtime_ns = facts.mtime_ns;
+    // Opened without knowing whether it was there: if it is not the next time, it is made with the mode asked for.
+    if (!use->fresh && !use->mode_set && !use->was_absent && use->creation_mode >= 0) change.mode = static_cast<std::uint32_t>(use->creation_mode);
+    if (exists && facts.uid != uid_ && (use->fresh || use->was_absent)) {
+      problem = text + ": belongs to somebody else";
+      return false;
+    }
+    switch (facts.type) {
+      case FileType::absent:
+        if (!use->contents_changed || (use->was_absent && (use->temporary || !use->replaceable()))) continue;
+        change.what = Change::What::removed;
+        change.mode = 0;
+        break;
+      case FileType::regular: {
+        if (!use->contents_changed) {
+          change.what = Change::What::attributes;
+          break;
+        }
+        change.what = Change::What::file;
+        const auto inode = std::pair(facts.device, facts.inode);
+        if (facts.links > 1) {
+          if (const auto known = inodes.find(inode); known != inodes.end()) {
+            change.what = Change::What::hard_link;
+            change.text = known->second;
+            break;
+          }
+          inodes.emplace(inode, text);
+          if (use->linked_to != no_path && !step.owns(use->linked_to, never)) {
+            const PathFacts other = parts_.view->look(paths_.text(use->linked_to));
+            if (other.device == facts.device && other.inode == facts.inode) {
+              change.what = Change::What::hard_link;
+              change.text = paths_.text(use->linked_to);
+              break;
+            }
+          }
+        }
+        PathState& state = states_[path];
+        std::optional<Digest> digest;
+        if (state.digest && same_file(state.facts, facts) && parts_.blobs->has(*state.digest)) {
+          digest = state.digest;
+        } else {
+          PathFacts kept;
+          const auto stored = parts_.view->keep_bytes(text, &kept);
+          if (!stored) {
+            problem = stored.error().message;
+            return false;
+          }
+          state.facts = kept;
+          state.digest = digest = *stored;
+          state.pass = pass_;
+        }
+        change.content = *digest;
+        change.bytes = state.facts.bytes;
+        break;
+      }
+      case FileType::directory:
+        change.what = use->contents_changed ? Change::What::directory : Change::What::attributes;
+        break;
+      case FileType::symlink: {
+        change.what = Change::What::symlink;
+        const auto target = parts_.view->target(text);
+        if (!target) {
+          problem = target.error().message;
+          return false;
+        }
+        change.text = *target;
+        change.mode = 0;
+        break;
+      }
+      default: problem = text + ": is a special file"; return false;
+    }
+    if (change.what == Change::What::attributes && !use->attributes_changed) continue;
+    result.changes.push_back(std::move(change));
+  }
+  result.streams = step.streams;
+  for (const auto& [fd, offset] : step.positions) result.positions.push_back({fd, offset});
+  result.status = step.status;
+  result.wall_ns = static_cast<std::uint64_t>(now_ns(CLOCK_MONOTONIC) - step.began_ns);
+  return true;
+}
+
+bool Recorder::store(Step& step, Position at, std::string& reason) {
+  if (!step.spoils.empty()) reason = step.spoils;
+  else if (!step.unstorable.empty()) reason = step.unstorable;
+  else if (step.policy.is_shell && step.status != 0 && step.text.find("trap") != step.text.npos) reason = "may have been interrupted";
+  else if (!step.key) reason = step.exec.program + ": could not be analysed";
+  if (!reason.empty()) return false;
+  NeedSet names;
+  NeedValues values;
+  collect_needs(step, paths_, names, values, reason);
+  StepResult result;
+  if (reason.empty()) collect_result(step, at, result, reason);
+  LastRun run;
+  run.program = step.exec.program;
+  run.arguments = step.exec.arguments;
+  run.directory = step.exec.directory;
+  run.need_set = digest_of(names);
+  run.values = values;
+  run.when_ns = now_ns(CLOCK_REALTIME);
+  run.not_stored = reason;
+  if (!reason.empty()) return false;
+  const auto stored = parts_.cache->store(*step.key, step.exec.short_key, names, values, result, run);
+  if (!stored) reason = stored.error().message;
+  return stored.has_value();
+}
+
+void Recorder::finish(Step& step, Position at) {
+  std::string reason;
+  bool stored = false;
+  if (!step.replayed) {
+    for (auto& [path, use] : step.uses)
+      if (!use.times_matter && use.facts.type == FileType::directory && (use.aspects & aspect_listing)) use.aspects &= ~std::uint32_t{aspect_times};
+    verify_observations(step);
+    if (!step.started) step.spoil(step.program && step.program->untraced ? step.program->reason : step.exec.program + ": ran without the shim");
+    stored = store(step, at, reason);
+  }
+  finished_(step, stored, reason);
+  if (step.parent) merge_into(*step.parent, step, paths_);
+}
+
+}  // namespace broker
