@@ -197,7 +197,12 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     if (step.policy.waits) step.not_storable("waits");
     if (step.policy.is_shell) {
       const auto text = shell_text(step.exec, step.program->script);
-      if (!text) step.spoil("runs a text that is not known beforehand");
+      if (!text) {
+        // From standard input. What comes through a pipe is of the outer step's own making, and so judged with its text.
+        const FdPayload* input = step.exec.fd(0);
+        if (input && input->kind == fd_regular) step.spoil("runs a text that is not known beforehand");
+        else step.not_storable("runs a text that is not known beforehand");
+      }
       step.text = text.value_or(std::string());
       if (shell_text_compares_times(step.text)) {
         step.policy.stat_aspects = look_aspects;
@@ -205,6 +210,7 @@ void Recorder::handle_exec(Process* process, const Event& event) {
       }
       if (shell_text_varies(step.text)) step.spoil("its text asks for a process id, the clock or random numbers");
       if (step.policy.environment == EnvironmentUse::shell) {
+        if (!text) step.whole_environment = true;
         if (auto names = shell_names(step.text)) step.variables.insert(names->begin(), names->end());
         else step.whole_environment = true;
         for (const auto& [name, value] : step.exec.variables)
