@@ -269,8 +269,13 @@ bool shell_text_varies(std::string_view text) {
 }
 
 bool shell_text_compares_times(std::string_view text) {
-  for (const std::string_view test : {"-nt", "-ot", "-N "})
-    if (text.find(test) != text.npos) return true;
+  // A word of its own, as test and [[ want it.
+  const auto is_blank = [](char c) { return c == ' ' || c == '\t' || c == '\n'; };
+  for (const std::string_view test : {"-nt", "-ot", "-N"})
+    for (std::size_t at = text.find(test); at != text.npos; at = text.find(test, at + 1)) {
+      const std::size_t end = at + test.size();
+      if (at > 0 && is_blank(text[at - 1]) && (end == text.size() || is_blank(text[end]))) return true;
+    }
   return false;
 }
 

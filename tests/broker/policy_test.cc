@@ -64,3 +64,8 @@ TEST_CASE("a text that asks for process ids, random numbers or the time is told 
   for (const char* text : {"echo $$", "echo $RANDOM", "x=$SECONDS", "printf '%(%s)T'"}) CHECK(shell_text_varies(text));
   CHECK_FALSE(shell_text_varies("gcc -c x.c -o x.o"));
 }
+
+TEST_CASE("a text that compares times of files is told apart from one that has such letters in a word") {
+  for (const char* text : {"[ a -nt b ]", "test a -ot b && x", "[[ -N f ]]"}) CHECK(shell_text_compares_times(text));
+  for (const char* text : {"find . -not -name x", "sed -N5", "echo a-nt b"}) CHECK_FALSE(shell_text_compares_times(text));
+}
