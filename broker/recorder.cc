@@ -298,7 +298,7 @@ void Recorder::handle(const Event& event) {
     case kind_list: handle_list(*process, event); break;
     case kind_chdir: {
       bool complete = true;
-      const PathId path = resolve(*process, event.text, true, event.position, &complete);
+      const PathId path = resolve(*process, event.text, true, event.position, &complete, event.result >= 0);
       if (event.result < 0) observe_failure(*process, path, complete, -event.result, event.position);
       else if (event.text2.starts_with('/')) {
         observe_type(*process, path, event.position);

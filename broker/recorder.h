@@ -91,7 +91,8 @@ class Recorder {
   void handle_clock(Process& process, const Event& event);
 
   // The path of an event for a step, after noting the symlinks crossed.
-  PathId resolve(Process& process, std::string_view spelled, bool follow, Position at, bool* complete = nullptr);
+  // If the call `succeeded`, the directories were there then, even if they are gone now.
+  PathId resolve(Process& process, std::string_view spelled, bool follow, Position at, bool* complete = nullptr, bool succeeded = false);
   void observe_type(Process& process, PathId path, Position at, std::uint32_t extra_aspects = 0);
   void observe_unknown(Process& process, PathId path);
   bool step_owns_or_lost(Process& process, PathId path, Position at);

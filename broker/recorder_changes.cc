@@ -30,7 +30,7 @@ void Recorder::handle_change(Process& process, const Event& event) {
   const bool follow = event.kind == kind_chmod || event.kind == kind_chown || event.kind == kind_truncate || event.kind == kind_xattr_set ||
                       (event.kind == kind_utimens && event.arg == 0);
   bool complete = true;
-  const PathId path = resolve(process, event.text, follow, at, &complete);
+  const PathId path = resolve(process, event.text, follow, at, &complete, event.result >= 0);
   const std::string text = paths_.text(path);
   if (event.result < 0) return observe_failure(process, path, complete, -event.result, at);
   const bool owned = step.owns(path, at);
@@ -142,8 +142,8 @@ void Recorder::handle_rename(Process& process, const Event& event) {
   Step& step = *process.step;
   const Position at = event.position;
   bool complete_from = true, complete_to = true;
-  const PathId from = resolve(process, event.text, false, at, &complete_from);
-  const PathId to = resolve(process, event.text2, false, at, &complete_to);
+  const PathId from = resolve(process, event.text, false, at, &complete_from, event.result >= 0);
+  const PathId to = resolve(process, event.text2, false, at, &complete_to, event.result >= 0);
   if (event.result < 0) {
     if (event.result == -EEXIST || event.result == -ENOTEMPTY) return observe_failure(process, to, complete_to, -event.result, at);
     if (!complete_to) return observe_failure(process, to, complete_to, -event.result, at);
@@ -266,8 +266,8 @@ void Recorder::handle_link(Process& process, const Event& event) {
   const Position at = event.position;
   bool complete_from = true, complete_to = true;
   const bool by_descriptor = event.text.starts_with("/proc/self/fd/");
-  const PathId from = by_descriptor ? no_path : resolve(process, event.text, event.arg == 1, at, &complete_from);
-  const PathId to = resolve(process, event.text2, false, at, &complete_to);
+  const PathId from = by_descriptor ? no_path : resolve(process, event.text, event.arg == 1, at, &complete_from, event.result >= 0);
+  const PathId to = resolve(process, event.text2, false, at, &complete_to, event.result >= 0);
   if (event.result < 0) {
     if (from != no_path) observe_failure(process, from, complete_from, event.result == -EEXIST ? EINVAL : -event.result, at);
     if (event.result == -EEXIST || !complete_to) observe_failure(process, to, complete_to, -event.result, at);

@@ -48,7 +48,7 @@ void Recorder::observe(Process& process, PathId path, std::uint32_t aspects, con
   if ((aspects & aspect_times) && !step.policy.ignores_listed_directory_times) step.uses[path].times_matter = true;
 }
 
-PathId Recorder::resolve(Process& process, std::string_view spelled, bool follow, Position at, bool* complete) {
+PathId Recorder::resolve(Process& process, std::string_view spelled, bool follow, Position at, bool* complete, bool succeeded) {
   // Links that lead each process somewhere else are not for us to follow.
   if (spelled.starts_with("/proc/") || spelled.starts_with("/dev/fd/") || spelled.starts_with("/dev/std")) {
     if (complete) *complete = true;
@@ -56,7 +56,12 @@ PathId Recorder::resolve(Process& process, std::string_view spelled, bool follow
   }
   const Resolution& found = paths_.resolve(process.directory == no_path ? paths_.intern("/") : process.directory, spelled, follow);
   const PathId path = found.path;
-  if (complete) *complete = found.complete;
+  if (complete) *complete = found.complete || succeeded;
+  if (succeeded && !found.complete) {
+    const std::filesystem::path whole = spelled.starts_with('/') ? std::filesystem::path(spelled)
+                                                                 : std::filesystem::path(paths_.text(process.directory)) / spelled;
+    return paths_.intern(whole.lexically_normal().native());
+  }
   if (found.crossed.empty()) return path;
   const std::vector<PathId> crossed = found.crossed;  // what follows resolves other names
   PathFacts facts;
@@ -169,7 +174,7 @@ void Recorder::handle_look(Process& process, const Event& event) {
   const bool follow = !is_link_call && !(event.kind == kind_look && (event.arg & look_nofollow));
   bool complete = true;
   if (event.text.empty()) return;
-  const PathId path = resolve(process, event.text, follow, event.position, &complete);
+  const PathId path = resolve(process, event.text, follow, event.position, &complete, event.result >= 0);
   const std::string& text = paths_.text(path);
   if (event.result < 0 && !(is_link_call && event.result == -EINVAL))
     return observe_failure(process, path, complete, -event.result, event.position);
@@ -223,7 +228,7 @@ void Recorder::handle_open(Process& process, const Event& event) {
   const bool exclusive = (flags & O_CREAT) && (flags & O_EXCL);
   const bool follow = !(flags & O_NOFOLLOW) && !exclusive;
   bool complete = true;
-  const PathId path = resolve(process, event.text, follow, event.position, &complete);
+  const PathId path = resolve(process, event.text, follow, event.position, &complete, event.result >= 0);
   const std::string text = paths_.text(path);
   const Position at = event.position;
   if (event.result == -ENXIO && text == "/dev/tty") {
