@@ -32,7 +32,8 @@ void Recorder::handle_stream(Process& process, const Event& event) {
     return;
   }
   if (!process.step->exec.same_stream(what)) {
-    // Made within the step: by the program itself, or by the one that ran before in the same process.
+    // A child made by vfork has descriptors of its parent's making. Any other was given one beyond those recorded.
+    if (event.parent_pid == 0) spoil(process, "writes to a descriptor that is not recorded");
     return;
   }
   for (Step* step = process.step; step; step = step->parent) {
@@ -68,7 +69,11 @@ void Recorder::handle_fd(Process& process, const Event& event) {
     step.descriptors[own->fd] |= static_cast<std::uint32_t>(event.result) & (fd_asked_kind | fd_asked_exactly);
     return;
   }
-  if (!own) return;
+  if (!own) {
+    if (event.kind == kind_fd_position || what.kind == fd_null) return;
+    if (what.kind == fd_regular) return observe_bytes(process, paths_.intern(event.text), event.position);
+    return spoil(process, "reads from a descriptor that is not recorded");
+  }
   if (event.kind == kind_fd_position) {
     step.positions[own->fd] = what.offset;
     return;

@@ -83,6 +83,19 @@ bool read_exec(const Event& event, ExecRecord& exec) {
   return whole && exec.program.starts_with('/') && exec.directory.starts_with('/');
 }
 
+// Of a regular file only: a FIFO would keep the broker waiting, and /dev/fd/63 is another file for each process.
+std::optional<std::string> text_of_file(const std::string& path) {
+  if (path.starts_with("/dev/") || path.starts_with("/proc/")) return std::nullopt;
+  const cache::OwnedFd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+  struct stat info;
+  if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+  std::string text(static_cast<std::size_t>(info.st_size), '\0');
+  std::size_t at = 0;
+  for (ssize_t bytes; at < text.size() && (bytes = ::read(file.get(), text.data() + at, text.size() - at)) > 0;) at += static_cast<std::size_t>(bytes);
+  text.resize(at);
+  return text;
+}
+
 // What a shell was told to run: the argument of -c, or the script if it is small.
 std::optional<std::string> shell_text(const ExecRecord& exec, const std::string& script) {
   std::string path = script;
@@ -105,10 +118,7 @@ std::optional<std::string> shell_text(const ExecRecord& exec, const std::string&
     if (from_arguments) return exec.arguments[at];
     path = exec.arguments[at].starts_with('/') ? exec.arguments[at] : exec.directory + "/" + exec.arguments[at];
   }
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return std::string();
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  return text;
+  return text_of_file(path);
 }
 
 }  // namespace
@@ -125,8 +135,7 @@ std::string awk_text(const ExecRecord& exec) {
     if (!word.starts_with("-f")) continue;
     std::string path = word.size() > 2 ? word.substr(2) : i + 1 < exec.arguments.size() ? exec.arguments[i + 1] : std::string();
     if (!path.starts_with('/')) path = exec.directory + "/" + path;
-    std::ifstream file(path, std::ios::binary);
-    text.append(std::istreambuf_iterator<char>(file), {});
+    text += text_of_file(path).value_or(" rand time ENVIRON ");
   }
   return text;
 }
