@@ -11,6 +11,9 @@
 namespace broker {
 namespace {
 
+// A row that ignores the clock for names of temporary files ignores random numbers too: of the names glibc makes, some
+// four in a hundred are drawn again, with getrandom (sysdeps/posix/tempname.c, unfair_min).
+
 using namespace cache;
 using namespace preload;
 
@@ -38,26 +41,27 @@ constexpr Row rows[] = {
      "", ""},
     {"x86_64-linux-gnu-gcc* x86_64-linux-gnu-g++* gcc* g++* c++* collect2 lto-wrapper c89 c99 c89-gcc c99-gcc",
      {.stat_aspects = kind_only, .replaces_outputs = true, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true,
-      .ignores_make = true,      .environment = asked,
+      .ignores_make = true, .environment = asked,
       .reason = "a driver: looks for files by name, and takes clock and random numbers for names of temporary files only"},
      "", ""},
     {"as x86_64-linux-gnu-as ld ld.bfd ld.gold x86_64-linux-gnu-ld x86_64-linux-gnu-ld.bfd x86_64-linux-gnu-ld.gold",
      {.stat_aspects = kind_only, .replaces_outputs = true, .ignores_fstat = true,
-      .ignored_clocks = clock_by_usage | clock_by_gettime | clock_by_timeofday, .ignores_make = true, .makes_new_files = true, .environment = asked,
-      .reason = "reads contents and writes an output of its own making; times and sizes are for statistics"},
+      .ignored_clocks = clock_by_usage | clock_by_gettime | clock_by_timeofday, .ignores_random = true, .ignores_make = true,
+      .makes_new_files = true, .environment = asked,
+      .reason = "reads contents and writes an output of its own making; clock and random numbers are for statistics and temporary names"},
      "", ""},
     {"ar ranlib x86_64-linux-gnu-ar x86_64-linux-gnu-ranlib gcc-ar gcc-ranlib x86_64-linux-gnu-gcc-ar x86_64-linux-gnu-gcc-ranlib",
-     {.stat_aspects = kind_only | aspect_size, .ignores_fstat = true, .ignored_clocks = any_clock, .environment = asked,
+     {.stat_aspects = kind_only | aspect_size, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true, .environment = asked,
       .reason = "archives are deterministic unless told otherwise (U): members have time zero, and u is ignored"},
      "U", "", true},
     {"gcc-nm nm x86_64-linux-gnu-nm strip x86_64-linux-gnu-strip objcopy x86_64-linux-gnu-objcopy objdump x86_64-linux-gnu-objdump "
      "readelf x86_64-linux-gnu-readelf size strings",
-     {.stat_aspects = kind_only | aspect_size, .ignores_fstat = true, .ignored_clocks = any_clock, .environment = asked,
+     {.stat_aspects = kind_only | aspect_size, .ignores_fstat = true, .ignored_clocks = any_clock, .ignores_random = true, .environment = asked,
       .reason = "reads contents; times are kept only if told to"},
      "pU", "--preserve-dates --disable-deterministic-archives"},
     {"make gmake",
      {.stat_aspects = everything, .ignores_listed_directory_times = true,
-      .ignored_clocks = clock_by_gettime | clock_by_timeofday | clock_by_time, .environment = whole,
+      .ignored_clocks = clock_by_gettime | clock_by_timeofday | clock_by_time, .ignores_random = true, .environment = whole,
       .reason = "asks the clock only to warn of files from the future"},
      "", ""},
     {"dash sh",
@@ -204,8 +208,7 @@ Policy policy_for(std::string_view program, const std::vector<std::string>& argu
     if (has_strict_argument(row, arguments)) {
       policy.stat_aspects = everything;
       policy.ignores_fstat = false;
-      if (!row.takes_bundle) policy.ignored_clocks = 0;
-      policy.ignores_random = false;
+      if (!row.takes_bundle) policy.ignored_clocks = 0, policy.ignores_random = false;
     }
     return policy;
   }

@@ -83,11 +83,13 @@ bool read_exec(const Event& event, ExecRecord& exec) {
   return whole && exec.program.starts_with('/') && exec.directory.starts_with('/');
 }
 
-// Of a regular file only: a FIFO would keep the broker waiting, and /dev/fd/63 is another file for each process.
+// Of a regular file only, and nothing else is opened: whoever waits for a reader of a FIFO would take the broker for it.
+// /dev/fd/63 is another file for each process.
 std::optional<std::string> text_of_file(const std::string& path) {
   if (path.starts_with("/dev/") || path.starts_with("/proc/")) return std::nullopt;
-  const cache::OwnedFd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   struct stat info;
+  if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+  const cache::OwnedFd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
   std::string text(static_cast<std::size_t>(info.st_size), '\0');
   std::size_t at = 0;

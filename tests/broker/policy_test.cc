@@ -1,6 +1,8 @@
 #include "broker/policy.h"
 
 #include <algorithm>
+#include <cstring>
+#include <string>
 
 #include <catch2/catch.hpp>
 
@@ -35,6 +37,16 @@ TEST_CASE("a compiler's __TIME__ counts, the clock in its temporary names does n
   const Policy policy = policy_for("/usr/lib/gcc/x86_64-linux-gnu/12/cc1", {"cc1"});
   CHECK_FALSE((policy.ignored_clocks & preload::clock_by_time));
   CHECK((policy.ignored_clocks & preload::clock_by_timeofday));
+}
+
+TEST_CASE("who makes temporary names by the clock may draw them again with random numbers") {
+  for (const char* name : {"ar", "ranlib", "strip", "objcopy", "as", "ld", "make", "gcc", "ar rcU"}) {
+    INFO(name);
+    const std::string program = std::string("/usr/bin/") + std::string(name, std::strcspn(name, " "));
+    const Policy policy = policy_for(program, {name, std::strchr(name, ' ') ? "rcU" : "x"});
+    CHECK((policy.ignored_clocks & preload::clock_by_gettime));
+    CHECK(policy.ignores_random);
+  }
 }
 
 TEST_CASE("cp looks at times only if told to") {

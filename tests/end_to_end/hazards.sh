@@ -51,6 +51,7 @@ same 'limits' "(ulimit -Sn 300; \$V sh -c 'ulimit -n'); (ulimit -Sn 200; \$V sh 
 same 'chmod, then touch' "echo x > f; touch -d @100 f; \$V sh -c 'chmod 600 f; touch f'; [ \$(stat -c %Y f) -gt 1000 ] && echo now; touch -d @100 f; chmod 644 f; \$V sh -c 'chmod 600 f; touch f'; [ \$(stat -c %Y f) -gt 1000 ] && echo now"
 same 'exclusive creation' "set -C; \$V sh -c 'set -C; echo x > f' 2>/dev/null; echo \$?; \$V sh -c 'set -C; echo x > f' 2>/dev/null; echo \$?"
 same 'an input changed from outside while it runs' "echo 1 > in; (sleep 0.3; echo 2 > in) & \$V sh -c 'cat in; sleep 0.8'; wait; echo 1 > in; \$V sh -c 'cat in; sleep 0.1'; \$V sh -c 'cat in; sleep 0.8'"
+same 'a script that is a FIFO' "mkfifo p; (echo 'echo hi' >p &); timeout 20 \$V sh p; (echo 'BEGIN { print 1 }' >p &); timeout 20 \$V awk -f p"
 same 'process substitution' "FOO=1 \$V bash -c 'cat <(echo \$FOO)'; FOO=2 \$V bash -c 'cat <(echo \$FOO)'"
 same 'a text from process substitution' "FOO=1 \$V bash -c 'bash <(echo echo \$FOO)'; FOO=2 \$V bash -c 'bash <(echo echo \$FOO)'"
 same 'output by process substitution' "FOO=1 \$V bash -c 'echo \$FOO | tee >(cat >o) >/dev/null; sleep 0.2'; cat o; FOO=2 \$V bash -c 'echo \$FOO | tee >(cat >o) >/dev/null; sleep 0.2'; cat o"
