@@ -8,7 +8,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 # The three commands a newcomer types use every processor; a -j of the user's own goes first.
 ifeq ($(MAKELEVEL),0)
-ifneq ($(filter check demo bench,$(MAKECMDGOALS)),)
+ifneq ($(filter check demo bench compare,$(MAKECMDGOALS)),)
 MAKEFLAGS += -j$(shell nproc)
 endif
 endif
@@ -31,7 +31,7 @@ CXX := g++
 endif
 
 .DEFAULT_GOAL := all
-.PHONY: all check check-unit bench demo format tidy install uninstall clean help packages force
+.PHONY: all check check-unit bench compare demo format tidy install uninstall clean help packages force
 
 # ---- what is built from what -----------------------------------------------------------------------------------
 
@@ -99,10 +99,10 @@ $(O)/flags: force
 	  [ "$$flags" = "$$(cat $@ 2>/dev/null)" ] || printf '%s\n' "$$flags" >$@
 
 # Missing packages are installed for check, demo and bench; a plain make only names them.
-package_lists := $(sort build $(filter check demo bench,$(MAKECMDGOALS)))
+package_lists := $(sort build $(patsubst compare,bench,$(filter check demo bench compare,$(MAKECMDGOALS))))
 packages:
 ifneq ($(PACKAGES),have)
-	@scripts/install-packages.sh $(if $(filter check demo bench,$(MAKECMDGOALS)),,--only-check) $(package_lists)
+	@scripts/install-packages.sh $(if $(filter check demo bench compare,$(MAKECMDGOALS)),,--only-check) $(package_lists)
 endif
 
 $(all_objects): $(O)/flags Makefile | packages
@@ -146,6 +146,9 @@ check-unit: $(unit_tests)
 bench: all $(bench_programs)
 	@O='$(abspath $(O))' tests/bench/run
 
+compare: all
+	@O='$(abspath $(O))' tests/bench/compare
+
 demo: all
 	@O='$(abspath $(O))' scripts/demo.sh
 
@@ -175,6 +178,7 @@ help:
 	  'make check      unit tests, end-to-end tests and checks of the tree; installs missing Debian packages' \
 	  'make demo       build and show vestal on lua, with proof that the objects are identical; installs packages too' \
 	  'make bench      measure against plain make and ccache (BENCH_ROWS, REPS; see tests/bench/run); installs too' \
+	  'make compare    build real sources plain and under vestal, phase by phase, and compare the trees; installs too' \
 	  'make install    into $$(DESTDIR)$$(prefix), default /usr/local;  make uninstall' \
 	  'make format     clang-format every source        make tidy    clang-tidy' \
 	  'make clean      remove $(O)' \

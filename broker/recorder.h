@@ -98,10 +98,13 @@ class Recorder {
   bool step_owns_or_lost(Process& process, PathId path, Position at);
   void observe_failure(Process& process, PathId path, bool complete, int error, Position at);
   void observe_absent(Process& process, PathId path, Position at);
-  void observe_bytes(Process& process, PathId path, Position at, bool also_mode = false);
+  // `looked`: what a look in this pass has told already.
+  void observe_bytes(Process& process, PathId path, Position at, bool also_mode = false, const PathFacts* looked = nullptr);
   void observe(Process& process, PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at);
   PathUse& change(Process& process, PathId path, Position at);
-  std::optional<cache::Digest> bytes_at(PathId path, Position at, PathFacts* facts);
+  bool is_written_to(PathId path) const;
+  PathFacts facts_in_pass(PathId path);
+  std::optional<cache::Digest> bytes_at(PathId path, Position at, PathFacts* facts, const PathFacts* looked = nullptr);
   bool touched_later(PathId path, Position at);
 
   void step_ended(Step* step, Position at);

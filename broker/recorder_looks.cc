@@ -115,7 +115,19 @@ void Recorder::observe_failure(Process& process, PathId path, bool complete, int
   }
 }
 
-std::optional<Digest> Recorder::bytes_at(PathId path, Position at, PathFacts* facts) {
+bool Recorder::is_written_to(PathId path) const {
+  return std::any_of(processes_.begin(), processes_.end(), [&](const auto& each) { return each.second->writes.count(path) > 0; });
+}
+
+// The file's facts, with at most one look in a pass at a file whose contents are known in it: whatever is read in this
+// pass happened before that look.
+PathFacts Recorder::facts_in_pass(PathId path) {
+  const auto known = states_.find(path);
+  if (known != states_.end() && known->second.digest && known->second.pass == pass_ && !is_written_to(path)) return known->second.facts;
+  return parts_.view->look(paths_.text(path));
+}
+
+std::optional<Digest> Recorder::bytes_at(PathId path, Position at, PathFacts* facts, const PathFacts* looked) {
   const std::string& text = paths_.text(path);
   PathState& state = states_[path];
   if (place_of(text) == Place::proc_stable) {
@@ -128,12 +140,12 @@ std::optional<Digest> Recorder::bytes_at(PathId path, Position at, PathFacts* fa
     return state.pass + 1 >= pass_ ? state.digest : std::nullopt;
   }
   // What comes through a descriptor that is open is not logged.
-  const bool written_to = std::any_of(processes_.begin(), processes_.end(), [&](const auto& each) { return each.second->writes.count(path) > 0; });
+  const bool written_to = is_written_to(path);
   if (state.digest && state.pass == pass_ && !written_to) {
     if (facts) *facts = state.facts;
     return state.digest;
   }
-  PathFacts now = parts_.view->look(text);
+  PathFacts now = looked ? *looked : parts_.view->look(text);
   if (written_to && now.ctime_ns >= pass_floor_ns_) return std::nullopt;
   if (state.digest && same_file(now, state.facts)) {
     state.pass = pass_;
@@ -151,12 +163,12 @@ std::optional<Digest> Recorder::bytes_at(PathId path, Position at, PathFacts* fa
   return state.digest;
 }
 
-void Recorder::observe_bytes(Process& process, PathId path, Position at, bool also_mode) {
+void Recorder::observe_bytes(Process& process, PathId path, Position at, bool also_mode, const PathFacts* looked) {
   Step& step = *process.step;
   if (step.owns(path, at)) return;
   PathFacts facts = PathFacts::from_mode(S_IFREG);
   PathContents contents;
-  contents.bytes = bytes_at(path, at, &facts);
+  contents.bytes = bytes_at(path, at, &facts, looked);
   observe(process, path, aspect_type | aspect_bytes | (also_mode ? aspect_mode : 0u), facts, contents, at);
   if (!contents.bytes) step.uses[path].unknown = true;
 }
@@ -261,7 +273,7 @@ void Recorder::handle_open(Process& process, const Event& event) {
     return observe(process, path, aspect_type, facts, {}, at);
   }
   if (!writes && !(flags & O_CREAT)) {
-    const PathFacts facts = parts_.view->look(text);
+    const PathFacts facts = facts_in_pass(path);
     if (facts.type == FileType::directory) {
       process.listings[path] = {};
       process.listings[path].complete = true;
@@ -279,7 +291,7 @@ void Recorder::handle_open(Process& process, const Event& event) {
       if (shell_text_varies(sourced)) spoil(process, "reads a text that asks for a process id, the clock or random numbers");
       if (shell_text_compares_times(sourced) && !(step.policy.stat_aspects & aspect_times)) spoil(process, "reads a text that compares times of files");
     }
-    return observe_bytes(process, path, at);
+    return observe_bytes(process, path, at, false, &facts);
   }
 
   // From here on the file is made or written.

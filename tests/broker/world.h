@@ -21,7 +21,7 @@ struct Cache {
     parts.blobs = std::make_unique<cache::BlobStore>(*cache::BlobStore::open(directory + "/blobs"));
     parts.memo = std::make_unique<cache::FileMemo>(parts.cache.get());
     parts.view = std::make_unique<broker::View>(*parts.memo, *parts.blobs);
-    parts.programs = std::make_unique<broker::ProgramTable>(*parts.cache, *parts.view, directory + "/images", "/nonexistent/shim.so");
+    parts.programs = std::make_unique<broker::ProgramTable>(*parts.cache, *parts.view, directory + "/images", "/proc/nonexistent/shim.so");
   }
 };
 

@@ -137,7 +137,7 @@ TEST_CASE("what the kernel refuses as a script is no program") {
 }
 
 TEST_CASE("a file that is not there is an error") {
-  REQUIRE_FALSE(analyse("/nonexistent/program"));
-  CHECK(analyse("/nonexistent/program").error().fault == cache::Fault::not_found);
+  REQUIRE_FALSE(analyse("/proc/nonexistent/program"));
+  CHECK(analyse("/proc/nonexistent/program").error().fault == cache::Fault::not_found);
   CHECK_FALSE(analyse("/"));
 }

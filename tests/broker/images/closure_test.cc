@@ -48,12 +48,12 @@ TEST_CASE("a program's closure is what ldd says, in its order") {
 
 TEST_CASE("the places of LD_LIBRARY_PATH tried in vain are listed") {
   scratch::Directory directory;
-  const auto closure = library_closure("/bin/ls", directory.path() + ":/nonexistent");
+  const auto closure = library_closure("/bin/ls", directory.path() + ":/proc/nonexistent");
   REQUIRE(closure);
   CHECK(closure->libraries == ldd("/bin/ls"));
   CHECK(contains(closure->absent, directory.at("libc.so.6")));
-  CHECK(contains(closure->absent, "/nonexistent"));
-  CHECK(contains(closure->absent, "/nonexistent/libselinux.so.1"));
+  CHECK(contains(closure->absent, "/proc/nonexistent"));
+  CHECK(contains(closure->absent, "/proc/nonexistent/libselinux.so.1"));
 }
 
 TEST_CASE("$ORIGIN is the real program's directory, even through a symlink") {
@@ -93,15 +93,15 @@ TEST_CASE("constructors of neither program nor library run") {
 TEST_CASE("a file ld.so cannot load is an error") {
   scratch::Directory directory;
   CHECK_FALSE(library_closure(directory.write("text", "hello"), ""));
-  CHECK_FALSE(library_closure("/nonexistent", ""));
+  CHECK_FALSE(library_closure("/proc/nonexistent", ""));
 }
 
 TEST_CASE("the loader's lines are taken apart") {
   const Closure closure = parse_loader_output(
       "\tlinux-vdso.so.1 (0x1)\n\tlibz.so => /a b/libz.so (0x2)\n\t/abs/lib.so (0x3)\n\tlibq.so => not found\n",
-      "  1:\t  trying file=/nonexistent/a/libz.so\n");
+      "  1:\t  trying file=/proc/nonexistent/a/libz.so\n");
   CHECK(closure.libraries == std::vector<std::string>{"/a b/libz.so", "/abs/lib.so"});
   CHECK(closure.missing == std::vector<std::string>{"libq.so"});
-  CHECK(closure.absent == std::vector<std::string>{"/nonexistent/a", "/nonexistent/a/libz.so"});
+  CHECK(closure.absent == std::vector<std::string>{"/proc/nonexistent/a", "/proc/nonexistent/a/libz.so"});
   CHECK_FALSE(closure.used_cache);
 }

@@ -91,5 +91,5 @@ TEST_CASE("what is no ELF file is said to be unsupported") {
   scratch::Directory directory;
   CHECK(ElfFile::open(directory.write("text", std::string(500, 'x'))).error().fault == cache::Fault::unsupported);
   CHECK(ElfFile::open(directory.path()).error().fault == cache::Fault::unsupported);
-  CHECK(ElfFile::open("/nonexistent").error().fault == cache::Fault::not_found);
+  CHECK(ElfFile::open("/proc/nonexistent").error().fault == cache::Fault::not_found);
 }

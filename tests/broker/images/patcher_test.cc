@@ -142,5 +142,5 @@ TEST_CASE("a function that is not there, or a file that is no libc, is an error"
   CHECK_FALSE(make_system_images(wishes::libc, wishes::loader, directory.path(), wanted, {}));
   CHECK_FALSE(make_system_images("/bin/sh", wishes::loader, directory.path(), wishes::for_libc(), {}));
   CHECK_FALSE(make_system_images("/etc/passwd", wishes::loader, directory.path(), wishes::for_libc(), {}));
-  CHECK_FALSE(make_system_images(wishes::libc, wishes::loader, "/nonexistent", wishes::for_libc(), {}));
+  CHECK_FALSE(make_system_images(wishes::libc, wishes::loader, "/proc/nonexistent", wishes::for_libc(), {}));
 }
