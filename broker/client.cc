@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -55,6 +56,10 @@ void nap(int ms) {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::dup2(ready, 3);  // which, if it is the same already, is closed at exec; see below
   ::fcntl(3, F_SETFD, 0);
+  // It serves all sessions to come, wherever the one that needs it first may run.
+  cpu_set_t processors;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) CPU_SET(cpu, &processors);
+  ::sched_setaffinity(0, sizeof processors, &processors);
   const int nothing = ::open("/dev/null", O_RDWR);
   for (int fd = 0; fd <= 2; ++fd) {
     if (::dup2(nothing, fd) < 0) ::close(fd);

@@ -223,10 +223,6 @@ bool always_ignores_fstat(std::string_view program) {
   return false;
 }
 
-bool is_passed_through(std::string_view name) {
-  return name == "_" || name == "OLDPWD" || name == "SHLVL";
-}
-
 std::optional<std::vector<std::string>> shell_names(std::string_view text) {
   // Words with which a text can reach variables it does not name.
   constexpr std::array<std::string_view, 14> makers{"eval", "set",     "export", "declare", "typeset",  "local", "compgen",

@@ -47,8 +47,11 @@ Digest describe_session(std::int32_t top_pid) {
   for (const char* text : {names.sysname, names.nodename, names.release, names.version, names.machine}) hasher.add_piece(text);
   cpu_set_t processors;
   CPU_ZERO(&processors);
-  ::sched_getaffinity(0, sizeof processors, &processors);
-  add(CPU_COUNT(&processors));
+  ::sched_getaffinity(top_pid, sizeof processors, &processors);
+  add(processors);
+  // What a program is told of the machine depends on it (linux32, setarch).
+  std::ifstream personality(fmt::format("/proc/{}/personality", top_pid));
+  hasher.add_piece(std::string(std::istreambuf_iterator<char>(personality), {}));
   return hasher.finish();
 }
 
@@ -138,6 +141,8 @@ Recorder::Process& Recorder::add_process(std::int32_t pid, Process* parent) {
     process->directory = parent->directory;
     process->fds = parent->fds;
     process->writes = parent->writes;
+    process->attributes = parent->attributes;
+    process->spoils_what_follows = parent->spoils_what_follows;
     if (process->step) ++process->step->processes;
   }
   auto& place = processes_[pid];
@@ -331,7 +336,9 @@ void Recorder::handle(const Event& event) {
     case kind_spoil:
       if (step->policy.ignores_file_system && event.text == "asked for the state of a file system") break;
       spoil(*process, std::string(event.text.substr(0, 200)));
+      if (event.arg & 1) process->spoils_what_follows = "was started by a process that " + std::string(event.text.substr(0, 200));
       break;
+    case kind_altered: process->attributes[event.arg] = event.payload; break;
 
     case kind_stream: handle_stream(*process, event); break;
     case kind_fd_kind: case kind_fd_read: case kind_fd_position: handle_fd(*process, event); break;
@@ -352,7 +359,8 @@ void Recorder::handle_clock(Process& process, const Event& event) {
   spoil(process, event.arg == clock_by_usage ? "reads how much time or memory was used" : "reads the clock");
 }
 
-void Recorder::note_replayed(PathId path, Position at, const std::optional<Digest>& content) {
+void Recorder::note_replayed(const Step& step, PathId path, Position at, const std::optional<Digest>& content) {
+  spoil_others_that_made(path, step);
   PathState& state = states_[path];
   state.last_write = at;
   state.digest = content;

@@ -63,7 +63,7 @@ class Recorder {
   PathTable& paths() { return paths_; }
   std::optional<cache::Digest> session_digest() const { return session_digest_; }
   // A replay changed this path: what is there now has this digest, if it is a file.
-  void note_replayed(PathId path, Position at, const std::optional<cache::Digest>& content);
+  void note_replayed(const Step& step, PathId path, Position at, const std::optional<cache::Digest>& content);
 
  private:
   struct Process;
@@ -102,6 +102,7 @@ class Recorder {
   void observe_bytes(Process& process, PathId path, Position at, bool also_mode = false, const PathFacts* looked = nullptr);
   void observe(Process& process, PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at);
   PathUse& change(Process& process, PathId path, Position at);
+  void spoil_others_that_made(PathId path, const Step& changer);
   bool is_written_to(PathId path) const;
   PathFacts facts_in_pass(PathId path);
   std::optional<cache::Digest> bytes_at(PathId path, Position at, PathFacts* facts, const PathFacts* looked = nullptr);

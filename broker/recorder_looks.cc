@@ -332,6 +332,9 @@ void Recorder::handle_open(Process& process, const Event& event) {
     observe(process, path, aspect_type, PathFacts::from_mode(S_IFREG), {}, at);
   }
   const bool own_removed = owned && !step.uses[path].present;
+  const bool untouched = now.type == FileType::regular && !touched_later(path, at);
+  if (owned && !own_removed && !exclusive && untouched && step.uses[path].inode && step.uses[path].inode != now.inode)
+    step.spoil(text + " was replaced from outside while the step ran");
   PathUse& use = change(process, path, at);
   if (!owned) use.was_absent = was_absent || seen_absent;
   use.contents_changed = true;
@@ -339,12 +342,26 @@ void Recorder::handle_open(Process& process, const Event& event) {
   use.present = true;
   use.entry_type = 8;
   use.times_set = false;
+  use.inode = untouched ? now.inode : 0;
   if ((flags & O_CREAT) && use.creation_mode < 0) use.creation_mode = event.arg2 & 07777;
   process.writes[path] = flags & O_CLOEXEC;
 }
 
+// What a step leaves is looked at when it is over. If another one that runs at the same time changes it, nobody can say what
+// is whose, and a run without the other would leave something else.
+void Recorder::spoil_others_that_made(PathId path, const Step& changer) {
+  for (const auto& [number, step] : steps_) {
+    const auto use = step->uses.find(path);
+    if (use == step->uses.end() || !use->second.contents_changed) continue;
+    const Step* around = &changer;
+    while (around && around != step.get()) around = around->parent;
+    if (!around) step->spoil(fmt::format("{} was changed by another step while it ran", paths_.text(path)));
+  }
+}
+
 PathUse& Recorder::change(Process& process, PathId path, Position at) {
   Step& step = *process.step;
+  spoil_others_that_made(path, step);
   PathState& state = states_[path];
   state.last_write = at;
   state.digest.reset();

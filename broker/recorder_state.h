@@ -29,6 +29,9 @@ struct Recorder::Process {
     Position first = 0;
     bool complete = false;
   };
+  // What it has set for itself and all that it starts: by Attribute, the bytes of the value. What it executes is keyed by them.
+  std::map<std::int32_t, std::string> attributes;
+  std::string spoils_what_follows;  // why nothing that it executes can be cached
   std::unordered_map<PathId, Listing> listings;
   // Files it may still write to through descriptors: closed by the next exec or not.
   std::map<PathId, bool> writes;

@@ -28,7 +28,7 @@ constexpr std::uint32_t look_aspects = aspect_type | aspect_mode | aspect_size |
 
 }  // namespace
 
-Digest step_key_of(const ExecRecord& exec, const Program& program, const Digest& session) {
+Digest step_key_of(const ExecRecord& exec, const Program& program, const Digest& session, const std::map<std::int32_t, std::string>& attributes) {
   Hasher hasher;
   hasher.add_piece("step 1");
   hasher.add_piece(session.view());
@@ -37,6 +37,10 @@ Digest step_key_of(const ExecRecord& exec, const Program& program, const Digest&
   hasher.add_piece(exec.directory);
   hasher.add_piece({reinterpret_cast<const char*>(&exec.umask), sizeof exec.umask});
   for (const std::string& argument : exec.arguments) hasher.add_piece(argument);
+  for (const auto& [attribute, value] : attributes) {
+    hasher.add_piece({reinterpret_cast<const char*>(&attribute), sizeof attribute});
+    hasher.add_piece(value);
+  }
   return hasher.finish();
 }
 
@@ -185,6 +189,7 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     return;
   }
   process->directory = paths_.intern(step.exec.directory);
+  if (!process->spoils_what_follows.empty()) step.spoil(process->spoils_what_follows);
   if (step.exec.flags & exec_too_big) step.not_storable("has too many arguments to record");
   if (step.exec.flags & exec_foreign_fds) step.spoil("was given more descriptors than are recorded");
   if (step.exec.flags & exec_has_preload) step.spoil("runs with an LD_PRELOAD of its own");
@@ -230,12 +235,13 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     } else {
       step.whole_environment = step.policy.environment == EnvironmentUse::whole;
     }
+    if (const std::string_view path = step.program->real_path; path.ends_with("/env") || path.ends_with("/printenv")) step.variables.emplace("_");
     if (step.policy.is_awk) {
       step.text = awk_text(step.exec);
       if (awk_text_varies(step.text)) step.policy.ignored_clocks = 0, step.policy.ignores_random = false;
       if (step.text.find("ENVIRON") != step.text.npos) step.whole_environment = true;
     }
-    if (!(step.exec.flags & exec_too_big)) step.key = step_key_of(step.exec, *step.program, *session_digest_);
+    if (!(step.exec.flags & exec_too_big)) step.key = step_key_of(step.exec, *step.program, *session_digest_, process->attributes);
   }
   for (const std::string& argument : step.exec.arguments) {
     if (argument.empty() || temporary_names_.empty()) continue;

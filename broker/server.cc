@@ -21,6 +21,7 @@
 #include <list>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -267,6 +268,20 @@ class Server {
   bool leave_early_ = false;   // as soon as nothing is under way
 };
 
+// What makes names mean something else for that process than for the broker; empty if nothing does.
+std::string different_world(pid_t pid) {
+  constexpr std::pair<const char*, const char*> worlds[] = {
+      {"ns/mnt", "mount namespace"}, {"ns/uts", "namespace of host names"}, {"ns/pid", "process namespace"},
+      {"ns/user", "user namespace"}, {"root", "root directory"}};
+  for (const auto& [name, words] : worlds) {
+    struct stat own {}, theirs {};
+    if (::stat(fmt::format("/proc/self/{}", name).c_str(), &own) != 0) continue;  // a kernel without it
+    if (::stat(fmt::format("/proc/{}/{}", pid, name).c_str(), &theirs) != 0 || own.st_ino != theirs.st_ino || own.st_dev != theirs.st_dev)
+      return words;
+  }
+  return {};
+}
+
 class Server::Busy {
  public:
   explicit Busy(Server& server) : server_(server) {
@@ -433,6 +448,10 @@ void Server::answer(int client, const Request& request, pid_t peer) {
 void Server::start_session(int client, const SessionRequest& wanted, pid_t peer) {
   if (peer != wanted.client_pid) {
     send_reply(client, ReplyStatus::refused, "the broker of this cache runs in another process namespace");
+    return;
+  }
+  if (const std::string other = different_world(wanted.top_pid); !other.empty()) {
+    send_reply(client, ReplyStatus::refused, "the broker of this cache runs in another " + other);
     return;
   }
   wait_for_ended_sessions();

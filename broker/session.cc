@@ -1,11 +1,16 @@
 #include "broker/session.h"
 
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <utility>
 
 #include <fmt/format.h>
@@ -15,6 +20,7 @@
 #include "broker/judge.h"
 #include "broker/recorder.h"
 #include "broker/replay.h"
+#include "cache/base/owned_fd.h"
 
 namespace broker {
 namespace {
@@ -171,7 +177,38 @@ class RunningSession final : public Session {
     return false;
   }
 
+  // Whether what the result writes to descriptors can be written: to a pipe whose reader goes away, or a full disk, the
+  // program itself has to write, for what it and those around it do then is not in the record.
+  static bool streams_fit(const Step& step, const StepResult& result) {
+    std::map<std::uint32_t, std::uint64_t> bytes;
+    for (const StreamPiece& piece : result.streams) bytes[piece.fd] += piece.bytes.size();
+    for (const auto& [fd, count] : bytes) {
+      const preload::FdPayload* what = step.exec.fd(fd);
+      if (!what || (what->kind != preload::fd_pipe && what->kind != preload::fd_regular)) continue;
+      // The process that asks waits for the answer, so its descriptor is still there.
+      const OwnedFd file(::open(fmt::format("/proc/{}/fd/{}", step.exec.pid, fd).c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+      if (!file) return false;  // ENXIO: nobody reads from the pipe
+      if (what->kind == preload::fd_pipe) {
+        int waiting = 0;
+        const int room = ::fcntl(file.get(), F_GETPIPE_SZ);
+        if (room < 0 || ::ioctl(file.get(), FIONREAD, &waiting) != 0) return false;
+        if (count + static_cast<std::uint64_t>(waiting) > static_cast<std::uint64_t>(room)) return false;
+        continue;
+      }
+      struct statvfs disk {};
+      rlimit size{};
+      if (::fstatvfs(file.get(), &disk) != 0 || ::prlimit(step.exec.pid, RLIMIT_FSIZE, nullptr, &size) != 0) return false;
+      const std::uint64_t offset = static_cast<std::uint64_t>(what->offset);
+      if (count > disk.f_bavail * std::uint64_t{disk.f_frsize} || offset + count > size.rlim_cur) return false;
+    }
+    return true;
+  }
+
   bool replay(Step& step, int slot, const Verdict& verdict) {
+    if (!streams_fit(step, *verdict.result)) {
+      asked_[step.number] = {"its output might not have been taken: a pipe without room for it or without a reader, or a full disk"};
+      return false;
+    }
     Replay replay(*verdict.result, *parts_.blobs, *parts_.view);
     const auto staged = replay.stage();
     if (!staged) {
@@ -256,7 +293,7 @@ class RunningSession final : public Session {
         case Change::What::symlink: use.entry_type = 10; break;
         default: use.entry_type = 8; break;
       }
-      recorder_.note_replayed(path, step.began, change.what == Change::What::file ? std::optional(change.content) : std::nullopt);
+      recorder_.note_replayed(step, path, step.began, change.what == Change::What::file ? std::optional(change.content) : std::nullopt);
       judge_.forget(change.path);
       parts_.programs->forget(change.path);
     }

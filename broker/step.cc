@@ -95,6 +95,7 @@ bool Step::observe(PathId path, std::uint32_t aspects, const PathFacts& facts, c
 PathUse& Step::change(PathId path, Position at) {
   PathUse& use = uses[path];
   if (!use.changed()) use.order = ++change_count;
+  use.inode = 0;
   use.changed_at = std::min(use.changed_at, at);
   return use;
 }
@@ -170,6 +171,7 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
     own.fresh = own.fresh || use->fresh;
     own.mode_set = own.mode_set || use->mode_set;
     own.times_set = use->times_set;
+    own.inode = 0;
     if (use->contents_changed) {
       own.present = use->present;
       own.entry_type = use->entry_type;
@@ -217,10 +219,14 @@ std::string environment_value(const ExecRecord& exec, std::string_view name) {
   return value ? bytes_of(*value) : std::string();
 }
 
+// bash gives every command the path of that command, or the last word of the line before. Who walks the environment does not
+// look at it; env and printenv, who show it, ask for it (see the recorder).
+constexpr std::string_view last_command = "_";
+
 std::string environment_names_value(const ExecRecord& exec) {
   Hasher hasher;
   for (const auto& [name, value] : exec.variables)
-    if (!is_passed_through(name)) hasher.add_piece(name);
+    if (name != last_command) hasher.add_piece(name);
   return std::string(hasher.finish().view());
 }
 
@@ -277,7 +283,7 @@ void collect_needs(const Step& step, const PathTable& paths, NeedSet& names, Nee
   std::set<std::string, std::less<>> variables = step.variables;
   if (step.whole_environment) {
     for (const auto& [name, value] : step.exec.variables)
-      if (!is_passed_through(name)) variables.insert(name);
+      if (name != last_command) variables.insert(name);
     needs.emplace_back(NeedName{NeedKind::environment_names, 0, {}}, environment_names_value(step.exec));
   }
   for (const std::string& name : variables) needs.emplace_back(NeedName{NeedKind::environment, 0, name}, environment_value(step.exec, name));

@@ -50,6 +50,7 @@ struct PathUse {
   PathId linked_to = no_path;      // made as another name of this file
   std::int32_t creation_mode = -1; // the mode the file gets if the step has to make it; -1: not known
   bool present = false;            // after the latest change
+  std::uint64_t inode = 0;         // present: of the file as the step itself last opened it to write; 0: not known
   std::uint8_t entry_type = 0;     // present: d_type
   // Whether it was there before does not matter to anybody who looked.
   bool replaceable() const;

@@ -12,6 +12,7 @@ images::WantedCalls libc_wanted_calls() {
 #define DESCRIPTOR(effect, call, kind, value) wanted.numbers.set(__NR_##call);
 #define BY_HAND(effect, call, handler) wanted.numbers.set(__NR_##call);
 #define SPOILS(effect, call, words) wanted.numbers.set(__NR_##call);
+#define SPOILS_WHAT_FOLLOWS(effect, call, words) wanted.numbers.set(__NR_##call);
 #define SPOILS_BY_DESCRIPTOR(effect, call, words) wanted.numbers.set(__NR_##call);
 #define ONLY_WITHIN(call, function) wanted.only_within[__NR_##call].push_back(#function);
 #define FUNCTION(effect, function, slot)           \

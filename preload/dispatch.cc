@@ -21,6 +21,9 @@ extern "C" long vestal_dispatch(const Call* made) {
 #define SPOILS(effect, name, words) \
   case __NR_##name:                 \
     return spoiling(call, words);
+#define SPOILS_WHAT_FOLLOWS(effect, name, words) \
+  case __NR_##name:                              \
+    return spoiling_what_follows(call, words);
 #define SPOILS_BY_DESCRIPTOR(effect, name, words) \
   case __NR_##name:                               \
     return spoiling_descriptor(call, words);

@@ -71,6 +71,9 @@ long handle_connect(const Call& call);
 long handle_random(const Call& call);
 // Makes the call and, if it succeeds, spoils the process.
 long spoiling(const Call& call, const char* what);
+long spoiling_what_follows(const Call& call, const char* what);
+long handle_limits(const Call& call);
+long handle_attribute(const Call& call);
 // The same if what it gives is a descriptor.
 long spoiling_descriptor(const Call& call, const char* what);
 long unknown_call(const Call& call);

@@ -33,42 +33,46 @@ bool wait_until_writable(int fd) {
   return result > 0 || result == -EINTR;
 }
 
-void write_all(int fd, const char* bytes, uint64_t count) {
+bool write_all(int fd, const char* bytes, uint64_t count) {
   while (count > 0) {
     const long written = kernel(__NR_write, fd, bytes, count);
     if (written > 0) {
       bytes += written;
       count -= static_cast<uint64_t>(written);
     } else if (written != -EINTR && (written != -EAGAIN || !wait_until_writable(fd))) {
-      return;
+      return false;
     }
   }
+  return true;
 }
 
-void write_pieces(const char* text, uint64_t bytes) {
+bool write_pieces(const char* text, uint64_t bytes) {
+  bool all = true;
   for (uint64_t at = 0; at + sizeof(StreamPiece) <= bytes;) {
     StreamPiece piece;
     __builtin_memcpy(&piece, text + at, sizeof piece);
     at += sizeof piece;
-    if (piece.bytes > bytes - at) return;
-    write_all(static_cast<int>(piece.fd), text + at, piece.bytes);
+    if (piece.bytes > bytes - at) return false;
+    all = write_all(static_cast<int>(piece.fd), text + at, piece.bytes) && all;
     at += align_up(piece.bytes, 8);
   }
+  return all;
 }
 
-void write_pieces_of_file(const char* path) {
+bool write_pieces_of_file(const char* path) {
   const int file = static_cast<int>(kernel(__NR_open, path, O_RDONLY | O_CLOEXEC));
-  if (file < 0) return;
+  if (file < 0) return false;
   struct stat info {};
   stat_descriptor(file, info);
   const uint64_t bytes = static_cast<uint64_t>(info.st_size);
   const long place = kernel(__NR_mmap, nullptr, bytes, PROT_READ, MAP_PRIVATE, file, 0);
   kernel(__NR_close, file);
   kernel(__NR_unlink, path);
-  if (place < 0 && place > -4096) return;
-  write_pieces(reinterpret_cast<const char*>(place), bytes);
+  if (place < 0 && place > -4096) return false;
+  const bool all = write_pieces(reinterpret_cast<const char*>(place), bytes);
   // A parent that shares this memory goes on.
   kernel(__NR_munmap, place, bytes);
+  return all;
 }
 
 void log_exit(int status) {
@@ -107,12 +111,15 @@ void leave_as(const Slot& answer) {
   constexpr int broken_pipe = 13;
   reset_handler(broken_pipe);
   const uint64_t bytes = answer.text_bytes <= slot_text_bytes ? answer.text_bytes : 0;
+  bool all = true;
   if (!answer.in_file) {
-    write_pieces(answer.text, bytes);
+    all = write_pieces(answer.text, bytes);
   } else if (bytes > 0 && bytes < slot_text_bytes) {
     slot.text[bytes] = 0;
-    write_pieces_of_file(slot.text);
+    all = write_pieces_of_file(slot.text);
   }
+  // The broker has looked whether there is room, but somebody else may have taken it since.
+  if (!all) spoil("its recorded output could not be written");
   for (uint32_t i = 0; i < answer.position_count && i < 4; ++i)
     kernel(__NR_lseek, answer.positions[i].fd, answer.positions[i].offset, 0 /* SEEK_SET */);
 
@@ -120,7 +127,7 @@ void leave_as(const Slot& answer) {
   store(slot.owner, 0);
   store<uint32_t>(slot.state, slot_free);
   if (signal == 0) {
-    const int code = status >> 8 & 0xff;
+    const int code = all || status != 0 ? status >> 8 & 0xff : 1;
     log_exit(code);
     end(code);
   }

@@ -126,4 +126,12 @@ void spoil(const char* what) {
   append(record);
 }
 
+void spoil_what_follows(const char* what) {
+  LogRecord record;
+  record.kind = kind_spoil;
+  record.arg = 1;
+  record.text = Text::of(what);
+  append(record);
+}
+
 }  // namespace preload

@@ -62,6 +62,8 @@ void append(const LogRecord& record);
 
 // Something happened that the log cannot describe.
 void spoil(const char* what);
+// The same, and so is all that the process executes from now on.
+void spoil_what_follows(const char* what);
 
 // `value` as the payload of a record.
 template <class Payload>

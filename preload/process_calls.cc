@@ -114,9 +114,70 @@ long handle_identity(const Call& call) {
   read_identity(after);
   for (int i = 0; i < 3; ++i)
     if (before.users[i] != after.users[i] || before.groups[i] != after.groups[i]) {
-      spoil("became another user or group");
+      spoil_what_follows("became another user or group");
       break;
     }
+  return result;
+}
+
+namespace {
+
+constexpr size_t attribute_bytes_max = 1024;  // of a set of processors
+
+void note_altered(int attribute, const void* value, size_t bytes) {
+  uint64_t copied[attribute_bytes_max / 8] = {};
+  if (bytes > sizeof copied) bytes = sizeof copied;
+  copy(reinterpret_cast<char*>(copied), static_cast<const char*>(value), bytes);
+  LogRecord record;
+  record.kind = kind_altered;
+  record.arg = attribute;
+  record.payload = copied;
+  record.payload_bytes = static_cast<uint32_t>(align_up(bytes, 8));
+  append(record);
+}
+
+}  // namespace
+
+// Limits of the stack and of core files are set by make and gcc as a matter of course, and no result depends on them.
+long handle_limits(const Call& call) {
+  const bool by_pid = call.number == __NR_prlimit64;
+  const int resource = call.integer(by_pid ? 1 : 0);
+  const void* limits = call.pointer<const void>(by_pid ? 2 : 1);
+  const long result = native(call);
+  constexpr int stack = 3, core = 4;
+  if (result < 0 || !limits || resource == stack || resource == core) return result;
+  if (by_pid && call.integer(0) != 0 && call.integer(0) != own_pid()) {
+    spoil("set limits of another process");
+    return result;
+  }
+  note_altered(attribute_limit + resource, limits, 2 * sizeof(uint64_t));
+  return result;
+}
+
+// The processors it may use, the kernel's personality, niceness.
+long handle_attribute(const Call& call) {
+  const long result = native(call);
+  if (result < 0) return result;
+  const uint64_t first = static_cast<uint64_t>(call.arguments[0]);
+  constexpr uint64_t just_asking = 0xffffffff;
+  switch (call.number) {
+    case __NR_personality:
+      if ((first & just_asking) != just_asking) note_altered(attribute_personality, &first, 4);
+      break;
+    case __NR_sched_setaffinity: {
+      if (static_cast<int>(first) != 0 && static_cast<int>(first) != own_pid()) {
+        spoil("set the processors of another process");
+        break;
+      }
+      const size_t bytes = static_cast<size_t>(call.arguments[1]);
+      note_altered(attribute_processors, call.pointer<const void>(2), bytes);
+      break;
+    }
+    default: {
+      const int niceness = call.integer(2);
+      note_altered(attribute_niceness, &niceness, sizeof niceness);
+    }
+  }
   return result;
 }
 
@@ -169,6 +230,12 @@ long spoiling(const Call& call, const char* what) {
   const long result = native(call);
   if (result < 0) return result;
   if (!seen(quick_hash(what, length_of(what), kind_spoil))) spoil(what);
+  return result;
+}
+
+long spoiling_what_follows(const Call& call, const char* what) {
+  const long result = native(call);
+  if (result >= 0) spoil_what_follows(what);
   return result;
 }
 

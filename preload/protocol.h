@@ -53,7 +53,7 @@
 namespace preload {
 
 inline constexpr uint64_t region_magic = 0x6c61747365763031;  // "10vestal"
-inline constexpr uint32_t protocol_version = 1;
+inline constexpr uint32_t protocol_version = 2;
 
 // The variables a traced process is started with, behind all others:
 //   LD_PRELOAD=<shim>:<user's own>:<closure>
@@ -212,7 +212,8 @@ enum Kind : uint16_t {
   kind_getenv,     // text: name
   kind_clock,      // arg: ClockSource
   kind_random,     // arg: how many bytes
-  kind_spoil,      // did something that cannot be recorded. text: what, for a human
+  kind_spoil,      // did something that cannot be recorded. text: what, for a human; arg: 1 if it holds for all that it executes from now on
+  kind_altered,    // has other limits, processors, ... from now on, as all that it starts. arg: Attribute; payload: what was set
 
   // Descriptors the process did not open itself.
   kind_stream,      // wrote bytes. arg: fd; payload FdPayload; text: the bytes
@@ -229,6 +230,7 @@ enum Kind : uint16_t {
 
 enum LookFlags : int32_t { look_nofollow = 1, look_no_stat = 2 /* the payload means nothing */, look_xattr = 4 };
 enum ClockSource : int32_t { clock_by_gettime = 1, clock_by_timeofday = 2, clock_by_time = 4, clock_by_usage = 8 };
+enum Attribute : int32_t { attribute_limit = 0 /* + number of the resource */, attribute_processors = 100, attribute_personality, attribute_niceness };
 enum FdQuestion : int32_t { fd_asked_kind = 1, fd_asked_exactly = 2, fd_asked_window = 4, fd_asked_sharing = 8 /* by the broker */ };
 
 struct RecordHead {

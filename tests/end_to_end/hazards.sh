@@ -56,4 +56,18 @@ same 'process substitution' "FOO=1 \$V bash -c 'cat <(echo \$FOO)'; FOO=2 \$V ba
 same 'a text from process substitution' "FOO=1 \$V bash -c 'bash <(echo echo \$FOO)'; FOO=2 \$V bash -c 'bash <(echo echo \$FOO)'"
 same 'output by process substitution' "FOO=1 \$V bash -c 'echo \$FOO | tee >(cat >o) >/dev/null; sleep 0.2'; cat o; FOO=2 \$V bash -c 'echo \$FOO | tee >(cat >o) >/dev/null; sleep 0.2'; cat o"
 same 'thirty versions and back to the first' "for i in \$(seq 30) 1; do echo \$i > v; \$V sh -c 'cat v > o; cat o'; done"
+
+# What happens around a step belongs to it, or keeps it out of the cache.
+same 'a reader that goes away early' "for i in 1 2; do \$V sh -c 'seq 1 100000; echo after >aft' | head -n 1; echo \${PIPESTATUS[*]}; ls; rm -f aft; done"
+same 'output longer than a file may be' "head -c 40000 /dev/zero >src; \$V cat src >f; rm f; (ulimit -f 20; trap '' XFSZ; \$V cat src >f 2>/dev/null; echo \$?); stat -c %s f"
+same 'a made file that another step removes meanwhile' "printf 'echo start >f; until [ -e gone ]; do :; done; echo end >>f\n' >w.sh; \$V sh -c 'sh w.sh & until [ -e f ]; do :; done; rm f; : >gone; wait'; rm -f f; cat f 2>/dev/null; \$V sh w.sh; cat f"
+same 'a made file that another step writes meanwhile' "printf 'echo start >f; until [ -e gone ]; do :; done; echo end >>f\n' >w.sh; \$V sh -c 'sh w.sh & until [ -s f ]; do :; done; echo intruder >>f; : >gone; wait'; rm -f f; \$V sh w.sh; cat f"
+same 'variables that shells set by themselves' "for o in / /tmp /var; do OLDPWD=\$o \$V printenv OLDPWD; env _=\$o \$V printenv _; OLDPWD=\$o \$V awk 'BEGIN { print ENVIRON[\"OLDPWD\"] }'; done; printf 'all:;@echo \$(OLDPWD) \$(SHLVL)\n' >Makefile; for o in / /tmp; do OLDPWD=\$o SHLVL=\${#o} \$V make; done"
+same 'processors it may use' "\$V nproc; taskset -c 0 \$V nproc; \$V nproc; \$V sh -c 'nproc; taskset -c 0 nproc; nproc'"
+same 'the personality of the kernel' "\$V uname -m; linux32 \$V uname -m; \$V uname -m; \$V sh -c 'uname -m; linux32 uname -m; uname -m'"
+same 'limits set by an outer step' "echo x >in; \$V sh -c 'ulimit -n 20; ulimit -n; sh -c \"ulimit -n\"'; \$V sh -c 'sh -c \"ulimit -n\"'; \$V sh -c 'ulimit -n 21; sh -c \"ulimit -n\"'"
+if unshare -m -u true 2>/dev/null; then
+  same 'another mount namespace and host name' "echo A >f; mkdir m; echo A >m/f; \$V cat m/f; unshare -m sh -c 'mount -t tmpfs none m; echo B >m/f; \$V cat m/f' 2>/dev/null; \$V cat m/f; \$V hostname; unshare -u sh -c 'hostname other; \$V hostname' 2>/dev/null; \$V hostname"
+  same 'namespaces made by an inner step' "mkdir m; echo A >m/f; \$V cat m/f; \$V unshare -m sh -c 'mount -t tmpfs none m; echo B >m/f; cat m/f'; \$V cat m/f; \$V unshare -u sh -c 'hostname other; hostname'; \$V hostname"
+fi
 finish
