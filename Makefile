@@ -110,6 +110,9 @@ $(all_objects): $(O)/flags Makefile | packages
 $(host_objects): $(O)/obj/%.o: %
 	$(call say,CXX,$<)mkdir -p $(@D) && $(host_compile) -MMD -MP -c -o $@ $<
 
+# The assembler reads it, so the compiler does not tell of it.
+$(call object,broker/policy_data.cc): broker/policy.toml
+
 $(shim_objects): $(O)/obj/%.o: %
 	$(call say,SHIM,$<)mkdir -p $(@D) && $(shim_compile) -MMD -MP -c -o $@ $<
 

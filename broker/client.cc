@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "broker/cache_place.h"
+#include "broker/configuration.h"
 #include "broker/program_search.h"
 #include "broker/server.h"
 #include "broker/wording.h"
@@ -180,7 +181,7 @@ Result<Answer> ask_for_session(pid_t top_pid, const CommandOptions& options) {
   wanted.fresh = options.fresh;
   wanted.verbose = options.verbose;
   wanted.wants_report = options.tells();
-  return ask(place, RequestKind::session, {reinterpret_cast<const char*>(&wanted), sizeof wanted});
+  return ask(place, RequestKind::session, std::string(reinterpret_cast<const char*>(&wanted), sizeof wanted) + options.configuration);
 }
 
 // ---- the command ------------------------------------------------------------------------------------------------------
@@ -346,7 +347,15 @@ void complain(const std::string& text) {
   [[maybe_unused]] const ssize_t written = ::write(2, line.data(), line.size());
 }
 
-int run_command(char* const* arguments, const CommandOptions& options) {
+int run_command(char* const* arguments, const CommandOptions& given) {
+  CommandOptions options = given;
+  const auto configuration = find_configuration(&complain);
+  const auto rows = configuration.and_then([](const auto& files) { return own_policy_rows(files); });
+  if (!rows) {
+    complain(rows.error().message);
+    return status_own_failure;
+  }
+  options.configuration = encode(*configuration);
   const FoundProgram program = find_program(arguments[0]);
   if (program.error != 0) {
     complain(program.message);

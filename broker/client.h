@@ -26,6 +26,7 @@ struct CommandOptions {
   bool fresh = false;
   bool verbose = false;  // tell what happened to each step
   bool summary = false;  // one line at the end
+  std::string configuration;  // encoded files; run_command reads them itself
   bool tells() const { return verbose || summary; }
 };
 

@@ -5,7 +5,8 @@
 //   Reply     ReplyHead, then `bytes` bytes: the answer or, if refused, a sentence
 //
 //   kind      request's bytes    reply
-//   session   SessionRequest     the region's name; at the session's end, if asked for, its report as JSON
+//   session   SessionRequest,    the region's name; at the session's end, if asked for, its report as JSON
+//             configuration (broker/configuration.h)
 //   stats                        JSON
 //   clear                        nothing: counters have been set to zero
 //   why       path or word       JSON: list of explanations
@@ -43,7 +44,7 @@ enum class ReplyStatus : std::uint32_t {
 };
 
 inline constexpr std::uint32_t control_magic = 0x6c747376;  // "vstl"
-inline constexpr std::uint32_t request_bytes_max = 64 << 10;
+inline constexpr std::uint32_t request_bytes_max = 1 << 20;
 inline constexpr std::uint32_t reply_bytes_max = 256 << 20;
 
 struct RequestHead {

@@ -68,6 +68,7 @@ void ExplanationLog::add(const Explanation& explanation) {
                                     {"when_ns", explanation.when_ns},
                                     {"outcome", static_cast<int>(explanation.outcome)},
                                     {"reasons", shortened(explanation.reasons, reasons_max)},
+                                    {"policy", shortened(explanation.policy)},
                                     {"outputs", shortened(explanation.outputs, outputs_max)}});
   const std::lock_guard lock(mutex_);
   append(line);
@@ -120,6 +121,7 @@ std::vector<Explanation> ExplanationLog::find(std::string_view filter, std::size
                       .when_ns = object.at("when_ns"),
                       .outcome = static_cast<Outcome>(object.at("outcome").get<int>()),
                       .reasons = object.at("reasons"),
+                      .policy = object.at("policy"),
                       .outputs = object.at("outputs")};
       const bool wanted = filter.empty() ? one.outcome != Outcome::hit
                                          : one.command.find(filter) != std::string::npos ||

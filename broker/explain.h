@@ -26,6 +26,7 @@ struct Explanation {
   std::int64_t when_ns = 0;  // CLOCK_REALTIME
   Outcome outcome{};
   std::vector<std::string> reasons;  // a sentence each; none for a hit
+  std::string policy;                // the row used, see row_text()
   std::vector<std::string> outputs;  // absolute paths
 };
 

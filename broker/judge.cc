@@ -38,7 +38,7 @@ std::string explain(const NeedName& need, const std::string& before, const std::
       if (now.empty()) return fmt::format("variable {}: was set, is not now", text);
       return fmt::format("variable {}: has another value", text);
     case NeedKind::environment_names: return "the set of variables is another";
-    case NeedKind::program: return fmt::format("{}: is another program, or has other libraries", text);
+    case NeedKind::program: return fmt::format("{}: is another program, or has other libraries or another policy row", text);
     case NeedKind::descriptor: return fmt::format("descriptor {}: was {}, is {}", text, before, now);
     case NeedKind::inherited_file: return fmt::format("descriptor {}: the file behind it has other contents or another position", text);
   }
@@ -86,7 +86,7 @@ std::string Judge::value_today(const Step& step, const NeedName& need) {
     case NeedKind::program: {
       const std::size_t end = need.text.find('\0');
       const auto program = parts_.programs->look_up(need.text.substr(0, end), end == need.text.npos ? std::string() : need.text.substr(end + 1));
-      return program ? std::string((*program)->identity.view()) : std::string("absent");
+      return program ? std::string(policies_.with_rows((*program)->identity, (*program)->real_path).view()) : std::string("absent");
     }
     case NeedKind::descriptor: return descriptor_value(step.exec, number_in(need.text), need.detail);
     case NeedKind::inherited_file: {

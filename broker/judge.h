@@ -30,7 +30,7 @@ struct Verdict {
 
 class Judge {
  public:
-  explicit Judge(Parts& parts) : parts_(parts) {}
+  Judge(Parts& parts, const PolicyTable& policies) : parts_(parts), policies_(policies) {}
 
   void begin_pass();
   // What is at this path is not what it was when it was looked at.
@@ -52,6 +52,7 @@ class Judge {
     PathContents contents;
   };
   Parts& parts_;
+  const PolicyTable& policies_;
   std::unordered_map<std::string, std::pair<PathFacts, PathContents>> looks_;  // by aspects and need text
 };
 

@@ -1,7 +1,5 @@
-// What named programs read without letting it reach their output.
-//
-// Everything not in the table is taken to matter. A row names a program by the
-// real path of its file and says what may be left out of its needs, and why.
+// What may be left out of a step's needs, as a row of the policy table says
+// (broker/policy_table.h), and what the text says that a shell or an awk runs.
 //
 // The environment: a program that is known to read variables only through
 // getenv needs exactly those. The shells need the variables whose names occur
@@ -23,11 +21,15 @@ enum class EnvironmentUse : std::uint8_t {
   shell,   // the names in the text it runs, see shell_names()
 };
 
+struct PolicyRow;
+
 struct Policy {
   std::uint32_t stat_aspects;   // of cache::Aspect: what counts of what stat tells
   bool replaces_outputs = false;  // whether an output was there before does not matter to it
   bool ignores_fstat = false;     // what fstat tells of its own files
   bool ignores_listed_directory_times = false;
+  bool ignores_standard_input = false;  // what exactly it is and where it stands, as long as it is not read
+  bool ignores_memory_map = false;      // where its own memory lies
   std::uint32_t ignored_clocks = 0;  // of preload::ClockSource
   bool ignores_random = false;
   int ignored_random_bytes = 0;     // at most so many at once: a seed it takes for itself when it starts
@@ -38,17 +40,11 @@ struct Policy {
   bool is_awk = false;
   bool waits = false;  // time is what it is run for: it runs each time
   EnvironmentUse environment = EnvironmentUse::whole;
-  const char* reason = "";  // for a human; empty if no row applies
+  const PolicyRow* row = nullptr;       // that was used; null: everything counts
+  const std::string* entry = nullptr;   // among the row's programs
 };
 
-// `program`: real path of the file that runs. `arguments` with argv[0].
-Policy policy_for(std::string_view program, const std::vector<std::string>& arguments);
-
-// Whatever its arguments, what fstat tells it of its own files does not count.
-bool always_ignores_fstat(std::string_view program);
-
 // Variables that a walker passes on without looking at them: their names do not count for EnvironmentUse::whole.
-bool is_passed_through(std::string_view name);
 
 // Variables that a shell may expand while it runs `text` (the argument of -c, or a script's contents): every identifier
 // in it and what the shell reads by itself. Nothing if the text can make up names (eval, set, ...): then all count.

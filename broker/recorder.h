@@ -147,7 +147,7 @@ class Recorder {
   std::int64_t looked_again_ns_ = 0;
 };
 
-// Names a step that runs with these arguments in this place. `session` covers user, machine and limits.
-cache::Digest step_key_of(const ExecRecord& exec, const Program& program, const cache::Digest& session);
+// Names a step that runs with these arguments in this place. `program`: its identity with its policy rows. `session` covers user, machine and limits.
+cache::Digest step_key_of(const ExecRecord& exec, const cache::Digest& program, const cache::Digest& session);
 
 }  // namespace broker

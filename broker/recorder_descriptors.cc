@@ -64,7 +64,7 @@ void Recorder::handle_fd(Process& process, const Event& event) {
     }
     if (!own) return;
     // Where standard input stands matters to who reads from it, and reading is logged.
-    if (own->fd == 0 && event.result == fd_asked_exactly && *step.policy.reason) return;
+    if (own->fd == 0 && event.result == fd_asked_exactly && step.policy.ignores_standard_input) return;
     if ((event.result & fd_asked_window) && what.kind == fd_terminal) return spoil(process, "asks for the size of the terminal");
     step.descriptors[own->fd] |= static_cast<std::uint32_t>(event.result) & (fd_asked_kind | fd_asked_exactly);
     return;

@@ -261,7 +261,10 @@ void Recorder::handle_open(Process& process, const Event& event) {
     case Place::device: return spoil(process, "uses the device " + text);
     case Place::proc_other:
       // Where its own memory lies: some look for the end of their stack.
-      if ((text == "/proc/self/maps" || text == fmt::format("/proc/{}/maps", process.pid)) && *step.policy.reason) return;
+      if ((text == "/proc/self/maps" || text == fmt::format("/proc/{}/maps", process.pid)) &&
+          step.policy.ignores_memory_map && event.text == "/proc/self/maps" &&
+          std::none_of(step.exec.arguments.begin(), step.exec.arguments.end(), [](const auto& word) { return word.find("/proc") != word.npos; }))
+        return;
       if ((flags & O_DIRECTORY) == 0) spoil(process, "reads " + text);
       return;
   }

@@ -28,11 +28,12 @@ constexpr std::uint32_t look_aspects = aspect_type | aspect_mode | aspect_size |
 
 }  // namespace
 
-Digest step_key_of(const ExecRecord& exec, const Program& program, const Digest& session, const std::map<std::int32_t, std::string>& attributes) {
+Digest step_key_of(const ExecRecord& exec, const Digest& program, const Digest& session,
+                   const std::map<std::int32_t, std::string>& attributes) {
   Hasher hasher;
   hasher.add_piece("step 1");
   hasher.add_piece(session.view());
-  hasher.add_piece(program.identity.view());
+  hasher.add_piece(program.view());
   hasher.add_piece(exec.program);
   hasher.add_piece(exec.directory);
   hasher.add_piece({reinterpret_cast<const char*>(&exec.umask), sizeof exec.umask});
@@ -208,7 +209,8 @@ void Recorder::handle_exec(Process* process, const Event& event) {
   }
   if (auto program = parts_.programs->look_up(step.exec.program, step.exec.library_path)) {
     step.program = *program;
-    step.policy = policy_for(step.program->real_path, step.exec.arguments);
+    step.policy = options_.policy_table->policy_for(step.program->real_path, step.exec.arguments);
+    step.identity = options_.policy_table->with_rows(step.program->identity, step.program->real_path);
     if (!step.program->spoils.empty()) step.spoil(step.program->spoils);
     if (step.policy.waits) step.not_storable("waits");
     if (step.policy.is_shell) {
@@ -241,7 +243,7 @@ void Recorder::handle_exec(Process* process, const Event& event) {
       if (awk_text_varies(step.text)) step.policy.ignored_clocks = 0, step.policy.ignores_random = false;
       if (step.text.find("ENVIRON") != step.text.npos) step.whole_environment = true;
     }
-    if (!(step.exec.flags & exec_too_big)) step.key = step_key_of(step.exec, *step.program, *session_digest_, process->attributes);
+    if (!(step.exec.flags & exec_too_big)) step.key = step_key_of(step.exec, step.identity, *session_digest_, process->attributes);
   }
   for (const std::string& argument : step.exec.arguments) {
     if (argument.empty() || temporary_names_.empty()) continue;

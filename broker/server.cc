@@ -26,6 +26,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "broker/configuration.h"
 #include "broker/control.h"
 #include "broker/session.h"
 #include "cache/private_directory.h"
@@ -179,14 +180,14 @@ std::string report_text(const SessionReport& report) {
   object["reasons"] = report.reasons;
   object["notes"] = ordered_json::array();
   for (const StepNote& note : report.notes) {
-    object["notes"].push_back({{"outcome", name_of(note.outcome)}, {"command", note.command}, {"reason", note.reason}});
+    object["notes"].push_back({{"outcome", name_of(note.outcome)}, {"command", note.command}, {"reason", note.reason}, {"policy", note.policy}});
   }
   return text_of(object);
 }
 
 json to_json(const Explanation& explanation) {
   return {{"command", explanation.command}, {"directory", explanation.directory}, {"when_ns", explanation.when_ns},
-          {"outcome", name_of(explanation.outcome)}, {"reasons", explanation.reasons}};
+          {"outcome", name_of(explanation.outcome)}, {"reasons", explanation.reasons}, {"policy", explanation.policy}};
 }
 
 std::string joined(const cache::LastRun& run) {
@@ -246,7 +247,7 @@ class Server {
   void serve_client(int client);
   cache::Result<Request> hear(int client);
   void answer(int client, const Request& request, pid_t peer);
-  void start_session(int client, const SessionRequest& wanted, pid_t peer);
+  void start_session(int client, const SessionRequest& wanted, std::string_view configuration, pid_t peer);
   void run_session(Session& session, std::int32_t top_pid);
   void wait_for_ended_sessions();
   void begin_leaving();
@@ -416,9 +417,9 @@ void Server::answer(int client, const Request& request, pid_t peer) {
   switch (request.head.kind) {
     case RequestKind::session: {
       SessionRequest wanted;
-      if (request.body.size() != sizeof wanted) break;
+      if (request.body.size() < sizeof wanted) break;
       std::memcpy(&wanted, request.body.data(), sizeof wanted);
-      return start_session(client, wanted, peer);
+      return start_session(client, wanted, std::string_view(request.body).substr(sizeof wanted), peer);
     }
     case RequestKind::stats:
       wait_for_ended_sessions();
@@ -445,7 +446,7 @@ void Server::answer(int client, const Request& request, pid_t peer) {
   send_reply(client, ReplyStatus::refused, "the broker does not know this request");
 }
 
-void Server::start_session(int client, const SessionRequest& wanted, pid_t peer) {
+void Server::start_session(int client, const SessionRequest& wanted, std::string_view configuration, pid_t peer) {
   if (peer != wanted.client_pid) {
     send_reply(client, ReplyStatus::refused, "the broker of this cache runs in another process namespace");
     return;
@@ -459,6 +460,12 @@ void Server::start_session(int client, const SessionRequest& wanted, pid_t peer)
   options.top_pid = wanted.top_pid;
   options.fresh = wanted.fresh != 0;
   options.verbose = wanted.verbose != 0;
+  auto rows = decode_configuration(configuration).and_then([](const auto& files) { return own_policy_rows(files); });
+  if (!rows) {
+    send_reply(client, ReplyStatus::refused, rows.error().message);
+    return;
+  }
+  options.policy_table = std::make_shared<PolicyTable>(std::move(*rows));
   auto session = Session::create(parts_, options);
   if (!session) {
     send_reply(client, ReplyStatus::refused, session.error().message);

@@ -67,9 +67,9 @@ class RunningSession final : public Session {
       : parts_(parts),
         options_(options),
         region_(std::move(region)),
-        judge_(parts),
+        judge_(parts, *options_.policy_table),
         recorder_(
-            parts, options, [this](Step& step, int slot) { return decide(step, slot); }, [this](int slot) { answer_done(slot); },
+            parts, options_, [this](Step& step, int slot) { return decide(step, slot); }, [this](int slot) { answer_done(slot); },
             [this](const Step& step, bool stored, const std::string& reason) { finished(step, stored, reason); }) {
     parts_.cache->each_short_key([this](std::uint64_t key) { region_->set_known(key); });
     if (parts_.explanations) parts_.explanations->begin_session();
@@ -157,7 +157,7 @@ class RunningSession final : public Session {
     plan.inode = program.facts.inode;
     plan.size = program.facts.bytes;
     plan.mtime_ns = program.facts.mtime_ns;
-    plan.flags = always_ignores_fstat(program.real_path) ? preload::plan_skip_fstat : 0u;
+    plan.flags = options_.policy_table->always_ignores_fstat(program.real_path) ? preload::plan_skip_fstat : 0u;
     const std::uint32_t index = region_->publish_plan(plan, program.preload);
     plans_[step.program.get()] = {step.program, index};
     return index;
@@ -270,7 +270,7 @@ class RunningSession final : public Session {
         case NeedKind::program: {
           const std::string library_path = end == need.text.npos ? std::string() : need.text.substr(end + 1);
           if (const auto program = parts_.programs->look_up(text, library_path))
-            step.programs.push_back({text, library_path, (*program)->identity, paths.resolve(paths.intern("/"), text, true).path, step.began});
+            step.programs.push_back({text, library_path, options_.policy_table->with_rows((*program)->identity, (*program)->real_path), paths.resolve(paths.intern("/"), text, true).path, step.began});
           break;
         }
       }
@@ -342,7 +342,8 @@ class RunningSession final : public Session {
       reasons.insert(reasons.begin(), reason);
     }
     const std::string command = command_line(step.exec);
-    if (options_.verbose) report_.notes.push_back({outcome, command, reasons.empty() ? std::string() : reasons.front()});
+    const std::string policy = row_text(step.policy);
+    if (options_.verbose) report_.notes.push_back({outcome, command, reasons.empty() ? std::string() : reasons.front(), policy});
     if (!parts_.explanations) return;
     Explanation explanation;
     explanation.command = command;
@@ -350,6 +351,7 @@ class RunningSession final : public Session {
     explanation.when_ns = today_ns();
     explanation.outcome = outcome;
     explanation.reasons = std::move(reasons);
+    explanation.policy = policy;
     for (const auto& [path, use] : step.uses)
       if (use.contents_changed && use.present && explanation.outputs.size() < 64) explanation.outputs.push_back(recorder_.paths().text(path));
     parts_.explanations->add(explanation);

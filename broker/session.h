@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "broker/explain.h"
+#include "broker/policy_table.h"
 #include "broker/program_table.h"
 #include "broker/session_region.h"
 #include "broker/view.h"
@@ -40,6 +41,7 @@ struct SessionOptions {
   std::int32_t top_pid = 0;  // the process that becomes the command
   bool fresh = false;        // run and record everything, replay nothing
   bool verbose = false;      // keep a note of each step
+  std::shared_ptr<const PolicyTable> policy_table = std::make_shared<PolicyTable>();  // of this session alone
 };
 
 enum class Outcome { hit, miss, not_cacheable };
@@ -48,6 +50,7 @@ struct StepNote {
   Outcome outcome;
   std::string command;  // program and arguments, shortened for a line
   std::string reason;   // miss: which need changed; not cacheable: why
+  std::string policy;   // the row used, see row_text()
 };
 
 struct SessionReport {

@@ -209,7 +209,7 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
     if (!outer.owns(use.file, use.at)) outer.programs.push_back(use);
   };
   for (const ProgramUse& use : inner.programs) add_program(use);
-  if (inner.program) add_program({inner.exec.program, inner.exec.library_path, inner.program->identity, inner.file, inner.began});
+  if (inner.program) add_program({inner.exec.program, inner.exec.library_path, inner.identity, inner.file, inner.began});
   constexpr std::string_view within = "a step inside it ";
   if (!inner.spoils.empty()) outer.spoil(inner.spoils.starts_with(within) ? inner.spoils : std::string(within) + inner.spoils);
 }

@@ -79,7 +79,7 @@ struct ExecRecord {
 
 struct ProgramUse {
   std::string path, library_path;
-  cache::Digest identity;
+  cache::Digest identity;  // with the policy rows for it
   PathId file = no_path;  // that runs, symlinks followed
   Position at = 0;
 };
@@ -89,6 +89,7 @@ struct Step {
   std::uint64_t number = 0;
   ExecRecord exec;
   std::shared_ptr<const Program> program;  // null if it could not be looked up
+  cache::Digest identity;                  // of the program, with the policy rows for it
   PathId file = no_path;                   // exec.program with symlinks followed
   Policy policy;
   std::string text;  // a shell's: what it runs, if short

@@ -1,5 +1,8 @@
 #include "broker/wording.h"
 
+#include <algorithm>
+#include <utility>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -14,6 +17,20 @@ std::string on_one_line(std::string text) {
     if (static_cast<unsigned char>(byte) < ' ' || byte == '\x7f') byte = ' ';
   }
   return text;
+}
+
+// How many letters have to be put in, taken out or changed.
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t corner = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t changed = corner + (a[i - 1] != b[j - 1]);
+      corner = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, changed}));
+    }
+  }
+  return row[b.size()];
 }
 
 }  // namespace
@@ -39,15 +56,25 @@ std::string count_text(std::uint64_t count, std::string_view one, std::string_vi
   return fmt::format("{} {}", count, count == 1 ? one : many);
 }
 
+std::string suggestion(const std::string& word, const std::vector<std::string>& choices) {
+  const auto nearest = std::min_element(choices.begin(), choices.end(), [&](const auto& a, const auto& b) {
+    return distance(word, a) < distance(word, b);
+  });
+  if (nearest == choices.end() || distance(word, *nearest) > std::max<std::size_t>(1, word.size() / 3)) return {};
+  return "; did you mean '" + *nearest + "'?";
+}
+
 std::string report_lines(const std::string& text, bool notes) {
   const json report = json::parse(text, nullptr, false);
   try {
     std::string lines;
     for (const json& note : report.at("notes")) {
       if (!notes) break;
-      const std::string reason = note.at("reason");
+      std::string why = note.at("reason");
+      const std::string policy = note.value("policy", "");
+      if (!policy.empty()) why += (why.empty() ? "" : "; ") + policy;
       lines += fmt::format("vestal: {:<14} {}{}{}\n", note.at("outcome").get<std::string>(),
-                           on_one_line(note.at("command")), reason.empty() ? "" : ": ", on_one_line(reason));
+                           on_one_line(note.at("command")), why.empty() ? "" : ": ", on_one_line(why));
     }
     lines += fmt::format("vestal: {}, {}, {} not cacheable; {} saved\n",
                          count_text(report.at("hits"), "hit", "hits"), count_text(report.at("misses"), "miss", "misses"),

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace broker {
 
@@ -14,5 +15,8 @@ std::string count_text(std::uint64_t count, std::string_view one, std::string_vi
 // What the broker reports of a session, as lines that begin with `vestal: `: one for each step if `notes`, and one at the
 // end. Empty if `json` is not such a report.
 std::string report_lines(const std::string& json, bool notes);
+
+// `; did you mean 'X'?`, or nothing if no choice is near.
+std::string suggestion(const std::string& word, const std::vector<std::string>& choices);
 
 }  // namespace broker

@@ -19,20 +19,6 @@ extern ostream cout, cerr;
 namespace broker::cli {
 namespace {
 
-// How many letters have to be put in, taken out or changed.
-std::size_t distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t corner = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t changed = corner + (a[i - 1] != b[j - 1]);
-      corner = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, changed}));
-    }
-  }
-  return row[b.size()];
-}
-
 class FormatterWithUsage final : public CLI::Formatter {
  public:
   explicit FormatterWithUsage(std::string text) : text_(std::move(text)) {}
@@ -103,14 +89,6 @@ int wrong_usage(const std::string& text) {
   complain(text);
   complain("see `vestal --help`");
   return status_wrong_usage;
-}
-
-std::string suggestion(const std::string& word, const std::vector<std::string>& choices) {
-  const auto nearest = std::min_element(choices.begin(), choices.end(), [&](const auto& a, const auto& b) {
-    return distance(word, a) < distance(word, b);
-  });
-  if (nearest == choices.end() || distance(word, *nearest) > std::max<std::size_t>(1, word.size() / 3)) return {};
-  return "; did you mean '" + *nearest + "'?";
 }
 
 std::vector<std::string> words_of(char* const* arguments) {

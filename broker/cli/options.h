@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "broker/client.h"
+#include "broker/wording.h"
 
 namespace broker::cli {
 
@@ -35,9 +36,6 @@ class Options {
 
 // `vestal: <text>` and where to find help, on standard error. Returns status_wrong_usage.
 int wrong_usage(const std::string& text);
-
-// `; did you mean 'X'?`, or nothing if no choice is near.
-std::string suggestion(const std::string& word, const std::vector<std::string>& choices);
 
 std::vector<std::string> words_of(char* const* arguments);
 

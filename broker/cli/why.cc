@@ -41,6 +41,7 @@ void print(const json& explanation) {
              explanation.at("directory").get<std::string>(), when_text(explanation.at("when_ns")),
              explanation.at("outcome").get<std::string>());
   for (const auto& reason : explanation.at("reasons")) fmt::print("    {}\n", reason.get<std::string>());
+  if (const std::string policy = explanation.value("policy", ""); !policy.empty()) fmt::print("    {}\n", policy);
 }
 
 int why(const CommandOptions&, char* const* arguments) {

@@ -1,4 +1,4 @@
-#include "broker/policy.h"
+#include "broker/policy_table.h"
 
 #include <algorithm>
 #include <cstring>
@@ -12,6 +12,11 @@
 using namespace broker;
 
 namespace {
+
+Policy policy_for(const std::string& program, const std::vector<std::string>& arguments) {
+  static const PolicyTable table;
+  return table.policy_for(program, arguments);
+}
 
 bool names(const std::string& text, const std::string& name) {
   const auto found = shell_names(text);

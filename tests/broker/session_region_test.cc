@@ -410,6 +410,20 @@ TEST_CASE("a record that claims the places of the next ones does not hide them")
   CHECK(seen[2].text == "/next");
 }
 
+TEST_CASE("a record whose text ends with a letter at the start of a unit is no less a record") {
+  for (const char letter : {'1', 'A', '_'}) {
+    const auto region = new_region();
+    // As a number the letter is twice the unit's position and one.
+    const std::size_t unit = static_cast<std::size_t>(letter) / 2;
+    const std::string text = std::string(unit * unit_bytes - sizeof(RecordHead), 'x') + letter;
+    Shim(region->name()).log(look(text));
+    const auto seen = pass(*region);
+    REQUIRE(seen.size() == 1);
+    CHECK_FALSE(seen[0].event.malformed);
+    CHECK(seen[0].text == text);
+  }
+}
+
 TEST_CASE("what is allowed is not malformed: streams of any bytes, failed looks without a payload, big and empty execs") {
   const auto region = new_region();
   Shim shim(region->name());

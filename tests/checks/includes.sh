@@ -38,6 +38,7 @@ may broker 'the broker sees cache, itself, and of the shim only the contract and
 may makecompat 'a face asks the broker and includes no other face' '^<|^"(cache|broker|makecompat)/|^"preload/(protocol|client)\.h"'
 only '^<leveldb/' '^cache/step_cache\.cc$' 'only cache/step_cache.cc knows LevelDB'
 only '^<boost/interprocess/' '^broker/session_region\.' 'only broker/session_region knows Boost.Interprocess'
+only '^<toml\+\+' '^broker/policy_file\.cc$' 'only broker/policy_file.cc knows toml++'
 only '^<capstone' '^broker/images/' 'only broker/images knows Capstone'
 # broker is a library to the faces: its own rooms must not reach up into its command line
 only '^"broker/cli/' '^(broker/cli|makecompat)/' 'only the command line includes itself'

@@ -1,0 +1,39 @@
+// The files in which users say how vestal is to behave.
+//
+//   .vestal.toml                       of the project: in the working directory or the nearest one above it
+//   $XDG_CONFIG_HOME/vestal/config.toml, ~/.config/vestal/config.toml    the user's
+//
+// What they may hold: [[policy]] rows, see broker/policy_file.h. A project's come before the user's. The client reads
+// the files and complains of what is wrong in them before anything is started; their text travels to the broker with
+// the request for a session, for it may have been started by somebody else long ago.
+//
+// A project file that belongs to another user, who is not root, is not used: anybody may have put it into /tmp.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/policy_table.h"
+#include "cache/base/result.h"
+
+namespace broker {
+
+inline constexpr std::size_t configuration_bytes_max = 256 << 10;  // of one file
+
+struct ConfigurationFile {
+  std::string path;  // absolute
+  std::string text;
+};
+
+// Those that are there, nearest first. `warn` is told of files that are not used.
+cache::Result<std::vector<ConfigurationFile>> find_configuration(const std::function<void(const std::string&)>& warn);
+
+// For a request. Empty if there are none.
+std::string encode(const std::vector<ConfigurationFile>& files);
+cache::Result<std::vector<ConfigurationFile>> decode_configuration(std::string_view bytes);
+
+cache::Result<std::vector<PolicyRow>> own_policy_rows(const std::vector<ConfigurationFile>& files);
+
+}  // namespace broker

@@ -1,0 +1,141 @@
+#include "broker/policy_table.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "broker/policy_file.h"
+#include "cache/record.h"
+
+namespace broker {
+namespace {
+
+constexpr std::uint32_t everything =
+    cache::aspect_type | cache::aspect_mode | cache::aspect_size | cache::aspect_links | cache::aspect_times;
+
+// A word, or the beginning of one.
+bool fits(std::string_view pattern, std::string_view word) {
+  if (!pattern.ends_with('*')) return pattern == word;
+  pattern.remove_suffix(1);
+  return word.starts_with(pattern);
+}
+
+// Which of the row's programs this is, or null.
+const std::string* entry_for(const PolicyRow& row, std::string_view program) {
+  if (row.places.empty()) {
+    const std::string path(program);
+    for (const std::string& pattern : row.programs)
+      if (::fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME) == 0) return &pattern;
+    return nullptr;
+  }
+  if (std::none_of(row.places.begin(), row.places.end(), [&](const auto& place) { return program.starts_with(place); })) return nullptr;
+  const std::string_view name = program.substr(program.rfind('/') + 1);
+  const auto entry = std::find_if(row.programs.begin(), row.programs.end(), [&](const auto& one) { return fits(one, name); });
+  return entry == row.programs.end() ? nullptr : &*entry;
+}
+
+bool has_strict_argument(const PolicyRow& row, const std::vector<std::string>& arguments) {
+  bool options = true;  // "--" ends them, but not the words of find and test
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    const std::string_view argument = arguments[i];
+    if (argument == "--") {
+      options = false;
+      continue;
+    }
+    const bool is_long = argument.starts_with("--");
+    const std::string_view name = argument.substr(0, argument.find('='));
+    for (const std::string& word : row.strict_words) {
+      if (!word.starts_with("--")) {
+        if (!is_long && fits(word, argument)) return true;
+      } else if (is_long && options && word.starts_with(name)) {  // long options may be shortened
+        return true;
+      }
+    }
+    if (is_long || !options || argument.size() < 2) continue;
+    const bool bundle = row.strict_bundle && i == 1 && argument.find_first_of("./") == argument.npos;
+    if ((argument[0] == '-' || bundle) && argument.find_first_of(row.strict_letters) != argument.npos) return true;
+  }
+  return false;
+}
+
+bool holds_with(const PolicyRow& row, const std::vector<std::string>& arguments) {
+  return row.only_with.empty() ||
+         std::find_first_of(arguments.begin(), arguments.end(), row.only_with.begin(), row.only_with.end()) != arguments.end();
+}
+
+}  // namespace
+
+const std::vector<PolicyRow>& shipped_policy_rows() {
+  static const std::vector<PolicyRow> rows = read_shipped_policy();
+  return rows;
+}
+
+PolicyTable::PolicyTable(std::vector<PolicyRow> own) : own_(std::move(own)) {}
+
+std::vector<const PolicyRow*> PolicyTable::rows() const {
+  std::vector<const PolicyRow*> all;
+  for (const std::vector<PolicyRow>* some : {&own_, &shipped_policy_rows()})
+    for (const PolicyRow& row : *some) all.push_back(&row);
+  return all;
+}
+
+PolicyTable::Found& PolicyTable::find(std::string_view program) const {
+  if (const auto known = found_.find(program); known != found_.end()) return known->second;
+  Found& found = found_[std::string(program)];
+  cache::Hasher effects;
+  for (const PolicyRow* row : rows()) {
+    const std::string* entry = entry_for(*row, program);
+    if (!entry) continue;
+    found.choices.push_back({row, entry});
+    effects.add(row->effect.view());
+    if (row->only_with.empty()) break;
+  }
+  found.effects = effects.finish();
+  return found;
+}
+
+Policy PolicyTable::policy_for(std::string_view program, const std::vector<std::string>& arguments) const {
+  for (const auto& [row, entry] : find(program).choices) {
+    if (!holds_with(*row, arguments)) continue;
+    Policy policy = row->policy;
+    policy.row = row;
+    policy.entry = entry;
+    if (row->can_be_strict() && has_strict_argument(*row, arguments)) {
+      policy.stat_aspects = everything;
+      policy.ignores_fstat = false;
+      if (!row->strict_keeps_clocks) policy.ignored_clocks = 0;
+      if (!row->strict_keeps_random) policy.ignores_random = false, policy.ignored_random_bytes = 0;
+    }
+    return policy;
+  }
+  return {.stat_aspects = everything};
+}
+
+bool PolicyTable::always_ignores_fstat(std::string_view program) const {
+  for (const auto& [row, entry] : find(program).choices) {
+    if (!row->policy.ignores_fstat || row->policy.is_shell || row->can_be_strict()) return false;
+    if (row->only_with.empty()) return true;
+  }
+  return false;
+}
+
+cache::Digest PolicyTable::with_rows(const cache::Digest& identity, std::string_view program) const {
+  Found& found = find(program);
+  if (found.choices.empty()) return identity;
+  if (found.identity != identity) {
+    found.identity = identity;
+    cache::Hasher both;
+    both.add(identity.view());
+    both.add(found.effects.view());
+    found.identity_with_rows = both.finish();
+  }
+  return found.identity_with_rows;
+}
+
+std::string row_text(const Policy& policy) {
+  return policy.row ? fmt::format("by the policy row for {} ({})", *policy.entry, policy.row->origin) : std::string();
+}
+
+}  // namespace broker
