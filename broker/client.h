@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "broker/control.h"
+#include "broker/session_policies.h"
 #include "cache/base/result.h"
 
 namespace broker {
@@ -26,6 +27,7 @@ struct CommandOptions {
   bool fresh = false;
   bool verbose = false;  // tell what happened to each step
   bool summary = false;  // one line at the end
+  SessionPolicies policies{};
   bool tells() const { return verbose || summary; }
 };
 

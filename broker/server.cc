@@ -440,6 +440,7 @@ void Server::start_session(int client, const SessionRequest& wanted, pid_t peer)
   options.top_pid = wanted.top_pid;
   options.fresh = wanted.fresh != 0;
   options.verbose = wanted.verbose != 0;
+  options.policies = wanted.policies;
   auto session = Session::create(parts_, options);
   if (!session) {
     send_reply(client, ReplyStatus::refused, session.error().message);

@@ -313,6 +313,8 @@ class RunningSession final : public Session {
     explanation.when_ns = today_ns();
     explanation.outcome = outcome;
     explanation.reasons = std::move(reasons);
+    // The same command under other policies is another step.
+    if (outcome != Outcome::hit && any_chosen(options_.policies)) explanation.reasons.push_back("in a session with " + text_of(options_.policies));
     for (const auto& [path, use] : step.uses)
       if (use.contents_changed && use.present && explanation.outputs.size() < 64) explanation.outputs.push_back(recorder_.paths().text(path));
     parts_.explanations->add(explanation);
@@ -352,6 +354,7 @@ Result<std::unique_ptr<Session>> Session::create(Parts& parts, const SessionOpti
   setup.fingerprint_key[1] = key[1];
   setup.top_pid = options.top_pid;
   setup.session_flags = options.fresh ? preload::session_fresh : 0u;
+  setup.policies = options.policies;
   auto region = TRY(SessionRegion::create(setup));
   return std::make_unique<RunningSession>(parts, options, std::move(region));
 }

@@ -16,6 +16,7 @@
 
 #include "broker/explain.h"
 #include "broker/program_table.h"
+#include "broker/session_policies.h"
 #include "broker/session_region.h"
 #include "broker/view.h"
 #include "cache/blob_store.h"
@@ -40,6 +41,7 @@ struct SessionOptions {
   std::int32_t top_pid = 0;  // the process that becomes the command
   bool fresh = false;        // run and record everything, replay nothing
   bool verbose = false;      // keep a note of each step
+  SessionPolicies policies{};
 };
 
 enum class Outcome { hit, miss, not_cacheable };
