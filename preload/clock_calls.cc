@@ -62,7 +62,82 @@ long tell_by_call(const Call& call) {
   return result;
 }
 
+// A moment of the chosen wall clock as a deadline for the kernel, which knows only the real one: as far away from now.
+class Deadline {
+ public:
+  explicit Deadline(const void* chosen) : given_(static_cast<const Instant*>(chosen)) {
+    if (!given_) return;
+    // What makes no sense, or lies too far away to be computed with, is left to the kernel.
+    constexpr int64_t seconds_max = 9000000000;
+    if (given_->seconds < 0 || given_->seconds > seconds_max || given_->parts < 0 || given_->parts >= second_ns) return;
+    chosen_ns_ = given_->seconds * second_ns + given_->parts;
+    Instant now{};
+    kernel(__NR_clock_gettime, 0 /* CLOCK_REALTIME */, &now);
+    // A moment that is over may lie before 1970 on the real clock, which the kernel would not take.
+    const int64_t left_ns = chosen_ns_ - wall_clock_ns();
+    const int64_t real_ns = left_ns > 0 ? now.seconds * second_ns + now.parts + left_ns : 0;
+    real_ = {real_ns / second_ns, real_ns % second_ns};
+  }
+  const void* real() const { return chosen_ns_ < 0 ? static_cast<const void*>(given_) : &real_; }
+  void reached() const {
+    if (chosen_ns_ >= 0) wall_clock_has_reached(chosen_ns_);
+  }
+
+ private:
+  const Instant* given_;
+  Instant real_{};
+  int64_t chosen_ns_ = -1;
+};
+
 }  // namespace
+
+// clock_nanosleep. Only who sleeps until a moment, not who sleeps for a while, is concerned.
+long handle_sleep(const Call& call) {
+  constexpr int until_moment = 1;  // TIMER_ABSTIME
+  const bool concerned = wall_clock_is_chosen() && is_wall_clock(call.integer(0)) && call.integer(1) & until_moment;
+  if (!concerned || !readable(call.path(2))) return native(call);
+  const Deadline deadline(call.pointer<void>(2));
+  Call own = call;
+  own.arguments[2] = word(deadline.real());
+  const long result = native(own);
+  if (result == 0) deadline.reached();
+  return result;
+}
+
+namespace {
+
+// What of libc takes its deadline as the last argument. sem_timedwait returns -1 for any failure, so that after it a
+// ticking clock does not know that the moment has come; the next look moves it on all the same.
+template <class... Arguments>
+int wait_until(HookSlot slot, const void* until, Arguments... arguments) {
+  const Deadline deadline(until);
+  const int result = reinterpret_cast<int (*)(Arguments..., const void*)>(state.originals[slot])(arguments..., deadline.real());
+  if (result == ETIMEDOUT) deadline.reached();
+  return result;
+}
+
+// A bit of the condition says that it goes by a clock that is never set (glibc, nptl/pthread_cond_wait.c).
+bool goes_by_wall_clock(const void* condition) {
+  constexpr int waiters_word = 9;
+  constexpr uint32_t monotonic = 2;
+  return !(load(static_cast<const uint32_t*>(condition)[waiters_word]) & monotonic);
+}
+
+}  // namespace
+
+int vestal_hook_pthread_cond_timedwait(void* condition, void* mutex, const void* until) {
+  if (goes_by_wall_clock(condition)) return wait_until(slot_pthread_cond_timedwait, until, condition, mutex);
+  return reinterpret_cast<int (*)(void*, void*, const void*)>(state.originals[slot_pthread_cond_timedwait])(
+      condition, mutex, until);
+}
+
+int vestal_hook_pthread_mutex_timedlock(void* mutex, const void* until) {
+  return wait_until(slot_pthread_mutex_timedlock, until, mutex);
+}
+
+int vestal_hook_sem_timedwait(void* semaphore, const void* until) {
+  return wait_until(slot_sem_timedwait, until, semaphore);
+}
 
 long handle_clock(const Call& call) {
   switch (call.number) {

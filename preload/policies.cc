@@ -85,6 +85,13 @@ int64_t look_at_wall_clock(bool& repeatable) {
   return chosen.clock_ns + static_cast<int64_t>(looks) * clock_tick_ns;
 }
 
+void wall_clock_has_reached(int64_t ns) {
+  const int64_t missing = ns - wall_clock_ns();
+  if (missing <= 0 || header().policies.clock != clock_ticking || in_vfork_child()) return;
+  const auto ticks = static_cast<uint64_t>((missing + clock_tick_ns - 1) / clock_tick_ns);
+  __atomic_fetch_add(&state.clock_looks, ticks, __ATOMIC_RELAXED);
+}
+
 // ---- random numbers
 
 bool draw(void* to, size_t count) {

@@ -30,6 +30,8 @@ bool is_wall_clock(int clock);
 int64_t look_at_wall_clock(bool& repeatable);
 // The same time without having looked.
 int64_t wall_clock_ns();
+// Somebody has waited until then: a ticking clock says so from now on.
+void wall_clock_has_reached(int64_t ns);
 
 // ---- random numbers
 
