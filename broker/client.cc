@@ -181,6 +181,7 @@ Result<Answer> ask_for_session(pid_t top_pid, const CommandOptions& options) {
   wanted.fresh = options.fresh;
   wanted.verbose = options.verbose;
   wanted.wants_report = options.tells();
+  wanted.policies = options.policies;
   return ask(place, RequestKind::session, std::string(reinterpret_cast<const char*>(&wanted), sizeof wanted) + options.configuration);
 }
 
@@ -207,15 +208,23 @@ int become_plain(const FoundProgram& program, char* const* arguments) {
   return report_failure(arguments[0], errno);
 }
 
-int become_uncached(const FoundProgram& program, char* const* arguments, const std::string& why) {
-  complain("running without the cache: " + why);
-  return become_plain(program, arguments);
+// What was asked for by a policy only a session can give: then it is better not to run at all.
+bool may_run_uncached(const CommandOptions& options) { return !any_chosen(options.policies); }
+
+void complain_of_no_session(const CommandOptions& options, const std::string& why) {
+  if (may_run_uncached(options)) complain("running without the cache: " + why);
+  else complain("not run, for there would be no " + text_of(options.policies) + ": " + why);
 }
 
-int become_traced(const std::string& region, const FoundProgram& program, char* const* arguments) {
+int become_uncached(const FoundProgram& program, char* const* arguments, const CommandOptions& options, const std::string& why) {
+  complain_of_no_session(options, why);
+  return may_run_uncached(options) ? become_plain(program, arguments) : status_own_failure;
+}
+
+int become_traced(const std::string& region, const FoundProgram& program, char* const* arguments, const CommandOptions& options) {
   bool usable = false;
   int error = -preload::become_command(region.c_str(), program.path.c_str(), arguments, environ, &usable);
-  if (!usable) return become_uncached(program, arguments, std::string("no session region: ") + std::strerror(error));
+  if (!usable) return become_uncached(program, arguments, options, std::string("no session region: ") + std::strerror(error));
   if (error == ENOEXEC) {
     error = -preload::become_command(region.c_str(), shell, shell_arguments(program.path, arguments).data(), environ,
                                      &usable);
@@ -289,7 +298,7 @@ int run_as_child(const FoundProgram& program, char* const* arguments, const Comm
   // Like a pipe, but writing to it raises no SIGPIPE if the child has gone.
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-    return become_uncached(program, arguments, std::strerror(errno));
+    return become_uncached(program, arguments, options, std::strerror(errno));
   }
   OwnedFd name_reader(away_from_standard(ends[0]));
   OwnedFd name_writer(away_from_standard(ends[1]));
@@ -306,19 +315,20 @@ int run_as_child(const FoundProgram& program, char* const* arguments, const Comm
     ::signal(SIGCHLD, on_child);
     ::sigprocmask(SIG_SETMASK, &mask, nullptr);
   }
-  if (child < 0) return become_uncached(program, arguments, std::strerror(errno));
+  if (child < 0) return become_uncached(program, arguments, options, std::strerror(errno));
   if (child == 0) {
     name_writer.reset();
     const std::string region = read_all(name_reader.get());
     name_reader.reset();
-    ::_exit(region.empty() ? become_plain(program, arguments) : become_traced(region, program, arguments));
+    if (!region.empty()) ::_exit(become_traced(region, program, arguments, options));
+    ::_exit(may_run_uncached(options) ? become_plain(program, arguments) : status_own_failure);
   }
   name_reader.reset();
   const auto session = ask_for_session(child, options);
   if (session) {
     ::send(name_writer.get(), session->body.data(), session->body.size(), MSG_NOSIGNAL);
   } else {
-    complain("running without the cache: " + session.error().message);
+    complain_of_no_session(options, session.error().message);
   }
   name_writer.reset();
   const int status = wait_for(child, signals);
@@ -363,8 +373,8 @@ int run_command(char* const* arguments, const CommandOptions& given) {
   }
   if (options.tells()) return run_as_child(program, arguments, options);
   const auto session = ask_for_session(::getpid(), options);
-  if (!session) return become_uncached(program, arguments, session.error().message);
-  return become_traced(session->body, program, arguments);
+  if (!session) return become_uncached(program, arguments, options, session.error().message);
+  return become_traced(session->body, program, arguments, options);
 }
 
 Result<std::string> ask_broker(RequestKind kind, std::string_view body) {

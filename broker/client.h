@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "broker/control.h"
+#include "broker/session_policies.h"
 #include "cache/base/result.h"
 
 namespace broker {
@@ -27,6 +28,7 @@ struct CommandOptions {
   bool verbose = false;  // tell what happened to each step
   bool summary = false;  // one line at the end
   std::string configuration;  // encoded files; run_command reads them itself
+  SessionPolicies policies{};
   bool tells() const { return verbose || summary; }
 };
 

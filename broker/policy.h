@@ -44,8 +44,6 @@ struct Policy {
   const std::string* entry = nullptr;   // among the row's programs
 };
 
-// Variables that a walker passes on without looking at them: their names do not count for EnvironmentUse::whole.
-
 // Variables that a shell may expand while it runs `text` (the argument of -c, or a script's contents): every identifier
 // in it and what the shell reads by itself. Nothing if the text can make up names (eval, set, ...): then all count.
 std::optional<std::vector<std::string>> shell_names(std::string_view text);

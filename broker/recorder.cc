@@ -30,7 +30,7 @@ using namespace preload;
 namespace {
 
 // What is the same for all steps of a session and may reach their output: user, machine, limits, processors.
-Digest describe_session(std::int32_t top_pid) {
+Digest describe_session(std::int32_t top_pid, const SessionPolicies& policies) {
   Hasher hasher;
   std::ifstream limits(fmt::format("/proc/{}/limits", top_pid));
   hasher.add_piece(std::string(std::istreambuf_iterator<char>(limits), {}));
@@ -44,7 +44,8 @@ Digest describe_session(std::int32_t top_pid) {
   add(::getegid());
   utsname names{};
   ::uname(&names);
-  for (const char* text : {names.sysname, names.nodename, names.release, names.version, names.machine}) hasher.add_piece(text);
+  const char* const host = policies.host_name[0] ? policies.host_name : names.nodename;
+  for (const char* text : std::initializer_list<const char*>{names.sysname, host, names.release, names.version, names.machine}) hasher.add_piece(text);
   cpu_set_t processors;
   CPU_ZERO(&processors);
   ::sched_getaffinity(top_pid, sizeof processors, &processors);
@@ -52,6 +53,7 @@ Digest describe_session(std::int32_t top_pid) {
   // What a program is told of the machine depends on it (linux32, setarch).
   std::ifstream personality(fmt::format("/proc/{}/personality", top_pid));
   hasher.add_piece(std::string(std::istreambuf_iterator<char>(personality), {}));
+  if (any_chosen(policies)) hasher.add_piece(bytes_of(policies));
   return hasher.finish();
 }
 
@@ -73,7 +75,7 @@ bool process_has_terminal(std::int32_t pid) {
 
 Recorder::Recorder(Parts& parts, const SessionOptions& options, Decide decide, Done done, Finished finished)
     : parts_(parts), options_(options), decide_(std::move(decide)), done_(std::move(done)), finished_(std::move(finished)), paths_(*parts.view) {
-  session_digest_ = describe_session(options.top_pid);
+  session_digest_ = describe_session(options.top_pid, options.policies);
   uid_ = ::geteuid();
   if (options.top_pid > 0) top_process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, options.top_pid, 0)));
   has_terminal_ = process_has_terminal(options.top_pid);

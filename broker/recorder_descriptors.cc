@@ -89,6 +89,12 @@ void Recorder::handle_fd(Process& process, const Event& event) {
       else step.not_storable("reads a file that changed while in use");
       return;
     }
+    case fd_random:
+      if (options_.policies.random != random_real) {
+        step.descriptors[own->fd] |= fd_asked_exactly;
+        return;
+      }
+      [[fallthrough]];
     default: {
       const char* kind = what.kind == fd_terminal ? "reads from the terminal" : what.kind == fd_pipe ? "reads from a pipe it was given" : "reads from a descriptor it was given";
       for (Step* each = &step; each && each->exec.same_stream(what); each = each->parent) each->not_storable(kind);

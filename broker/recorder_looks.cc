@@ -256,7 +256,10 @@ void Recorder::handle_open(Process& process, const Event& event) {
   switch (place_of(text)) {
     case Place::ordinary: case Place::proc_stable: break;
     case Place::null_device: return observe_type(process, path, at);
-    case Place::random: return spoil(process, "reads random numbers");
+    case Place::random:
+      // They come from the session's seed.
+      if (options_.policies.random != random_real) return observe_type(process, path, at);
+      return spoil(process, "reads random numbers");
     case Place::terminal: return spoil(process, "uses the terminal");
     case Place::device: return spoil(process, "uses the device " + text);
     case Place::proc_other:
@@ -291,7 +294,7 @@ void Recorder::handle_open(Process& process, const Event& event) {
     if (step.policy.is_shell && facts.bytes <= sourced_bytes_max && paths_.text(step.file) != text) {
       std::ifstream file(text, std::ios::binary);
       const std::string sourced(std::istreambuf_iterator<char>(file), {});
-      if (shell_text_varies(sourced)) spoil(process, "reads a text that asks for a process id, the clock or random numbers");
+      if (shell_text_varies(without_chosen_variables(sourced, options_.policies))) spoil(process, "reads a text that asks for a process id, the clock or random numbers");
       if (shell_text_compares_times(sourced) && !(step.policy.stat_aspects & aspect_times)) spoil(process, "reads a text that compares times of files");
     }
     return observe_bytes(process, path, at, false, &facts);

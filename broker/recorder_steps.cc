@@ -42,6 +42,8 @@ Digest step_key_of(const ExecRecord& exec, const Digest& program, const Digest& 
     hasher.add_piece({reinterpret_cast<const char*>(&attribute), sizeof attribute});
     hasher.add_piece(value);
   }
+  // Two steps that differ in nothing else have other random numbers.
+  if (exec.random_start) hasher.add_piece({reinterpret_cast<const char*>(&exec.random_start), sizeof exec.random_start});
   return hasher.finish();
 }
 
@@ -54,6 +56,7 @@ bool read_exec(const Event& event, ExecRecord& exec) {
   exec.umask = payload.umask;
   exec.flags = payload.flags;
   exec.short_key = payload.short_key;
+  exec.random_start = payload.random_start;
   if (payload.fd_count > inherited_fd_max) return false;
   exec.fds.assign(payload.fds, payload.fds + payload.fd_count);
   std::string_view rest = event.text;
@@ -226,7 +229,7 @@ void Recorder::handle_exec(Process* process, const Event& event) {
         step.policy.stat_aspects = look_aspects;
         step.policy.ignores_fstat = false;
       }
-      if (shell_text_varies(step.text)) step.spoil("its text asks for a process id, the clock or random numbers");
+      if (shell_text_varies(without_chosen_variables(step.text, options_.policies))) step.spoil("its text asks for a process id, the clock or random numbers");
       if (step.policy.environment == EnvironmentUse::shell) {
         if (!text) step.whole_environment = true;
         if (auto names = shell_names(step.text)) step.variables.insert(names->begin(), names->end());

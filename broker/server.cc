@@ -466,6 +466,7 @@ void Server::start_session(int client, const SessionRequest& wanted, std::string
     return;
   }
   options.policy_table = std::make_shared<PolicyTable>(std::move(*rows));
+  options.policies = wanted.policies;
   auto session = Session::create(parts_, options);
   if (!session) {
     send_reply(client, ReplyStatus::refused, session.error().message);

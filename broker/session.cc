@@ -352,6 +352,8 @@ class RunningSession final : public Session {
     explanation.outcome = outcome;
     explanation.reasons = std::move(reasons);
     explanation.policy = policy;
+    // The same command under other policies is another step.
+    if (outcome != Outcome::hit && any_chosen(options_.policies)) explanation.reasons.push_back("in a session with " + text_of(options_.policies));
     for (const auto& [path, use] : step.uses)
       if (use.contents_changed && use.present && explanation.outputs.size() < 64) explanation.outputs.push_back(recorder_.paths().text(path));
     parts_.explanations->add(explanation);
@@ -391,6 +393,7 @@ Result<std::unique_ptr<Session>> Session::create(Parts& parts, const SessionOpti
   setup.fingerprint_key[1] = key[1];
   setup.top_pid = options.top_pid;
   setup.session_flags = options.fresh ? preload::session_fresh : 0u;
+  setup.policies = options.policies;
   auto region = TRY(SessionRegion::create(setup));
   return std::make_unique<RunningSession>(parts, options, std::move(region));
 }

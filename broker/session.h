@@ -17,6 +17,7 @@
 #include "broker/explain.h"
 #include "broker/policy_table.h"
 #include "broker/program_table.h"
+#include "broker/session_policies.h"
 #include "broker/session_region.h"
 #include "broker/view.h"
 #include "cache/blob_store.h"
@@ -42,6 +43,7 @@ struct SessionOptions {
   bool fresh = false;        // run and record everything, replay nothing
   bool verbose = false;      // keep a note of each step
   std::shared_ptr<const PolicyTable> policy_table = std::make_shared<PolicyTable>();  // of this session alone
+  SessionPolicies policies{};
 };
 
 enum class Outcome { hit, miss, not_cacheable };

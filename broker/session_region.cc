@@ -188,6 +188,7 @@ MappedSessionRegion::MappedSessionRegion(std::string name, std::unique_ptr<Memor
   text({});  // so that no text has the offset 0
   head.version = protocol_version;
   head.session_flags = setup.session_flags;
+  head.policies = setup.policies;
   head.region_bytes = preload::region_bytes;
   head.broker_pid = ::getpid();
   head.top_pid = setup.top_pid;

@@ -51,6 +51,7 @@ class SessionRegion {
     std::uint64_t fingerprint_key[2] = {};
     std::int32_t top_pid = 0;
     std::uint32_t session_flags = 0;
+    preload::SessionPolicies policies{};
   };
   // A new region with a random name, mode 0600, made exclusively.
   static cache::Result<std::unique_ptr<SessionRegion>> create(const Setup& setup);

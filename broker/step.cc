@@ -243,7 +243,7 @@ std::string descriptor_value(const ExecRecord& exec, std::uint32_t number, std::
   }
   if (questions == 0) return "open";
   if (questions & fd_asked_exactly) {
-    static constexpr const char* kinds[] = {"closed", "the null device", "a terminal", "a pipe", "a file", "a directory", "a socket", "a device"};
+    static constexpr const char* kinds[] = {"closed", "the null device", "a terminal", "a pipe", "a file", "a directory", "a socket", "a device", "random numbers"};
     std::string value = fd->kind < std::size(kinds) ? kinds[fd->kind] : "unknown";
     if (fd->appends) value += ", appended to";
     return value;

@@ -68,6 +68,7 @@ struct ExecRecord {
   std::uint32_t umask = 0;
   std::uint32_t flags = 0;
   std::uint64_t short_key = 0;
+  std::uint64_t random_start = 0;  // as in preload::ExecPayload
   std::int32_t pid = 0;
   bool has_terminal = false;  // a controlling one, /dev/tty
 

@@ -19,6 +19,7 @@ FdKind kind_of(const struct stat& info) {
     case S_IFCHR: {
       const unsigned major = (info.st_rdev >> 8) & 0xfff, minor = info.st_rdev & 0xff;
       if (major == 1 && minor == 3) return fd_null;
+      if (major == 1 && (minor == 8 || minor == 9)) return fd_random;
       const bool terminal = major == 4 || major == 5 || (major >= 136 && major <= 143);
       return terminal ? fd_terminal : fd_device;
     }

@@ -11,6 +11,7 @@
 #include "preload/jobserver.h"
 #include "preload/leave.h"
 #include "preload/paths.h"
+#include "preload/policies.h"
 
 namespace preload {
 namespace {
@@ -218,7 +219,7 @@ void note_failure(const ExecRequest& request, long result, const struct stat* in
 
 // Starts the program with the shim in it. Returns only if that fails.
 long execute_traced(const ExecRequest& request, const Variables& variables, const Plan& plan,
-                    uint32_t umask) {
+                    uint32_t umask, uint64_t random_start) {
   const RegionHeader& region = header();
   const char* shim = region_text(region.shim_path);
   const char* closure = region_text(plan.preload);
@@ -234,7 +235,7 @@ long execute_traced(const ExecRequest& request, const Variables& variables, cons
   if (*closure) text.put(":"), text.put(closure);
   text.end();
 
-  char* ours = static_cast<char*>(__builtin_alloca(sizeof region_variable + length_of(name) + 48));
+  char* ours = static_cast<char*>(__builtin_alloca(sizeof region_variable + length_of(name) + 64));
   TextWriter own(ours);
   own.put(region_variable);
   own.put(name);
@@ -242,6 +243,8 @@ long execute_traced(const ExecRequest& request, const Variables& variables, cons
   own.put_number(umask, 8);
   own.put(":");
   own.put_number(plan.flags, 16);
+  own.put(":");
+  own.put_number(random_start, 16);
   own.end();
 
   // Always two more entries: the constructor in shim_start.cc relies on that.
@@ -265,13 +268,14 @@ long execute_traced(const ExecRequest& request, const Variables& variables, cons
   return execute_with(request, const_cast<char* const*>(list));
 }
 
-long start_program(const ExecRequest& request, const Variables& variables, const Plan& plan, uint32_t umask) {
+long start_program(const ExecRequest& request, const Variables& variables, const Plan& plan, uint32_t umask,
+                   uint64_t random_start) {
   LogRecord failed;
   failed.kind = kind_exec_failed;
   long result;
   if (!(plan.flags & plan_untraced)) {
     const bool fits = variables.count <= (in_vfork_child() ? variables_max_in_vfork_child : variables_max);
-    result = fits ? execute_traced(request, variables, plan, umask) : -E2BIG;
+    result = fits ? execute_traced(request, variables, plan, umask, random_start) : -E2BIG;
     if (result != -E2BIG) {
       failed.result = static_cast<int>(result);
       append(failed);
@@ -368,6 +372,7 @@ long execute(const ExecRequest& request) {
   const int pid = own_pid();
   payload.umask = current_umask();
   payload.short_key = short_key(program, arguments);
+  if (header().policies.random != random_real) payload.random_start = random_start_of(payload.short_key);
   payload.parent_pid = state.parent_pid;
   if (pid != state.pid) {
     payload.parent_pid = static_cast<int32_t>(kernel(__NR_getppid));
@@ -399,7 +404,7 @@ long execute(const ExecRequest& request) {
   // Somebody may have deleted the cache: ld.so would complain on the program's standard error.
   const bool there = kernel(__NR_access, region_text(header().libc_image_path), 4 /* R_OK */) == 0;
   if (!there) plan = Plan{}, plan.flags = plan_untraced;
-  return start_program(request, variables, plan, umask);
+  return start_program(request, variables, plan, umask, payload.random_start);
 }
 
 long handle_exec(const Call& call) {

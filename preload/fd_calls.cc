@@ -3,6 +3,7 @@
 #include "preload/descriptors.h"
 #include "preload/handlers.h"
 #include "preload/paths.h"
+#include "preload/policies.h"
 
 namespace preload {
 namespace {
@@ -47,6 +48,9 @@ class Reading {
   }
 
   bool of_regular_file() const { return noted_ && payload_.kind == fd_regular; }
+  bool of_seeded_device() const {
+    return noted_ && payload_.kind == fd_random && state.policies & policy_random;
+  }
   bool writable() const { return payload_.writable; }
 
  private:
@@ -116,6 +120,21 @@ bool passes_descriptors(const MessageHeader& message) {
   return message.control != nullptr && message.control_bytes > 0;
 }
 
+// Of sendmsg and sendmmsg, if one of the messages has an address that may not be reached.
+long refusal_of_messages(const Call& call) {
+  if (!(state.policies & policy_network) || !readable(call.path(1))) return 0;
+  const bool several = call.number == __NR_sendmmsg;
+  constexpr size_t messages_max = 1024;  // the kernel's own
+  constexpr size_t message_bytes = sizeof(MessageHeader) + 8;
+  const size_t count = !several ? 1 : static_cast<unsigned>(call.integer(2)) < messages_max ? static_cast<unsigned>(call.integer(2)) : messages_max;
+  for (size_t i = 0; i < count; ++i) {
+    const auto& message = *reinterpret_cast<const MessageHeader*>(call.path(1) + i * message_bytes);
+    if (!message.name) continue;
+    if (const long refusal = network_refusal(call.fd(0), message.name, static_cast<size_t>(message.name_bytes))) return refusal;
+  }
+  return 0;
+}
+
 constexpr char network_words[] = "used the network or a socket";
 
 }  // namespace
@@ -123,8 +142,15 @@ constexpr char network_words[] = "used the network or a socket";
 // Of read, pread64, readv, preadv, preadv2, recvfrom and recvmmsg only the descriptor matters here.
 long handle_read(const Call& call) {
   const int fd = call.fd(0);
-  if (!concerns_others(class_of(fd))) return native(call);
+  const FdClass fd_class = class_of(fd);
+  if (fd_class == fd_seeded) return read_seeded(call);
+  if (!concerns_others(fd_class)) return native(call);
   const Reading reading(fd);
+  if (reading.of_seeded_device()) {
+    reading.succeeded();
+    set_class(fd, fd_seeded);
+    return read_seeded(call);
+  }
   const long result = native(call);
   if (result >= 0) reading.succeeded();
   if (result == -EBADF) note_closed(fd);
@@ -144,7 +170,10 @@ long handle_receive_message(const Call& call) {
 long handle_write(const Call& call) {
   const int fd = call.fd(0);
   const bool addressed = call.number == __NR_sendto && call.arguments[4] != 0;
-  if (addressed) return spoiling(call, network_words);
+  if (addressed) {
+    const long refusal = network_refusal(fd, call.pointer<void>(4), static_cast<size_t>(call.arguments[5]));
+    return refusal ? refusal : spoiling(call, network_words);
+  }
   if (is_writable(examined_class(fd))) return native(call);
   const long result = native(call);
   const iovec piece{call.pointer<void>(1), static_cast<size_t>(call.arguments[2])};
@@ -163,6 +192,7 @@ long handle_write_pieces(const Call& call) {
 long handle_send_message(const Call& call) {
   const int fd = call.fd(0);
   const FdClass fd_class = examined_class(fd);
+  if (const long refusal = refusal_of_messages(call)) return refusal;
   const long result = native(call);
   if (result < 0 && is_own(fd_class)) return result;
   if (call.number == __NR_sendmmsg) {
@@ -189,6 +219,18 @@ long handle_write_at(const Call& call) {
   return result;
 }
 
+namespace {
+
+// Then they have to pass through the process, to be overwritten.
+bool gives_seeded_bytes(int fd) {
+  if (!(state.policies & policy_random)) return false;
+  FdPayload payload;
+  struct stat info;
+  return describe(fd, payload, info) && payload.kind == fd_random;
+}
+
+}  // namespace
+
 // Bytes that go from one descriptor to another are never seen here. Into an inherited one the call is refused
 // in the way that makes every caller read and write instead.
 long handle_move_bytes(const Call& call) {
@@ -209,6 +251,7 @@ long handle_move_bytes(const Call& call) {
       break;
   }
   if (!is_writable(examined_class(to)) && kernel(__NR_fcntl, to, F_GETFD) >= 0) return refusal;
+  if (gives_seeded_bytes(from)) return refusal;
   const Reading reading(from);
   const long result = native(call);
   if (result >= 0) reading.succeeded();

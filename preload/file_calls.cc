@@ -3,6 +3,7 @@
 #include "preload/descriptors.h"
 #include "preload/handlers.h"
 #include "preload/paths.h"
+#include "preload/policies.h"
 #include "preload/preserve.h"
 
 namespace preload {
@@ -89,6 +90,11 @@ long open_named(const Call& call, int directory, const char* path, uint64_t flag
   const BeforeWrite before(directory, path, flags);
   const long result = native(call);
   note_open(directory, path, result, flags, mode, before);
+  if (__builtin_expect(state.policies & policy_random, 0) && result >= 0) {
+    FdPayload payload;
+    struct stat info;
+    if (describe(static_cast<int>(result), payload, info) && payload.kind == fd_random) set_class(static_cast<int>(result), fd_seeded);
+  }
   return result;
 }
 

@@ -67,8 +67,7 @@ long handle_wait(const Call& call);
 long handle_signal(const Call& call);
 long handle_umask(const Call& call);
 long handle_identity(const Call& call);
-long handle_connect(const Call& call);
-long handle_random(const Call& call);
+long handle_host(const Call& call);
 // Makes the call and, if it succeeds, spoils the process.
 long spoiling(const Call& call, const char* what);
 long spoiling_what_follows(const Call& call, const char* what);
@@ -80,6 +79,19 @@ long unknown_call(const Call& call);
 
 // clock_calls.cc
 long handle_clock(const Call& call);
+long handle_sleep(const Call& call);
+
+// random_calls.cc
+long handle_random(const Call& call);
+// read and its like, from a random device that the session's seed stands for.
+long read_seeded(const Call& call);
+
+// network_calls.cc
+long handle_connect(const Call& call);
+long handle_bind(const Call& call);
+long handle_listen(const Call& call);
+// 0, or what a process that may not reach this address is told. `bytes` of it are at `address`.
+long network_refusal(int fd, const void* address, size_t bytes);
 
 // What stands in for functions of libc: they are called in their place, with their arguments.
 extern "C" {
@@ -92,9 +104,18 @@ int vestal_hook_posix_spawn(int* pid, const char* path, const void* actions, con
                             char* const* arguments, char* const* environment);
 int vestal_hook_posix_spawnp(int* pid, const char* file, const void* actions, const void* attributes,
                              char* const* arguments, char* const* environment);
+// Waits until a moment of the wall clock; hooked only if a policy has chosen it.
+int vestal_hook_pthread_cond_timedwait(void* condition, void* mutex, const void* until);
+int vestal_hook_pthread_mutex_timedlock(void* mutex, const void* until);
+int vestal_hook_sem_timedwait(void* semaphore, const void* until);
 // For the names that shim_start.cc exports.
 int vestal_gettimeofday(void* time, void* zone);
 long vestal_time(long* seconds);
+// In place of the kernel's own in the vDSO, which return -errno. Only under a policy.
+int vestal_vdso_clock_gettime(int clock, void* time);
+int vestal_vdso_gettimeofday(void* time, void* zone);
+long vestal_vdso_time(long* seconds);
+long vestal_vdso_getrandom(void* to, size_t bytes, unsigned flags, void* opaque, size_t opaque_bytes);
 }
 
 }  // namespace preload

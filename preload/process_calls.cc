@@ -3,7 +3,7 @@
 #include "preload/descriptors.h"
 #include "preload/handlers.h"
 #include "preload/leave.h"
-#include "preload/paths.h"
+#include "preload/policies.h"
 
 namespace preload {
 
@@ -13,11 +13,13 @@ long handle_fork(const Call& call) {
       0x7e020080;  // CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET, NEWTIME
   if (call.number == __NR_clone && call.arguments[0] & new_namespaces) spoil("made namespaces of its own");
   const int parent = current_pid();
+  const uint32_t index = __atomic_fetch_add(&state.children_forked, 1, __ATOMIC_RELAXED);
   const long result = native(call);
   if (result < 0) return result;
   LogRecord record;
   if (result == 0) {
     became_child(parent);
+    draw_as_child(index);
     record.kind = kind_forked_child;
     record.arg = parent;
   } else {
@@ -181,48 +183,14 @@ long handle_attribute(const Call& call) {
   return result;
 }
 
-// A daemon that is not there (nscd, syslog) is a fact about a name. One that is there can say anything.
-long handle_connect(const Call& call) {
+// uname(2). Of what it tells only the name may be another than the real one.
+long handle_host(const Call& call) {
   const long result = native(call);
-  struct Address {
-    uint16_t family;
-    char path[108];
-  };
-  constexpr uint16_t family_unix = 1;
-  const Address* address = call.pointer<const Address>(1);
-  const bool refused = result == -ENOENT || result == -ECONNREFUSED;
-  if (refused && address->family == family_unix && call.arguments[2] > 2 && address->path[0]) {
-    char path[sizeof address->path + 1];
-    const size_t bytes = static_cast<size_t>(call.arguments[2]) - 2 < sizeof address->path
-                             ? static_cast<size_t>(call.arguments[2]) - 2
-                             : sizeof address->path;
-    copy(path, address->path, bytes);
-    path[bytes] = 0;
-    LogRecord record;
-    if (result == -ENOENT)
-      record.kind = kind_look, record.result = -ENOENT;
-    else
-      record.kind = kind_access;
-    const NamedPath named(AT_FDCWD, path);
-    if (named.repeats(mix(record.kind << 8, static_cast<uint64_t>(record.result)))) return result;
-    record.text = named.text;
-    append(record);
-  } else if (result != -EFAULT && result != -EBADF && result != -ENOTSOCK) {
-    spoil("used the network or a socket");
-  }
-  return result;
-}
-
-long handle_random(const Call& call) {
-  const long result = native(call);
-  // malloc has a random mark for what it has freed, kept among libc's own data; no program sees it.
-  const uintptr_t place = static_cast<uintptr_t>(call.arguments[0]);
-  const bool for_libc = place >= state.libc_start && place < state.libc_end;
-  if (result < 0 || for_libc || seen(mix(kind_random, static_cast<uint64_t>(result)))) return result;
-  LogRecord record;
-  record.kind = kind_random;
-  record.arg = static_cast<int>(result);
-  append(record);
+  constexpr size_t name_at = 65, name_bytes = 65;
+  static_assert(policy_text_bytes < name_bytes);
+  if (result < 0 || !(state.policies & policy_host)) return result;
+  char* name = call.pointer<char>(0) + name_at;
+  for (size_t i = 0; i < name_bytes; ++i) name[i] = i < policy_text_bytes ? header().policies.host_name[i] : 0;
   return result;
 }
 

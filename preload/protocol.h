@@ -57,7 +57,7 @@ inline constexpr uint32_t protocol_version = 2;
 
 // The variables a traced process is started with, behind all others:
 //   LD_PRELOAD=<shim>:<user's own>:<closure>
-//   VESTAL_REGION=<name below /dev/shm>:<umask, octal>:<plan flags, hex>
+//   VESTAL_REGION=<name below /dev/shm>:<umask, octal>:<plan flags, hex>:<random start, hex>
 //   VESTAL_USER_PRELOAD=LD_PRELOAD=...   only if the user has one
 // The shim removes them before the program sees its environment.
 inline constexpr char region_variable[] = "VESTAL_REGION=";
@@ -77,7 +77,8 @@ inline constexpr uint32_t texts_bytes = 4 << 20;
 inline constexpr uint32_t inherited_fd_max = 10;  // descriptors 0..9 are described at exec
 inline constexpr uint32_t hole_ms_max = 1000;
 inline constexpr uint32_t answer_ms_max = 60000;
-inline constexpr uint32_t hook_slot_count = 8;
+inline constexpr uint32_t hook_slot_count = 16;
+inline constexpr uint32_t bound_socket_count = 64;
 
 // The functions hooked at their entry, by slot of the libc image; slot 0 is for
 // system calls. In the order of WantedCalls::functions.
@@ -89,9 +90,45 @@ enum HookSlot : uint32_t {
   slot_vfork = 4,
   slot_posix_spawn = 5,
   slot_posix_spawnp = 6,
+  // Only under a clock policy.
+  slot_pthread_cond_timedwait = 7,
+  slot_pthread_mutex_timedlock = 8,
+  slot_sem_timedwait = 9,
 };
 
 enum RegionState : uint32_t { region_live = 1, region_gone = 2 };
+
+// What the processes of the session are told by clock, random numbers, host name and network, if the user has chosen
+// it (docs/session-policies.md). All zero: everything is real. The broker writes it before anybody else sees the
+// region, and every process of the session finds it there, so a policy holds for all of them; it is a part of each
+// step's key, by its bytes.
+enum ClockPolicy : uint32_t { clock_real = 0, clock_fixed = 1, clock_ticking = 2 };
+enum RandomPolicy : uint32_t { random_real = 0, random_seeded = 1 };
+enum NetworkPolicy : uint32_t { network_allowed = 0, network_denied = 1 /* but for the addresses listed */ };
+
+inline constexpr int64_t clock_tick_ns = 1000000;  // clock_ticking: from one look of a process to its next
+inline constexpr uint32_t policy_text_bytes = 64;   // with the zero; the longest host name the kernel knows
+inline constexpr uint32_t policy_address_count = 64;
+
+// IPv4 as ::ffff:a.b.c.d; both in network order.
+struct PolicyAddress {
+  uint8_t address[16];
+  uint16_t port;
+  uint16_t unused;
+};
+static_assert(sizeof(PolicyAddress) == 20);
+
+struct SessionPolicies {
+  uint32_t clock;    // ClockPolicy
+  uint32_t random;   // RandomPolicy
+  uint32_t network;  // NetworkPolicy
+  uint32_t address_count;
+  int64_t clock_ns;  // since 1970, not negative
+  char random_seed[policy_text_bytes];
+  char host_name[policy_text_bytes];  // empty: real
+  PolicyAddress addresses[policy_address_count];
+};
+static_assert(sizeof(SessionPolicies) == 24 + 2 * policy_text_bytes + 20 * policy_address_count);
 
 enum SessionFlags : uint32_t {
   session_fresh = 1,  // never ask whether a step is known
@@ -111,6 +148,12 @@ struct RegionHeader {
   uint64_t libc_slots;
   uint64_t libc_originals[hook_slot_count];
   uint64_t loader_text_offset, loader_text_vaddr, loader_text_size, loader_slot;
+  SessionPolicies policies;
+
+  // Sockets below a name that processes of the session have bound, by hash, newest over oldest. Only if the network is
+  // denied.
+  uint32_t bound_count;
+  uint64_t bound_sockets[bound_socket_count];
 
   alignas(64) uint32_t state;     // RegionState; a futex
   uint32_t epoch;                 // raised by the broker before each pass over the log
@@ -262,7 +305,7 @@ struct TimesPayload { int64_t mtime_ns; int64_t is_now; };
 // left out. `sum` adds entry_hash() of each.
 struct ListPayload { uint64_t sum; uint64_t entries; };
 
-enum FdKind : uint8_t { fd_closed = 0, fd_null, fd_terminal, fd_pipe, fd_regular, fd_directory, fd_socket, fd_device };
+enum FdKind : uint8_t { fd_closed = 0, fd_null, fd_terminal, fd_pipe, fd_regular, fd_directory, fd_socket, fd_device, fd_random };
 
 // A descriptor as fstat describes it; two with the same device and inode are
 // taken for the same stream.
@@ -288,6 +331,7 @@ struct ExecPayload {
   uint32_t flags;  // ExecFlags
   uint32_t fd_count;
   uint64_t short_key;
+  uint64_t random_start;  // random_seeded: where the program's random numbers begin; else 0
   FdPayload fds[inherited_fd_max];  // the first fd_count; those the program inherits
 };
 enum ExecFlags : uint32_t {

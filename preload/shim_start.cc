@@ -6,6 +6,8 @@
 
 #include "preload/handlers.h"
 #include "preload/log_ring.h"
+#include "preload/policies.h"
+#include "preload/vdso.h"
 
 // ld.so's list of what is loaded, as debuggers see it.
 struct LinkMap {
@@ -83,9 +85,16 @@ const char* hide_variables(char** environment) {
   Entry* vector = old_vector - 1;
   const Entry first = *old_vector;
   size_t entries = 0;  // without the end
-  for (; old_vector[entries].type != AT_NULL; ++entries)
-    if (old_vector[entries].type == AT_SYSINFO_EHDR)
-      state.vdso = reinterpret_cast<const char*>(old_vector[entries].value);
+  for (; old_vector[entries].type != AT_NULL; ++entries) {
+    switch (old_vector[entries].type) {
+      case AT_SYSINFO_EHDR:
+        state.vdso = reinterpret_cast<const char*>(old_vector[entries].value);
+        break;
+      case AT_RANDOM:
+        state.random_bytes = reinterpret_cast<char*>(old_vector[entries].value);
+        break;
+    }
+  }
   environment[count - 2] = nullptr;
   for (size_t i = 0; i < entries; ++i) vector[i] = old_vector[i];
   if (entries > 0) vector[entries] = first;
@@ -132,6 +141,11 @@ bool hook_libc() {
   set(slot_vfork, reinterpret_cast<void*>(vestal_hook_vfork));
   set(slot_posix_spawn, reinterpret_cast<void*>(vestal_hook_posix_spawn));
   set(slot_posix_spawnp, reinterpret_cast<void*>(vestal_hook_posix_spawnp));
+  if (state.policies & policy_clock) {
+    set(slot_pthread_cond_timedwait, reinterpret_cast<void*>(vestal_hook_pthread_cond_timedwait));
+    set(slot_pthread_mutex_timedlock, reinterpret_cast<void*>(vestal_hook_pthread_mutex_timedlock));
+    set(slot_sem_timedwait, reinterpret_cast<void*>(vestal_hook_sem_timedwait));
+  }
   store(slots[slot_system_calls], reinterpret_cast<void*>(vestal_hook_system_call));
   return true;
 }
@@ -163,6 +177,14 @@ bool hook_loader() {
   return done;
 }
 
+// What no call passes by: the kernel's own library, and the random bytes that came with the arguments. libc and ld.so
+// have made their secrets of these already.
+void apply_policies() {
+  constexpr size_t random_bytes = 16;
+  if (!replace_vdso_calls()) spoil("the kernel's library in it could not be changed");
+  if (state.policies & policy_random && state.random_bytes) draw(state.random_bytes, random_bytes);
+}
+
 // ld.so calls constructors with main's arguments; this one, by -z initfirst, before all others.
 __attribute__((constructor)) void start(int, char**, char** environment) {
   const char* value = hide_variables(environment);
@@ -173,6 +195,7 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
   const char* at = end + 1;
   state.umask = static_cast<uint32_t>(take_number(at, 8));
   if (*at == ':') state.plan_flags = static_cast<uint32_t>(take_number(++at, 16));
+  load_policies(*at == ':' ? take_number(++at, 16) : 0);
   state.pid = own_pid();
   state.parent_pid = static_cast<int32_t>(kernel(__NR_getppid));
   state.environment = environment;
@@ -186,6 +209,7 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     detach();
     return;
   }
+  if (state.policies) apply_policies();
   if (!hook_loader()) spoil("the patched loader was not loaded");
 }
 

@@ -29,11 +29,28 @@ enum FdClass : uint8_t {
   fd_own,            // opened here, under this number
   fd_own_elsewhere,  // opened under another number or by the process this one was forked from
   fd_own_nameless,   // pipes, sockets and the like made here
+  fd_seeded,         // a random device that this process reads the session's own random numbers from
 };
 
 inline constexpr int fd_count_max = 1024;
 inline constexpr uint32_t seen_count = 1024;
 inline constexpr uint32_t position_count_max = 4;
+
+// Random numbers by the session's seed; see policies.h.
+struct RandomState {
+  uint64_t start;    // of the program
+  uint64_t lineage;  // of a child made by fork: which one of whom
+  uint64_t key[2];   // of this process
+  uint64_t drawn;    // bytes
+  uintptr_t asker;   // the thread that draws, 0 if none has
+};
+
+// A command, by its short key, and how often it has been executed.
+struct Executed {
+  uint64_t key;
+  uint32_t times;
+};
+inline constexpr uint32_t executed_count = 256;
 
 struct State {
   // 0: nobody is told anything, every call goes straight to the kernel. Never set again once it is cleared.
@@ -45,6 +62,12 @@ struct State {
   uint32_t cwd_epoch;    // raised whenever relative paths change their meaning
   uint32_t clocks_seen;  // ClockSource bits
   uint32_t jobserver_read;
+  uint32_t policies;        // Policies
+  uint32_t children_forked;
+  uint64_t clock_looks;
+  uintptr_t clock_asker;    // the thread that looks, 0 if none has
+  RandomState random;
+  char* random_bytes;       // that the kernel has given the program with its arguments
   char* region;
   void* originals[hook_slot_count];
   uintptr_t libc_start, libc_end;
@@ -64,6 +87,8 @@ struct State {
   uint32_t fd_names[fd_count_max];
   // What this process has logged; last, for many processes never need these pages.
   uint64_t seen_keys[seen_count];
+  // Only if random numbers are seeded. Children made by vfork count here too: only together are they in an order.
+  Executed executed[executed_count];
 };
 
 extern State state;

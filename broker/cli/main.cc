@@ -27,7 +27,7 @@ int broker_command(char** words) {
 }
 
 int with_options(int argc, char** argv) {
-  // Own options have no values, so they end at the first word.
+  // A value of an own option stands behind an equals sign, so they end at the first word.
   std::vector<std::string> own;
   int at = 1;
   while (at < argc && argv[at][0] == '-') own.emplace_back(argv[at++]);

@@ -23,13 +23,16 @@ class Options {
   // `names`: "-v,--verbose". What they are bound to outlives this.
   void flag(const std::string& names, bool& value, const std::string& purpose);
   void word(const std::string& name, std::string& value, const std::string& purpose);
-  void command_options(CommandOptions& options);  // --summary, -v and --fresh
+  void command_options(CommandOptions& options);  // --summary, -v, --fresh and the session policies
 
   // Returns -1 to go on, or the status to leave with: 0 after --help, status_wrong_usage after what is not expected.
   int parse(std::vector<std::string> words);
   std::string help() const;
 
  private:
+  using Choose = cache::Result<bool> (*)(SessionPolicies& policies, std::string_view word);
+  void policy(const std::string& name, const std::string& words, SessionPolicies& policies, Choose choose, const std::string& purpose);
+
   struct App;
   std::unique_ptr<App> app_;
 };

@@ -1,0 +1,126 @@
+#include "preload/policies.h"
+
+#include "preload/memory.h"
+
+namespace preload {
+namespace {
+
+// As clock_gettime(2) numbers them.
+constexpr int realtime = 0, realtime_coarse = 5, realtime_alarm = 8, international_atomic = 11;
+
+// Tells threads apart: where its own data begin.
+uintptr_t this_thread() {
+  uintptr_t start;
+  asm("mov %%fs:0, %0" : "=r"(start));
+  return start;
+}
+
+// Whether nobody but this thread has asked before.
+bool is_only_asker(uintptr_t& asker) {
+  const uintptr_t own = this_thread();
+  return exchange_if<uintptr_t>(asker, 0, own) || load(asker) == own;
+}
+
+// A hash of the words that nobody can guess who does not know the seed, and that is another for each `purpose`.
+template <size_t count>
+uint64_t seeded(uint64_t purpose, const uint64_t (&words)[count]) {
+  const char* seed = header().policies.random_seed;
+  const uint64_t own[2] = {purpose, 0};
+  const uint64_t key[2] = {purpose, fingerprint(own, seed, length_of(seed))};
+  return fingerprint(key, reinterpret_cast<const char*>(words), sizeof words);
+}
+
+enum Purpose : uint64_t { of_start = 1, of_first_key = 2, of_second_key = 3 };
+
+void begin_drawing() {
+  RandomState& random = state.random;
+  const uint64_t words[] = {random.start, random.lineage};
+  random.key[0] = seeded(of_first_key, words);
+  random.key[1] = seeded(of_second_key, words);
+  random.drawn = 0;
+  random.asker = 0;
+}
+
+// How often this has been executed before, by this process or one whose memory it shares. If too much has been, never.
+uint32_t times_executed(uint64_t key) {
+  for (uint32_t i = 0; i < executed_count; ++i) {
+    Executed& place = state.executed[(key + i) % executed_count];
+    if (exchange_if<uint64_t>(place.key, 0, key) || load(place.key) == key)
+      return __atomic_fetch_add(&place.times, 1, __ATOMIC_RELAXED);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void load_policies(uint64_t random_start) {
+  const SessionPolicies& chosen = header().policies;
+  state.policies = (chosen.clock != clock_real ? policy_clock : 0u) |
+                   (chosen.random != random_real ? policy_random : 0u) |
+                   (chosen.host_name[0] ? policy_host : 0u) |
+                   (chosen.network != network_allowed ? policy_network : 0u);
+  if (!(state.policies & policy_random)) return;
+  state.random.start = random_start;
+  begin_drawing();
+}
+
+// ---- the clock
+
+bool is_wall_clock(int clock) {
+  return clock == realtime || clock == realtime_coarse || clock == realtime_alarm || clock == international_atomic;
+}
+
+int64_t wall_clock_ns() {
+  const SessionPolicies& chosen = header().policies;
+  const int64_t looks = chosen.clock == clock_ticking ? static_cast<int64_t>(load(state.clock_looks)) : 0;
+  return chosen.clock_ns + looks * clock_tick_ns;
+}
+
+int64_t look_at_wall_clock(bool& repeatable) {
+  repeatable = true;
+  const SessionPolicies& chosen = header().policies;
+  if (chosen.clock != clock_ticking || in_vfork_child()) return wall_clock_ns();
+  repeatable = is_only_asker(state.clock_asker);
+  const uint64_t looks = __atomic_fetch_add(&state.clock_looks, 1, __ATOMIC_RELAXED);
+  return chosen.clock_ns + static_cast<int64_t>(looks) * clock_tick_ns;
+}
+
+void wall_clock_has_reached(int64_t ns) {
+  const int64_t missing = ns - wall_clock_ns();
+  if (missing <= 0 || header().policies.clock != clock_ticking || in_vfork_child()) return;
+  const auto ticks = static_cast<uint64_t>((missing + clock_tick_ns - 1) / clock_tick_ns);
+  __atomic_fetch_add(&state.clock_looks, ticks, __ATOMIC_RELAXED);
+}
+
+// ---- random numbers
+
+bool draw(void* to, size_t count) {
+  RandomState& random = state.random;
+  const bool repeatable = is_only_asker(random.asker);
+  uint64_t at = __atomic_fetch_add(&random.drawn, count, __ATOMIC_RELAXED);
+  char* place = static_cast<char*>(to);
+  while (count > 0) {
+    const uint64_t block = at / 8;
+    const uint64_t word = fingerprint(random.key, reinterpret_cast<const char*>(&block), sizeof block);
+    const size_t skip = at % 8, bytes = 8 - skip < count ? 8 - skip : count;
+    copy(place, reinterpret_cast<const char*>(&word) + skip, bytes);
+    place += bytes;
+    at += bytes;
+    count -= bytes;
+  }
+  return repeatable;
+}
+
+void draw_as_child(uint32_t index) {
+  if (!(state.policies & policy_random)) return;
+  const uint64_t words[] = {state.random.lineage, uint64_t{index} + 1};
+  state.random.lineage = seeded(of_start, words);
+  begin_drawing();
+}
+
+uint64_t random_start_of(uint64_t short_key) {
+  const uint64_t words[] = {short_key, state.random.lineage, times_executed(short_key | 1)};
+  return seeded(of_start, words) | 1;
+}
+
+}  // namespace preload
