@@ -62,6 +62,7 @@ bool is_exec_text(const ExecPayload& exec, std::string_view text) {
     text.remove_prefix(sizeof(std::uint64_t));
     if (!skip_string()) return false;
   }
+  if (exec.flags & exec_has_library_path && !skip_string()) return false;
   return text.empty();
 }
 

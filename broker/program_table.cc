@@ -244,6 +244,11 @@ void ProgramTable::forget(const std::string& path) {
   if (state_->watched.contains(path)) ++state_->generation;
 }
 
+void ProgramTable::doubt() {
+  const std::lock_guard lock(state_->mutex);
+  ++state_->generation;
+}
+
 Result<std::shared_ptr<const Program>> ProgramTable::look_up(const std::string& path,
                                                              const std::string& library_path) {
   if (!path.starts_with('/') || path.find('\0') != path.npos)

@@ -64,6 +64,9 @@ class ProgramTable {
   // The contents or the name of this path have changed.
   void forget(const std::string& path);
 
+  // Whatever is known has to be looked at again: others may have been at work.
+  void doubt();
+
   // How many programs had to be looked into, because what was known of them was nothing or no longer so.
   std::uint64_t searches() const;
 

@@ -115,7 +115,9 @@ void Recorder::handle_change(Process& process, const Event& event) {
       const auto digest = state.digest;
       const auto facts = state.facts;
       const auto pass = state.pass;
+      const PathId moved_from = step.uses[path].moved_from;
       PathUse& use = change(process, path, at);
+      if (event.kind == kind_chmod) use.moved_from = moved_from;
       if (digest) {
         const PathFacts now = parts_.view->look(text);
         if (now.inode == facts.inode && now.bytes == facts.bytes) {
@@ -186,10 +188,14 @@ void Recorder::move_directory(Process& process, PathId from, PathId to, Position
       step.uses[old_path].except = except;
     }
     const bool owned = step.owns(new_path, at);
+    const bool own_time = step.uses[old_path].has_own_time(), set_times = own_time && step.uses[old_path].times_set;
+    const PathId moved_from = own_time ? step.uses[old_path].moved_from : old_path;
     PathUse& arrived = change(process, new_path, at);
     if (!owned) arrived.was_absent = true;
     arrived.contents_changed = arrived.present = true;
     arrived.entry_type = 4;
+    arrived.times_set = set_times;
+    arrived.moved_from = moved_from;
   };
   if (!step.owns(to, at)) {
     // It replaces nothing, or a directory that was empty.
@@ -244,12 +250,15 @@ void Recorder::move_name(Process& process, PathId from, PathId to, const PathFac
   const bool target_owned = step.owns(to, at);
   const auto known = step.uses.find(to);
   const bool target_seen_absent = known != step.uses.end() && known->second.aspects && known->second.facts.type == FileType::absent;
-  const bool set_mode = own_source && step.uses[from].mode_set, set_times = own_source && step.uses[from].times_set;
+  const bool own_time = step.uses[from].has_own_time(), set_times = own_time && step.uses[from].times_set;
+  const bool set_mode = own_source && step.uses[from].mode_set;
+  const PathId moved_from = own_time ? step.uses[from].moved_from : from;
   PathUse& arrived = change(process, to, at);
   arrived.contents_changed = arrived.present = arrived.fresh = true;
   arrived.entry_type = entry_type_of(moved.type);
   arrived.mode_set = set_mode;
   arrived.times_set = set_times;
+  arrived.moved_from = moved_from;
   arrived.linked_to = own_source ? step.uses[from].linked_to : no_path;
   if (!target_owned) arrived.was_absent = target_seen_absent || to_nothing;
   PathState& state = states_[to];

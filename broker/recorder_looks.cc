@@ -334,6 +334,8 @@ void Recorder::handle_open(Process& process, const Event& event) {
     } else {
       step.uses[path].unknown = true;
     }
+    // Also a program that replaces what it writes keeps what it adds to.
+    step.uses[path].strict = true;
   } else if (!owned && !(flags & O_CREAT)) {
     observe(process, path, aspect_type, PathFacts::from_mode(S_IFREG), {}, at);
   }
@@ -379,7 +381,9 @@ PathUse& Recorder::change(Process& process, PathId path, Position at) {
     if (known == step.uses.end() || known->second.aspects == 0)
       step.observe(directory, aspect_type, PathFacts::from_mode(S_IFDIR), {}, at, true);
   }
-  return step.change(path, at);
+  PathUse& use = step.change(path, at);
+  use.moved_from = no_path;
+  return use;
 }
 
 void Recorder::handle_list(Process& process, const Event& event) {

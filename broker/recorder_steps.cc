@@ -326,6 +326,7 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
     change.mode_set = use->mode_set;
     change.times_set = use->times_set;
     if (change.times_set) change.mtime_ns = facts.mtime_ns;
+    if (use->moved_from != no_path) change.moved_from = paths_.text(use->moved_from);
     // Opened without knowing whether it was there: if it is not the next time, it is made with the mode asked for.
     if (!use->fresh && !use->mode_set && !use->was_absent && use->creation_mode >= 0) change.mode = static_cast<std::uint32_t>(use->creation_mode);
     if (exists && facts.uid != uid_ && (use->fresh || use->was_absent)) {
@@ -440,6 +441,8 @@ void Recorder::finish(Step& step, Position at) {
     verify_observations(step);
     if (!step.started) step.spoil(step.program && step.program->untraced ? step.program->reason : step.exec.program + ": ran without the shim");
     stored = store(step, at, reason);
+    // What it changed was not logged.
+    if (!step.started || (step.program && !step.program->spoils.empty())) parts_.programs->doubt();
   }
   finished_(step, stored, reason);
   if (step.parent) merge_into(*step.parent, step, paths_);

@@ -164,7 +164,7 @@ class Replay::Places {
 };
 
 Replay::Replay(const cache::StepResult& result, const cache::BlobStore& blobs, const View& view)
-    : result_(result), blobs_(blobs), view_(view) {}
+    : changes_(result.changes), blobs_(blobs), view_(view) {}
 
 Replay::~Replay() { discard(); }
 
@@ -181,11 +181,17 @@ void Replay::discard() {
 Result<bool> Replay::stage() {
   assert(staged_.empty());
   places_ = std::make_unique<Places>(view_);
-  for (const Change& change : result_.changes) {
+  for (Change& change : changes_) {
     if (change.what == What::removed) places_->removed.insert(change.path);
+    if (change.moved_from.empty()) continue;
+    const PathFacts moved = view_.look(change.moved_from);
+    if (moved.type == FileType::absent || moved.type == FileType::error)
+      return fail(Fault::not_found, change.moved_from + ": is not there to be moved");
+    change.times_set = true;
+    change.mtime_ns = moved.mtime_ns;
   }
-  staged_.reserve(result_.changes.size());
-  for (const Change& change : result_.changes) {
+  staged_.reserve(changes_.size());
+  for (const Change& change : changes_) {
     auto staged = stage_change(change, staged_.emplace_back());
     if (!staged) {
       discard();
@@ -370,15 +376,15 @@ Result<bool> Replay::stage_attributes(const Change& change, Staged& staged) {
 // ---------------------------------------------------------------------------------------------------------
 
 Result<bool> Replay::apply() {
-  assert(staged_.size() == result_.changes.size());
+  assert(staged_.size() == changes_.size());
   std::size_t made = 0;
   auto stopped = [&](const cache::Error& error) {
     discard();
     return fail(error.fault,
-                fmt::format("{} (after {} of {} changes)", error.message, made, result_.changes.size()));
+                fmt::format("{} (after {} of {} changes)", error.message, made, changes_.size()));
   };
   for (; made < staged_.size(); ++made) {
-    const auto applied = apply_change(result_.changes[made], staged_[made]);
+    const auto applied = apply_change(changes_[made], staged_[made]);
     if (!applied) return stopped(applied.error());
   }
   const auto finished = finish_directories();
@@ -501,21 +507,21 @@ Result<bool> Replay::apply_hard_link(const Change& change, Staged& staged) {
 Result<bool> Replay::finish_directories() {
   std::vector<std::size_t> directories;
   for (std::size_t i = 0; i < staged_.size(); ++i) {
-    const What what = result_.changes[i].what;
+    const What what = changes_[i].what;
     const bool is_directory =
         staged_[i].before.type == FileType::directory && (what == What::removed || what == What::attributes);
     if (is_directory || what == What::directory) directories.push_back(i);
   }
   std::stable_sort(directories.begin(), directories.end(), [&](std::size_t a, std::size_t b) {
-    return result_.changes[a].path.size() > result_.changes[b].path.size();
+    return changes_[a].path.size() > changes_[b].path.size();
   });
   for (const std::size_t i : directories) {
-    const Change& change = result_.changes[i];
+    const Change& change = changes_[i];
     if (change.what == What::removed && ::rmdir(change.path.c_str()) != 0 && errno != ENOENT)
       return failed(change.path, "cannot be removed");
   }
   for (const std::size_t i : directories) {
-    const Change& change = result_.changes[i];
+    const Change& change = changes_[i];
     if (change.what == What::removed) continue;
     const bool made = change.what == What::directory && staged_[i].before.type == FileType::absent;
     if ((made || change.mode_set) && ::chmod(change.path.c_str(), change.mode) != 0)

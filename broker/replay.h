@@ -80,7 +80,7 @@ class Replay {
   cache::Result<bool> finish_directories();
   void discard();
 
-  const cache::StepResult& result_;
+  std::vector<cache::Change> changes_;  // those of the result; staging adds the times of what is moved
   const cache::BlobStore& blobs_;
   const View& view_;
   std::unique_ptr<Places> places_;

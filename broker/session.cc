@@ -71,6 +71,8 @@ class RunningSession final : public Session {
         recorder_(
             parts, options_, [this](Step& step, int slot) { return decide(step, slot); }, [this](int slot) { answer_done(slot); },
             [this](const Step& step, bool stored, const std::string& reason) { finished(step, stored, reason); }) {
+    // What the user did since the last command was not logged.
+    parts_.programs->doubt();
     parts_.cache->each_short_key([this](std::uint64_t key) { region_->set_known(key); });
     if (parts_.explanations) parts_.explanations->begin_session();
     if (const char* path = std::getenv("VESTAL_EVENTS"); path && *path) {
@@ -283,6 +285,7 @@ class RunningSession final : public Session {
       use.fresh = change.fresh;
       use.mode_set = change.mode_set;
       use.times_set = change.times_set;
+      use.moved_from = change.moved_from.empty() ? no_path : paths.intern(change.moved_from);
       use.present = change.what != Change::What::removed;
       use.contents_changed = change.what != Change::What::attributes;
       use.attributes_changed = change.what == Change::What::attributes;

@@ -150,6 +150,10 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
     }
   }
   std::sort(changes.begin(), changes.end(), [](const auto& a, const auto& b) { return a.second->order < b.second->order; });
+  // What the inner step moved may have been made by the outer one, or moved already.
+  std::map<PathId, PathUse> moved;
+  for (const auto& [path, use] : changes)
+    if (const auto source = outer.uses.find(use->moved_from); source != outer.uses.end()) moved.emplace(*source);
   for (const auto& [path, use] : changes) {
     PathUse& own = outer.uses[path];
     const bool first = !own.changed();
@@ -172,6 +176,11 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
     own.mode_set = own.mode_set || use->mode_set;
     own.times_set = use->times_set;
     own.inode = 0;
+    own.moved_from = use->moved_from;
+    if (const auto source = moved.find(use->moved_from); source != moved.end() && source->second.has_own_time() && source->second.changed_at < use->changed_at) {
+      own.times_set = source->second.times_set;
+      own.moved_from = source->second.moved_from;
+    }
     if (use->contents_changed) {
       own.present = use->present;
       own.entry_type = use->entry_type;

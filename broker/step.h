@@ -48,6 +48,7 @@ struct PathUse {
   bool fresh = false, mode_set = false, times_set = false;
   bool temporary = false;          // made under a name of its own that nobody looked for before
   PathId linked_to = no_path;      // made as another name of this file
+  PathId moved_from = no_path;     // was moved from here, as it was before the step, and kept its time
   std::int32_t creation_mode = -1; // the mode the file gets if the step has to make it; -1: not known
   bool present = false;            // after the latest change
   std::uint64_t inode = 0;         // present: of the file as the step itself last opened it to write; 0: not known
@@ -55,6 +56,8 @@ struct PathUse {
   // Whether it was there before does not matter to anybody who looked.
   bool replaceable() const;
   bool changed() const { return changed_at != never; }
+  // Not the one it had before the step.
+  bool has_own_time() const { return contents_changed || (attributes_changed && (times_set || fresh)); }
 };
 
 // How the process that asked describes a step before it runs.

@@ -277,6 +277,7 @@ PathFacts PathFacts::from(const struct stat& status) {
 
 PathFacts PathFacts::from_error(int error_number) {
   PathFacts facts;
+  if (error_number == ENOTDIR) facts.error = ENOTDIR;
   if (error_number == ENOENT || error_number == ENOTDIR) return facts;
   facts.type = FileType::error;
   facts.error = error_number;
@@ -294,7 +295,7 @@ std::string value_of(std::uint32_t aspects, const PathFacts& facts, const PathCo
     return unreadable_value();
   }
   std::string value(1, static_cast<char>(facts.type));
-  if (facts.type == FileType::error) append(value, static_cast<std::uint32_t>(facts.error));
+  if (facts.error) append(value, static_cast<std::uint32_t>(facts.error));
   if (parts & aspect_mode) {
     if (facts.type != FileType::symlink) append(value, facts.mode);
     append(value, facts.uid);
@@ -324,7 +325,7 @@ std::string describe(std::uint32_t aspects, std::string_view value) {
   const FileType type{reader.number<std::uint8_t>()};
   if (type > FileType::error) return "unknown";
   std::string text = name_of(type);
-  if (type == FileType::error)
+  if (type == FileType::error || (type == FileType::absent && value.size() > 1))
     text += fmt::format(": {}", std::strerror(static_cast<int>(reader.number<std::uint32_t>())));
   const std::uint32_t parts = meaningful(type, aspects);
   if (parts & aspect_mode) {

@@ -40,7 +40,7 @@ enum class FileType : std::uint8_t {
 
 struct PathFacts {
   FileType type = FileType::absent;
-  int error = 0;           // FileType::error: what looking failed with; ENOENT and ENOTDIR are absent
+  int error = 0;           // FileType::error: what looking failed with; absent: 0, or ENOTDIR if something on the way is no directory
   std::uint32_t mode = 0;  // permission bits, set-id and sticky
   std::uint32_t uid = 0, gid = 0, links = 0;
   std::uint64_t bytes = 0;
@@ -75,7 +75,7 @@ struct PathContents {
 //   listing   sum, of a directory                  8
 //
 // What the type makes meaningless is left out: size and links of a directory, everything but the errno (4
-// bytes) of a path that cannot be looked at, everything of an absent one. So is the size of a symlink whose
+// bytes) of a path that cannot be looked at or is absent for another reason than ENOENT. So is the size of a symlink whose
 // target is there. For aspect_replaceable alone the value is one byte, 1 or 0; beside other aspects the type
 // says it.
 //

@@ -15,7 +15,7 @@
 //                    few directories.
 //   StepResult  'r'  status 32, wall_ns 64,
 //                    list of changes: what 8, flags 8, mode 32, bytes 64, mtime_ns 64, content 256, path,
-//                    text list of streams: fd 32, bytes list of positions: fd 32, offset 64
+//                    text, moved_from list of streams: fd 32, bytes list of positions: fd 32, offset 64
 //   LastRun     'l'  when_ns 64, need_set 256, program, directory, not_stored, list of arguments, list of
 //   values
 
@@ -51,6 +51,7 @@ void write_change(SealedWriter& writer, const Change& change) {
   writer.digest(change.content);
   writer.text(change.path);
   writer.text(change.text);
+  writer.text(change.moved_from);
 }
 
 void read_change(SealedReader& reader, Change& change) {
@@ -67,6 +68,7 @@ void read_change(SealedReader& reader, Change& change) {
   change.content = reader.digest();
   change.path = reader.text();
   change.text = reader.text();
+  change.moved_from = reader.text();
 }
 
 void write_texts(SealedWriter& writer, const std::vector<std::string>& texts) {

@@ -24,7 +24,7 @@
 
 namespace cache {
 
-inline constexpr std::uint8_t record_version = 1;
+inline constexpr std::uint8_t record_version = 2;
 
 enum class NeedKind : std::uint8_t {
   path = 1,         // text: absolute path, no symlink in front of the last component; detail: Aspects
@@ -83,6 +83,8 @@ struct Change {
   bool mode_set = false;    // by chmod, so it holds for a file that existed as well
   bool times_set = false;   // by the step itself, to mtime_ns
   std::int64_t mtime_ns = 0;
+  // Not empty: what is there was moved from here as it was before the step, and has the time that had.
+  std::string moved_from;
   bool operator==(const Change&) const = default;
 };
 

@@ -123,6 +123,8 @@ struct Database {
     leveldb::Options options;
     options.create_if_missing = true;
     options.env = &env;
+    // LevelDB aborts on index blocks that make no sense, so their checksums are looked at too.
+    options.paranoid_checks = true;
     options.info_log = &no_log;
     options.write_buffer_size = 1 << 20;
     options.block_cache = blocks.get();

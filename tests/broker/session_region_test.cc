@@ -431,11 +431,12 @@ TEST_CASE("what is allowed is not malformed: streams of any bytes, failed looks 
   shim.log(look("/absent"));
   shim.log({.kind = kind_look, .result = 0, .arg = look_no_stat, .text = "/link"});
   shim.log(exec(counting(1, 2), exec_text({"/p", "/", ""}, {"A", ""})));
+  shim.log(exec(counting(1, 0, exec_has_library_path), exec_text({"/p", "/", "", "/lib"}, {})));
   shim.log(exec(counting(0, 0, exec_too_big), exec_text({"/p", "/"}, {})));
   shim.log({.kind = kind_filler});
   shim.log(look("/" + std::string(record_units_max * unit_bytes - sizeof(RecordHead) - 1, 'x')));
   const auto seen = pass(*region);
-  REQUIRE(seen.size() == 6);
+  REQUIRE(seen.size() == 7);
   for (const Seen& one : seen) {
     CHECK_FALSE(one.event.malformed);
     CHECK_FALSE(one.event.lost);

@@ -83,7 +83,10 @@ TEST_CASE("equal facts have equal values, and each aspect asked for counts") {
 TEST_CASE("what the type makes meaningless is not in the value") {
   PathFacts absent;
   CHECK(value_of(all_aspects, absent, {}) == std::string(1, '\0'));
-  CHECK(value_of(all_aspects, PathFacts::from_error(ENOTDIR), {}) == std::string(1, '\0'));
+  // Whoever asks is told the difference.
+  const auto below_a_file = value_of(all_aspects, PathFacts::from_error(ENOTDIR), {});
+  CHECK(below_a_file.size() == 5);
+  CHECK(describe(all_aspects, below_a_file) == "absent: Not a directory");
 
   PathFacts directory = PathFacts::from_mode(S_IFDIR | 0755), grown = directory;
   grown.bytes = 4096;

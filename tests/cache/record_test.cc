@@ -29,13 +29,13 @@ NeedSet some_names() {
 StepResult some_result() {
   StepResult result;
   using What = Change::What;
-  result.changes.push_back({What::file, "/b/main.o", "", digest_of("object"), 6, 0644, true, true, true, -5});
-  result.changes.push_back({What::directory, "/b/d", "", {}, 0, 02755, false, true, false, 0});
-  result.changes.push_back({What::symlink, "/b/l", "main.o", {}, 0, 0, true, false, false, 0});
-  result.changes.push_back({What::hard_link, "/b/h", "/b/main.o", {}, 0, 0, true, false, false, 0});
-  result.changes.push_back({What::removed, "/b/old", "", {}, 0, 0, false, false, false, 0});
+  result.changes.push_back({What::file, "/b/main.o", "", digest_of("object"), 6, 0644, true, true, true, -5, {}});
+  result.changes.push_back({What::directory, "/b/d", "", {}, 0, 02755, false, true, false, 0, "/b/from"});
+  result.changes.push_back({What::symlink, "/b/l", "main.o", {}, 0, 0, true, false, false, 0, {}});
+  result.changes.push_back({What::hard_link, "/b/h", "/b/main.o", {}, 0, 0, true, false, false, 0, {}});
+  result.changes.push_back({What::removed, "/b/old", "", {}, 0, 0, false, false, false, 0, {}});
   result.changes.push_back(
-      {What::attributes, "/b/s", "", {}, 0, 0600, false, false, true, 1'700'000'000'000'000'001});
+      {What::attributes, "/b/s", "", {}, 0, 0600, false, false, true, 1'700'000'000'000'000'001, {}});
   result.streams = {{2, "warning: unused\n"}, {1, std::string("\0\xff", 2)}, {2, ""}};
   result.positions = {{3, -1}, {4, std::int64_t{1} << 40}};
   result.status = 256;

@@ -374,7 +374,8 @@ TEST_CASE("tables damaged in their middle lose some rows and change none") {
   CHECK(count_right(*open_in(index)) == many);
   for (const std::string& table : files_with(index, ".ldb")) {
     std::string bytes = scratch::read(table);
-    for (std::size_t at = 1000; at + 3000 < bytes.size(); at += 50'000)
+    // Not in the index at its end.
+    for (std::size_t at = 1000; at + 40'000 < bytes.size(); at += 50'000)
       bytes[at] = static_cast<char>(bytes[at] ^ 1);
     std::ofstream(table, std::ios::binary) << bytes;
   }
@@ -383,6 +384,19 @@ TEST_CASE("tables damaged in their middle lose some rows and change none") {
   CHECK(right < many);
   CHECK(right > many / 4);
   CHECK(count_right(*cache) == right);
+}
+
+TEST_CASE("tables whose index is damaged lose their rows and nothing else") {
+  scratch::Directory directory;
+  const std::string index = directory.at("index");
+  CHECK(store_many(*open_in(index)));
+  for (const std::string& table : files_with(index, ".ldb")) {
+    std::string bytes = scratch::read(table);
+    for (std::size_t back = 60; back < 10'000 && back < bytes.size(); back += 7)
+      bytes[bytes.size() - back] = static_cast<char>(bytes[bytes.size() - back] ^ 0x55);
+    std::ofstream(table, std::ios::binary) << bytes;
+  }
+  CHECK(count_right(*open_in(index)) < many);
 }
 
 TEST_CASE("damage that keeps LevelDB from writing is got rid of when the cache is opened next") {

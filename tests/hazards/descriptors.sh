@@ -1,0 +1,70 @@
+#!/bin/bash
+# What a command is given: where its descriptors lead, where in a file they stand, what can be done with them.
+. "$SOURCE/tests/hazards/play.sh"
+
+f='printf "1\n2\n3\n" > a; printf "4\n5\n" > b'
+hazard 'standard input is a file' "$f" 'sort -r < a' '= touch other' '! echo 9 >> a' '> sort -r < b'
+hazard 'standard input, within' "$f" "sh -c 'sort -r < a > out'" '= rm out' '! echo 9 >> a'
+hazard 'where in the file it stands' "$f" '{ read x; $V cat; } < a' '! echo 9 >> a' '> { read x; read x; $V cat; } < a' '> $V cat < a'
+hazard 'what is left of the input' "$f" '{ $V head -n 1; cat; } < a' '= :' '! printf "9\n8\n" > a'
+hazard 'read line by line' "$f" '{ $V sh -c "read x; echo got \$x"; cat; } < a' '! printf "9\n8\n" > a'
+hazard 'standard input is closed' "$f" 'cat <&-' '= :' '> cat < a' '> cat <&-'
+hazard 'standard output is closed' "$f" '$V sh -c "echo x || exit 3" >&-' '= :' '> $V sh -c "echo x || exit 3"' '> $V sh -c "echo x || exit 3" >&-'
+hazard 'standard error is closed' "$f" '$V sh -c "cat none; echo \$?" 2>&-' '= :' '> $V sh -c "cat none; echo \$?"'
+hazard 'all three are closed' "$f" '$V sh -c "cat a > c" <&- >&- 2>&-' '= rm c' '! echo 9 > a'
+hazard 'nothing as input, and a file' ': > a' '$V sh -c "[ -s /dev/stdin ] && echo some; wc -c" < a' '! echo x > a' '! : > a'
+hazard 'a kind of input' "$f" '$V sh -c "[ -p /dev/stdin ] && echo pipe; [ -c /dev/stdin ] && echo device; [ -f /dev/stdin ] && echo file; :" < a' \
+  '> $V sh -c "[ -p /dev/stdin ] && echo pipe; [ -c /dev/stdin ] && echo device; [ -f /dev/stdin ] && echo file; :" < /dev/null' \
+  '> echo | $V sh -c "[ -p /dev/stdin ] && echo pipe; [ -c /dev/stdin ] && echo device; [ -f /dev/stdin ] && echo file; :"'
+hazard 'by its name in /dev' "$f" '$V cat /dev/stdin < a' '! echo 9 > a' '> $V cat /dev/stdin < b'
+hazard 'by its name in /proc' "$f" '$V cat /proc/self/fd/0 < a' '! echo 9 > a' '> $V cat /proc/self/fd/0 < b'
+hazard 'by its number' "$f" '$V sh -c "cat <&3" 3< a' '! echo 9 > a' '> $V sh -c "cat <&3" 3< b' '> $V sh -c "cat <&3"'
+hazard '/dev/fd/3' "$f" '$V cat /dev/fd/3 3< a' '! echo 9 > a' '> $V cat /dev/fd/3 3< b'
+uncached 'a pipe as input' "$f" 'cat a | $V cat' '! echo 9 > a' '> cat b | $V cat'
+uncached 'a FIFO as input' "$f; mkfifo p" '(cat a > p &) ; $V cat p' '! echo 9 > a'
+hazard 'output added to' "$f" '$V echo x >> log' '! :' '! echo 7 > log' '> $V echo x > log'
+hazard 'output added to by several' "$f" '{ $V echo x; $V echo y; echo z; } > log' '= :' '> { $V echo x; $V echo y; echo z; } >> log'
+hazard 'output in the middle of a file' 'echo 123456789 > log' '$V sh -c "echo x" 1<> log' '= echo 123456789 > log' '! echo abcdefghijk > log' '> { echo 12; $V sh -c "echo x"; } 1<> log'
+hazard 'both into one file' "$f" '$V sh -c "echo a; echo b >&2; echo c" > log 2>&1' '= rm log' '> $V sh -c "echo a; echo b >&2; echo c" > log 2> log2'
+hazard 'one file, opened twice' "$f" '$V sh -c "echo aaaa; echo b >&2" > log 2> log' '= :' '> $V sh -c "echo aaaa; echo b >&2" >> log 2>> log'
+hazard 'a descriptor for writing' "$f" '$V sh -c "echo x >&4; echo y >&4" 4> log' '= rm log' '> $V sh -c "echo x >&4; echo y >&4" 4>> log'
+hazard 'a descriptor for writing, that is read' "$f" '$V sh -c "echo x >&4; cat log" 4> log' '! echo 7 > log'
+hazard 'a file that is input and output' 'printf "b\na\n" > f' 'sort -o f f' '! printf "9\n8\n" > f' '> $V sort -r -o f f'
+hazard 'cut off before it is read' "$f" '$V cat a > a' '! echo 7 > a'
+hazard '/dev/full' "$f" '$V sh -c "echo x; echo \$? >&2" > /dev/full' '= :' '> $V sh -c "echo x; echo \$? >&2"'
+hazard 'a directory as input' 'mkdir d; touch d/x' '$V sh -c "ls /proc/self/fd/0/ || cat" < d' '! touch d/y'
+hazard 'a directory by its descriptor' 'mkdir d e; echo 1 > d/f; echo 2 > e/f' '$V cat /dev/fd/3/f 3< d' '! echo 9 > d/f' '> $V cat /dev/fd/3/f 3< e'
+hazard 'test -t' "$f" '$V sh -c "test -t 0 && echo terminal; test -t 1 && echo terminal; :"' '= :'
+program at_position <<'C'
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+int main(int n, char** a) {
+  char c = '-';
+  struct stat s;
+  switch (a[1][0]) {
+    case 's': printf("%ld\n", (long)lseek(0, 0, SEEK_CUR)); return 0;
+    case 'p': pread(0, &c, 1, 1); putchar(c); return 0;
+    case 'z': fstat(0, &s); printf("%ld\n", (long)s.st_size); return 0;
+    case 't': return ftruncate(1, 2) != 0;
+    case 'm': return fchmod(1, 0600) != 0;
+    case 'f': printf("%x\n", fcntl(0, F_GETFL) & ~0100000); return 0;
+    case 'c': printf("%d\n", fcntl(5, F_GETFD)); return 0;
+    case 'w': return pwrite(1, "X", 1, 1) != 1;
+  }
+}
+C
+hazard 'lseek' "$f" "{ read x; \$V $bin/at_position s; } < a" "> \$V $bin/at_position s < a"
+hazard 'pread' "$f" "\$V $bin/at_position p < b" '! echo 98 > b' "> \$V $bin/at_position p < a"
+hazard 'fstat of what was given' "$f" "\$V $bin/at_position z < a" '! echo 9 > a'
+hazard 'ftruncate of what was given' 'echo 12345 > o' "\$V $bin/at_position t 1<> o" '! echo 6789 > o' "> \$V $bin/at_position t 1>> a"
+hazard 'fchmod of what was given' 'touch o p; chmod 644 o p' "\$V $bin/at_position m 1<> o" '! chmod 644 o' "> \$V $bin/at_position m 1<> p"
+hazard 'pwrite to what was given' 'echo 12345 > o; echo 6789 > p' "\$V $bin/at_position w 1<> o" '! echo 12345 > o' "> \$V $bin/at_position w 1<> p"
+hazard 'the flags of what was given' "$f" "\$V $bin/at_position f < a" "> \$V $bin/at_position f 0<> a" "> \$V $bin/at_position f < /dev/null"
+hazard 'whether a descriptor is open' "$f" "\$V $bin/at_position c" "> \$V $bin/at_position c 5< a" "> \$V $bin/at_position c"
+hazard 'a descriptor far up' "$f" '$V sh -c "cat <&9" 9< a' '! echo 7 > a' '> $V bash -c "cat <&12" 12< a' '> $V bash -c "cat <&12" 12< b'
+hazard 'much output' 'seq 20000 > a' 'cat a' '= :' '! seq 30000 > a'
+hazard 'tee' "$f" 'tee o1 o2 < a' '= rm o1' '! echo 9 > a'
+hazard 'output in pieces, in order' "$f" "sh -c 'for i in 1 2 3; do echo o\$i; echo e\$i >&2; done' 2>&1" '= :'
+finish

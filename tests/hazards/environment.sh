@@ -1,0 +1,90 @@
+#!/bin/bash
+# Variables: absent, set to nothing, changed, unset inside, passed on.
+. "$SOURCE/tests/hazards/play.sh"
+
+other='= export UNRELATED=$RANDOM'
+vary=('! export X=' '! export X=1' '! export X=2' '! unset X')
+program env_get <<'C'
+#include <stdio.h>
+#include <stdlib.h>
+int main(int n, char** a) { char* v = getenv("X"); puts(v ? v : "(none)"); }
+C
+program env_secure -D_GNU_SOURCE <<'C'
+#include <stdio.h>
+#include <stdlib.h>
+int main(int n, char** a) { char* v = secure_getenv("X"); puts(v ? v : "(none)"); }
+C
+program env_walk <<'C'
+#include <stdio.h>
+#include <string.h>
+extern char** environ;
+int main(int n, char** a) { for (char** e = environ; *e; ++e) if (!strncmp(*e, "X=", 2)) puts(*e); }
+C
+program env_third <<'C'
+#include <stdio.h>
+#include <string.h>
+int main(int n, char** a, char** e) { int c = 0; for (; *e; ++e) c += (*e)[0] == 'X'; printf("%d\n", c); }
+C
+program env_set <<'C'
+#include <stdlib.h>
+int main(int n, char** a) { setenv("X", "inner", 1); return system("echo $X") + (unsetenv("X"), system("echo ${X-none}")); }
+C
+hazard 'a shell' '' "sh -c 'echo \${X-none}'" "$other" "${vary[@]}"
+hazard 'a shell, tested only' '' "sh -c 'if [ -n \"\$X\" ]; then echo set; else echo not; fi'" "$other" "${vary[@]}"
+hazard 'bash, by a name made up' '' "bash -c 'n=X; echo \${!n-none}'" "${vary[@]}"
+hazard 'bash -v' '' "bash -c '[[ -v X ]] && echo set || echo not'" "${vary[@]}"
+hazard 'eval' '' "sh -c 'n=X; eval echo \\\$\$n'" "${vary[@]}"
+hazard 'set, export -p' '' "sh -c 'export -p | grep X=; set | grep ^X=; :'" "${vary[@]}"
+hazard 'in a file that is sourced' 'echo "echo \$X" > f' "sh -c '. ./f'" "$other" "${vary[@]}"
+hazard 'in a script' 'printf "#!/bin/sh\necho \$X\n" > s; chmod +x s' './s' "${vary[@]}"
+hazard 'in a here document' 'printf "cat <<EOF\n\$X\nEOF\n" > s' 'sh s' "${vary[@]}"
+hazard 'in arithmetic' 'export X=3' "bash -c 'echo \$((X + 1))'" '! export X=4' '! unset X'
+hazard 'printenv' '' 'printenv X' "$other" "${vary[@]}"
+hazard 'env' '' "sh -c 'env | grep X='" "${vary[@]}"
+hazard 'awk' '' "awk 'BEGIN { print ENVIRON[\"X\"] }'" "${vary[@]}"
+uncached 'Perl' '' "\$V \$perl -e 'print exists \$ENV{X} ? qq{[\$ENV{X}]\\n} : qq{none\\n}'" "${vary[@]}"
+uncached 'Python' '' "\$V \$python -c 'import os; print(os.environ.get(\"X\"))'" "${vary[@]}"
+hazard 'make' 'printf "all:; @echo [\$(X)] \$(origin X)\n" > Makefile; touch -d @1000000 Makefile' 'make' '= :' "${vary[@]}"
+hazard 'a recipe of make' 'printf "all:; @echo [\$\$X]\n" > Makefile; touch -d @1000000 Makefile' 'make' '= :' "${vary[@]}"
+hazard 'make that overrides' 'printf "X = own\nall:; @echo [\$(X)] [\$\$X]\n" > Makefile; touch -d @1000000 Makefile' 'make' "${vary[@]}" '> make X=argument'
+hazard 'getenv' '' "\$V $bin/env_get" "${vary[@]}"
+hazard 'secure_getenv' '' "\$V $bin/env_secure" "${vary[@]}"
+hazard 'environ' '' "\$V $bin/env_walk" "${vary[@]}"
+hazard 'the third argument of main' '' "\$V $bin/env_third" "${vary[@]}" '! export XX=1'
+hazard 'set and unset inside' 'export X=1' "\$V $bin/env_set" '! export X=2' '! unset X'
+uncached '/proc/self/environ' '' "tr '\\0' '\\n' < /proc/self/environ | grep ^X=" "${vary[@]}"
+hazard 'passed through, read by nobody' 'echo a > a; export X=1' "sh -c 'cat a'" '= export X=2' '= unset X' '= export X='
+hazard 'passed through, read further in' 'export X=1' "sh -c 'sh -c \"echo \\\$X\"; :'" "$other" '! export X=2' '! unset X'
+hazard 'set by the outer one' 'export X=1' "sh -c 'X=own sh -c \"echo \\\$X\"; :'" '= :' '! export X=2'
+hazard 'unset by the outer one' 'export X=1' "sh -c 'unset X; printenv X; :'" '! export X=2' '! unset X'
+hazard 'env -i' 'export X=1' "env -i sh -c 'echo \${X-none}'" '! export X=2'
+hazard 'env -u' 'export X=1' "env -u X sh -c 'echo \${X-none}'" '! export X=2' '! unset X'
+hazard 'without any' '' 'env -i $V /bin/sh -c "echo \${X-none} \${HOME-none}"' '> env -i X=1 $V /bin/sh -c "echo \${X-none} \${HOME-none}"'
+hazard 'twice the same name' '' "env X=1 X=2 sh -c 'echo \$X'" '> env X=2 X=1 sh -c "echo \$X"'
+hazard 'a value with newlines' 'export X="a
+b"' "sh -c 'echo \"\$X\"'" '! export X="a
+c"' '! export X="a b"'
+hazard 'a name that is no name' '' "env 'a-b=1' env | grep ^a-b" '> env "a-b=2" env | grep ^a-b'
+hazard 'a long value' 'export X=$(printf %050000d 1)' "sh -c 'echo \${#X}'" '! export X=$(printf %050001d 1)'
+hazard 'PATH that finds another' 'mkdir p q; printf "#!/bin/sh\necho p\n" > p/t; printf "#!/bin/sh\necho q\n" > q/t; chmod +x p/t q/t; export PATH=$PWD/p:$PATH' "sh -c t" '! export PATH=$PWD/q:$PATH' '! export PATH=$PWD/p:$PATH'
+hazard 'HOME' 'mkdir h; echo 1 > h/f; export HOME=$PWD/h' "sh -c 'cat ~/f'" '! mkdir g; echo 2 > g/f; export HOME=$PWD/g' '! unset HOME'
+hazard 'IFS' '' "sh -c 'x=a:b; set -- \$x; echo \$#'" '! export IFS=:'
+hazard 'ENV' 'echo "echo from ENV" > e' "sh -i -c 'echo x' 2>&1 | grep -v job" '! export ENV=$PWD/e' '! echo "echo otherwise" > e'
+hazard 'BASH_ENV' 'echo "echo from BASH_ENV" > e' "bash -c 'echo x'" '! export BASH_ENV=$PWD/e' '! echo "echo otherwise" > e' '! unset BASH_ENV'
+hazard 'SHELLOPTS' '' "bash -c 'false; echo x'" '! export SHELLOPTS; set -o noglob' "> bash -c 'echo *'"
+hazard 'a function that is exported' '' "bash -c 'f || echo none' 2>/dev/null" '! f() { echo 1; }; export -f f' '! f() { echo 2; }; export -f f' '! unset -f f'
+hazard 'PWD that tells another way' 'mkdir d; ln -s d l' "sh -c 'cd d; pwd'" '> sh -c "cd l; pwd"' '> sh -c "cd l; /bin/pwd"'
+hazard 'TMPDIR' 'mkdir t1 t2; export TMPDIR=$PWD/t1' "sh -c 'echo \$TMPDIR; f=\$(mktemp); echo > \$f; rm \$f'" '! export TMPDIR=$PWD/t2' '! export TMPDIR=/nonexistent'
+hazard 'CPATH of gcc' 'mkdir i j; echo "int i;" > i/h.h; echo "int j;" > j/h.h; echo "#include <h.h>" > m.c; export CPATH=$PWD/i' 'gcc -E -P m.c' "$other" '! export CPATH=$PWD/j' '! unset CPATH'
+hazard 'LIBRARY_PATH of gcc' 'mkdir l m; echo "int f(void) { return 1; }" | gcc -c -x c - -o f.o; ar rc l/libf.a f.o; echo "int f(void) { return 2; }" | gcc -c -x c - -o f.o; ar rc m/libf.a f.o; echo "int f(void); int main(void) { return f(); }" > m.c; gcc -c m.c; export LIBRARY_PATH=$PWD/l' \
+  'gcc m.o -lf -o p' "$other" '! export LIBRARY_PATH=$PWD/m' '! unset LIBRARY_PATH'
+hazard 'GCC_COLORS and the terminal' 'echo "int x" > m.c' 'gcc -c m.c' '= :' '! export GCC_COLORS=' '> gcc -fdiagnostics-color=always -c m.c'
+hazard 'SOURCE_DATE_EPOCH' 'echo "char d[] = __DATE__ __TIME__;" > m.c; export SOURCE_DATE_EPOCH=1000000' 'gcc -E -P m.c' "$other" '! export SOURCE_DATE_EPOCH=2000000' '! export SOURCE_DATE_EPOCH=1000000'
+hazard 'LC_ALL and sorting' 'printf "b\nA\na\nB\n" > f' 'sort f' '! export LC_ALL=C.UTF-8' '! export LC_ALL=C'
+hazard 'LC_ALL and characters' 'printf "\303\244\n" > f' 'wc -m f' '! export LC_ALL=C.UTF-8' '! export LC_ALL=C'
+hazard 'POSIXLY_CORRECT' 'echo > -r' "sh -c 'ls . -r'" '! export POSIXLY_CORRECT=1' '! unset POSIXLY_CORRECT'
+hazard 'LD_LIBRARY_PATH that is not needed' 'echo x > a' 'cat a' '! export LD_LIBRARY_PATH=/nonexistent' '! unset LD_LIBRARY_PATH'
+echo 'int puts(const char* s) { return 0; } char* getenv(const char* n) { return "preloaded"; }' | gcc -w -shared -fPIC -x c - -o bin/preload.so
+uncached 'LD_PRELOAD of the user' '' "\$V $bin/env_get" "! export X=1" "! export LD_PRELOAD=$bin/preload.so" '! unset LD_PRELOAD'
+hazard 'MAKEFLAGS' 'printf "all:; echo x\n" > Makefile; touch -d @1000000 Makefile' 'make' '! export MAKEFLAGS=s' '! export MAKEFLAGS=n' '! unset MAKEFLAGS'
+finish

@@ -1,0 +1,65 @@
+#!/bin/bash
+# A name that was looked for and not found is part of what a step saw: when it appears, the step runs.
+. "$SOURCE/tests/hazards/play.sh"
+
+c='mkdir i1 i2; echo "#define H 2" > i2/h.h; printf "#include \"h.h\"\nint x = H;\n" > m.c'
+hazard 'a header earlier on -I' "$c" 'gcc -Ii1 -Ii2 -c m.c' '= touch unrelated' '! echo "#define H 1" > i1/h.h' '! rm i1/h.h' '= :'
+hazard 'a header beside the source' "$c" 'gcc -E -P -Ii2 m.c' '! echo "#define H 3" > h.h' '! rm h.h'
+hazard 'a directory of -I that was not there' "$c; rmdir i1" 'gcc -E -P -Ii1 -Ii2 m.c' '= mkdir other' '! mkdir i1; echo "#define H 4" > i1/h.h'
+hazard 'a header of -include, of -iquote' "$c" 'gcc -E -P -iquote i1 -include h.h -Ii2 m.c' '! echo "#define H 5" > i1/h.h' '! echo "#define H 6" > h.h'
+hazard '__has_include' 'printf "#if __has_include(\"opt.h\")\nint yes;\n#else\nint no;\n#endif\n" > m.c' \
+  'gcc -E -P m.c' '= touch other.h' '! touch opt.h' '! rm opt.h' '! mkdir opt.h'
+hazard '#include_next' 'mkdir a b; echo "#include_next <n.h>" > a/n.h; echo "int b;" > b/n.h; mkdir c; echo "int c;" > c/n.h; echo "#include <n.h>" > m.c' \
+  'gcc -E -P -Ia -Ib -Ic m.c' '! rm b/n.h' '! echo "int b2;" > b/n.h'
+hazard 'a header that was missing' 'echo "#include \"late.h\"" > m.c' 'gcc -E -P m.c' '= :' '! echo "int late;" > late.h' '! rm late.h'
+hazard 'a library earlier on -L' \
+  'mkdir l1 l2; echo "int f(void) { return 2; }" > f.c; gcc -c f.c; ar rc l2/libf.a f.o; echo "int f(void) { return 1; }" > f.c; gcc -c f.c; ar rc new.a f.o; echo "int f(void); int main(void) { return f(); }" > m.c; gcc -c m.c' \
+  'gcc m.o -Ll1 -Ll2 -lf -o m' '= touch l1/other' '! cp new.a l1/libf.a' '! rm l1/libf.a'
+hazard 'a shared library beside an archive' \
+  'echo "int f(void) { return 2; }" > f.c; gcc -c -fPIC f.c; ar rc libf.a f.o; echo "int f(void); int main(void) { return f(); }" > m.c; gcc -c m.c; gcc -shared f.o -o ../f.so' \
+  'gcc m.o -L. -lf -o m' '! mv ../f.so libf.so' '! rm libf.so'
+hazard 'an assembler in a directory of -B' 'mkdir b; echo "int x;" > m.c' 'gcc -B b/ -c m.c -o m.o' \
+  '! printf "#!/bin/sh\necho my as >&2\nexit 3\n" > b/as; chmod +x b/as' '! rm b/as'
+hazard 'a program earlier on PATH' 'mkdir b; echo x > in; export PATH=$PWD/b:$PATH' "sh -c 'cat in'" '= touch b/other' \
+  '! printf "#!/bin/sh\necho mine\n" > b/cat; chmod +x b/cat' '! chmod -x b/cat' '! chmod +x b/cat' '! rm b/cat'
+hazard 'a program earlier on the PATH of env' 'mkdir b; echo x > in; export PATH=$PWD/b:$PATH' 'env cat in' \
+  '! printf "#!/bin/sh\necho mine\n" > b/cat; chmod +x b/cat' '! rm b/cat'
+hazard 'the interpreter that env finds' 'mkdir b; printf "#!/usr/bin/env tac\n1\n2\n" > s; chmod +x s; export PATH=$PWD/b:$PATH' './s' \
+  '! printf "#!/bin/sh\necho mine\n" > b/tac; chmod +x b/tac' '! rm b/tac'
+hazard 'a program that was missing' 'mkdir b; export PATH=$PATH:$PWD/b' "sh -c 'newtool; echo \$?'" '= :' \
+  '! printf "#!/bin/sh\necho new\n" > b/newtool; chmod +x b/newtool' '! rm b/newtool'
+hazard 'command -v' 'mkdir b; export PATH=$PATH:$PWD/b' "sh -c 'command -v newtool || echo none'" '= :' \
+  '! printf "#!/bin/sh\n" > b/newtool; chmod +x b/newtool' '! chmod -x b/newtool'
+hazard 'CDPATH' 'mkdir -p p/sub sub2; export CDPATH=$PWD/p' "sh -c 'cd sub2 && pwd'" '! mkdir p/sub2'
+hazard 'a file that the shell finds on PATH' 'mkdir b1 b2; echo "echo two" > b2/lib.sh; export PATH=$PWD/b1:$PWD/b2:$PATH' "bash -c '. lib.sh'" \
+  '= :' '! echo "echo one" > b1/lib.sh' '! rm b1/lib.sh'
+uncached 'a module of Python beside the script' 'mkdir a b; echo "x = 2" > b/mod.py; echo "import sys; sys.dont_write_bytecode = 1; import mod; print(mod.x)" > s.py; export PYTHONPATH=$PWD/a:$PWD/b' \
+  '$V $python s.py' '= touch other' '! echo "x = 1" > a/mod.py' '! mkdir mod; echo "x = 0" > mod/__init__.py' '! rm -r mod a/mod.py'
+uncached 'a module of Perl' 'mkdir a b; echo "package M; sub x { 2 } 1" > b/M.pm' "\$V \$perl -Ia -Ib -e 'use M; print M::x(), qq{\\n}'" \
+  '= :' '! echo "package M; sub x { 1 } 1" > a/M.pm' '! rm a/M.pm'
+hazard 'a Makefile with precedence' 'printf "all:; @echo Makefile\n" > Makefile; touch -d @1000000 Makefile' 'make' '= :' '! printf "all:; @echo GNUmakefile\n" > GNUmakefile' '! rm GNUmakefile'
+hazard 'an optional part of a Makefile' 'printf -- "-include opt.mk\nall:; @echo [\$(X)]\n" > Makefile; touch -d @1000000 Makefile' 'make' '= :' '! echo "X = 1" > opt.mk' '! rm opt.mk'
+hazard 'VPATH' 'mkdir a b; echo two > b/f.in; printf "VPATH = a b\nf.out: f.in; cat \$< > \$@\n" > Makefile; touch -d @1000000 b/f.in Makefile' 'make' '! touch -d @2000000 f.out; echo one > a/f.in' \
+  '! rm a/f.in f.out'
+hazard 'm4 and its -I' 'mkdir a b; echo two > b/x.m4; echo "include(x.m4)" > m' 'm4 -Ia -Ib m' '= :' '! echo one > a/x.m4' '! rm a/x.m4'
+mkdir l1 l2
+echo 'int f(void) { return 2; }' | gcc -shared -fPIC -x c - -o l2/libneg.so
+echo 'int f(void) { return 1; }' | gcc -shared -fPIC -x c - -o lib1.so
+echo 'int f(void); int main(void) { return f(); }' >m.c
+gcc m.c -Ll2 -lneg -Wl,-rpath,"$here/l1:$here/l2" -o bin/neg
+hazard 'a library earlier on the RUNPATH' "rm -rf $here/l1/*" "\$V $bin/neg" '= :' "! cp $here/lib1.so $here/l1/libneg.so" "! rm $here/l1/libneg.so"
+hazard 'a library in LD_LIBRARY_PATH' 'mkdir l; export LD_LIBRARY_PATH=$PWD/l' "\$V $bin/neg" '= :' "! cp $here/lib1.so l/libneg.so" '! rm l/libneg.so'
+hazard 'a library for better processors' "mkdir -p l; export LD_LIBRARY_PATH=\$PWD/l; cp $here/l2/libneg.so l" "\$V $bin/neg" \
+  "! mkdir -p l/glibc-hwcaps/x86-64-v2; cp $here/lib1.so l/glibc-hwcaps/x86-64-v2/libneg.so" '! rm -r l/glibc-hwcaps'
+program plugin -ldl <<'C'
+#include <dlfcn.h>
+#include <stdio.h>
+int main(void) {
+  void* p = dlopen("./plugin.so", RTLD_NOW);
+  printf("%d\n", p ? ((int (*)(void))dlsym(p, "f"))() : 0);
+}
+C
+hazard 'a plugin' ':' "\$V $bin/plugin" '= :' "! cp $here/lib1.so plugin.so" "! cp $here/l2/libneg.so plugin.so" '! rm plugin.so'
+hazard 'a directory on the way' ':' "sh -c 'cat a/b/c; test -e a/b/c; echo \$?'" '= touch x' '! mkdir a' '! mkdir a/b; echo c > a/b/c' '! rm -r a; echo x > a'
+uncached 'a name that is looked for in another way' ':' "\$V \$python -c 'import os; print(os.access(\"f\", 0), os.path.lexists(\"f\"))'" '= touch g' '! ln -s none f' '! echo > none'
+finish

@@ -1,0 +1,87 @@
+#!/bin/bash
+# Processes of every shape: what they leave and how they end.
+. "$SOURCE/tests/hazards/play.sh"
+
+f='echo 1 > in'
+e='! echo 2 > in'
+program shape -D_GNU_SOURCE <<'C'
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <pthread.h>
+extern char** environ;
+static int copy(void* to) { char b[9] = ""; int f = open("in", O_RDONLY); int n = read(f, b, 8); close(f); f = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0666); write(f, b, n); close(f); return 0; }
+static void* copy_thread(void* to) { copy(to); return 0; }
+static char stack[1 << 16];
+int main(int n, char** a) {
+  char* cat[] = {"cat", "in", 0};
+  pid_t child;
+  int status = 0;
+  if (!strcmp(a[1], "fork")) { if (!fork()) { copy("out"); _exit(3); } wait(&status); }
+  if (!strcmp(a[1], "vfork")) { if (!vfork()) { execvp("cat", cat); _exit(9); } wait(&status); }
+  if (!strcmp(a[1], "clone")) { clone(copy, stack + sizeof stack, SIGCHLD, "out"); wait(&status); }
+  if (!strcmp(a[1], "clone_vm")) { clone(copy, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, "out"); wait(&status); }
+  if (!strcmp(a[1], "raw_fork")) { if (!syscall(SYS_fork)) { copy("out"); _exit(0); } wait(&status); }
+  if (!strcmp(a[1], "spawn")) { posix_spawnp(&child, "cat", 0, 0, cat, environ); waitpid(child, &status, 0); }
+  if (!strcmp(a[1], "thread")) { pthread_t t; pthread_create(&t, 0, copy_thread, "out"); pthread_join(t, 0); }
+  if (!strcmp(a[1], "thread_exec")) { if (!fork()) { pthread_t t; pthread_create(&t, 0, copy_thread, "out"); pthread_join(t, 0); execvp("cat", cat); } wait(&status); }
+  if (!strcmp(a[1], "fexecve")) { int f = open("/bin/cat", O_RDONLY | O_CLOEXEC); fexecve(f, cat, environ); }
+  if (!strcmp(a[1], "group")) { if (!fork()) { setsid(); if (!fork()) { copy("out"); _exit(0); } wait(0); _exit(0); } wait(&status); }
+  if (!strcmp(a[1], "orphan")) { if (!fork()) { if (!fork()) { usleep(50000); copy("out"); _exit(0); } _exit(0); } wait(&status); while (access("out", 0)) usleep(1000); usleep(20000); }
+  if (!strcmp(a[1], "kill")) raise(atoi(a[2]));
+  if (!strcmp(a[1], "quick")) { puts("lost?"); quick_exit(3); }
+  if (!strcmp(a[1], "unflushed")) { printf("lost"); _exit(4); }
+  if (!strcmp(a[1], "fd")) { int f = open("in", O_RDONLY); char t[40]; sprintf(t, "cat <&%d", f); return system(t); }
+  return status >> 8;
+}
+C
+hazard 'fork' "$f" "\$V $bin/shape fork" '= rm out' "$e"
+hazard 'vfork' "$f" "\$V $bin/shape vfork" '= :' "$e"
+hazard 'clone' "$f" "\$V $bin/shape clone" "$e"
+uncached 'clone that shares memory' "$f" "\$V $bin/shape clone_vm" "$e"
+uncached 'fork by syscall(2)' "$f" "\$V $bin/shape raw_fork" "$e"
+hazard 'posix_spawn' "$f" "\$V $bin/shape spawn" '= :' "$e"
+hazard 'a thread' "$f" "\$V $bin/shape thread" '= rm out' "$e"
+hazard 'a thread, then another program' "$f" "\$V $bin/shape thread_exec" '= rm out' "$e"
+uncached 'fexecve' "$f" "\$V $bin/shape fexecve" "$e"
+hazard 'a session of its own' "$f" "\$V $bin/shape group" '= rm out' "$e"
+uncached 'an orphan' "$f" "\$V $bin/shape orphan" "! rm out; echo 2 > in"
+hazard '_exit' "$f" "\$V $bin/shape unflushed" '= :' '> '"\$V $bin/shape quick"
+hazard 'a file that a child inherits' "$f" "\$V $bin/shape fd" '= :' "$e"
+uncached 'death by a signal' "$f" "sh -c 'ulimit -c 0; $bin/shape kill 15; echo \$?; $bin/shape kill 11; echo \$?'" '! :'
+uncached 'death by a signal, at the top' "$f" "\$V $bin/shape kill 9" '! :' "> \$V $bin/shape kill 15"
+hazard 'a pipe that is closed early' 'seq 100000 > in' "sh -c 'cat in | head -n 1'" '= :' '! echo 2 > in'
+hazard 'yes' "$f" "sh -c 'yes | head -n 3; cat in'" '= :' "$e"
+hazard 'status of a pipe' "$f" "bash -c 'false | true; echo \${PIPESTATUS[@]}; set -o pipefail; false | cat in; echo \$?'" "$e"
+hazard 'background and wait' "$f" "sh -c 'cat in > o1 & cat in > o2 & wait; cat o1 o2'" '= rm o1' "$e"
+hazard 'background, waited for by number' "$f" "bash -c '(cat in; exit 7) & wait -n; echo \$?'" "$e"
+uncached 'left in the background' "$f" "sh -c '(sleep 0.1; cat in > late) & :'" '! sleep 0.2' '! rm late; echo 2 > in' '! sleep 0.2'
+hazard 'coprocess' "$f" "bash -c 'coproc cat; cat in >&\${COPROC[1]}; exec {COPROC[1]}>&-; cat <&\${COPROC[0]}'" "$e"
+hazard 'xargs -P' 'seq 6 > in' "sh -c 'xargs -P 2 -n 1 touch < in'" '= rm 3' '! seq 8 > in'
+uncached 'timeout' "$f" 'timeout 5 cat in' "$e"
+hazard 'setsid' "$f" 'setsid -w cat in' "$e"
+hazard 'nohup' "$f" 'nohup cat in' "$e"
+uncached 'trap' "$f" "sh -c 'trap \"cat in\" EXIT; echo first; exit 3'" "$e"
+hazard 'trap with success' "$f" "sh -c 'trap \"cat in\" EXIT; echo first'" '= :' "$e"
+hazard 'exec in the middle' "$f" "sh -c 'echo first; exec cat in; echo never'" '= :' "$e"
+hazard 'sub-shells' "$f" "sh -c '(cd /; (exit 5); echo \$?); x=\$(cat in; exit 6); echo \$? \$x'" '= :' "$e"
+hazard 'find -exec' 'mkdir d; echo 1 > d/a; echo 2 > d/b' 'find d -type f -exec cat {} +' '! echo 3 > d/a' '! echo 4 > d/c'
+hazard 'a script of a script' 'printf "#!/bin/sh\ncat in \$1\n" > s1; printf "#!./s1\n" > s2; chmod +x s1 s2; echo 1 > in' "sh -c './s2; ./s1 s2'" '= :' "$e" '! printf "#!/bin/sh\necho other\n" > s1'
+hazard 'a program without #!' 'echo "cat in" > s; chmod +x s; echo 1 > in' "sh -c ./s" '= :' "$e" '! echo "echo other" > s'
+hazard 'an empty script' ': > s; chmod +x s' "sh -c './s; echo \$?'" '= :' '! echo "echo now" > s'
+hazard 'a program that cannot be run' 'printf "\177ELF nonsense" > p; chmod +x p' "sh -c './p; echo \$?'" '! printf "#!/bin/sh\necho now\n" > p'
+hazard 'an interpreter that is missing' 'printf "#!/nonexistent/i\n" > s; chmod +x s' "sh -c './s; echo \$?'" '! printf "#!/bin/sh\necho now\n" > s'
+hazard 'many arguments' "$f" "sh -c 'echo \$(seq 5000) | wc -c; cat in'" '= :' "$e"
+hazard 'recursive make' 'printf "all:; \$(MAKE) -f sub.mk\n" > Makefile; printf "all:; @cat in\n" > sub.mk; touch -d @1000000 Makefile sub.mk; echo 1 > in' 'make -s' '= :' "$e"
+hazard 'make -j' 'printf "all: a b c\na b c: in; cp in \$@\n" > Makefile; echo 1 > in; touch -d @1000000 Makefile in' 'make -s -j2' '! echo 2 > in; touch -d @1000000 a b c'
+hazard 'make -k and a failure' 'printf "all: a b\na: in; cp in a\nb: in; false\n" > Makefile; echo 1 > in; touch -d @1000000 Makefile in' 'make -sk' '! echo 2 > in; touch -d @1000000 a'
+hazard 'make -n' 'printf "a: in; cp in a\n" > Makefile; echo 1 > in; touch -d @1000000 Makefile in' 'make -n' '= :' '! touch a'
+hazard 'make -q' 'printf "a: in; cp in a\n" > Makefile; echo 1 > in; touch -d @1000000 Makefile in' 'make -q' '= :' '! touch a'
+finish
