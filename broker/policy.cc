@@ -215,6 +215,16 @@ Policy policy_for(std::string_view program, const std::vector<std::string>& argu
   return strict;
 }
 
+bool is_busybox_shell(std::string_view program, const std::vector<std::string>& arguments, bool is_script) {
+  const auto last_component = [](std::string_view path) { return path.substr(path.rfind('/') + 1); };
+  if (last_component(program) != "busybox") return false;
+  if (is_script) return true;
+  if (arguments.empty()) return false;
+  std::string_view applet = last_component(arguments[0]);
+  if (applet == "busybox" && arguments.size() > 1) applet = arguments[1];
+  return applet == "sh" || applet == "-sh" || applet == "ash" || applet == "hush";
+}
+
 bool always_ignores_fstat(std::string_view program) {
   if (!in_system_directory(program)) return false;
   const std::string_view name = program.substr(program.rfind('/') + 1);

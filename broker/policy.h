@@ -44,6 +44,9 @@ struct Policy {
 // `program`: real path of the file that runs. `arguments` with argv[0].
 Policy policy_for(std::string_view program, const std::vector<std::string>& arguments);
 
+// Busybox as a shell: it may be made so that nobody knows which variables it reads, but what its text asks for counts.
+bool is_busybox_shell(std::string_view program, const std::vector<std::string>& arguments, bool is_script);
+
 // Whatever its arguments, what fstat tells it of its own files does not count.
 bool always_ignores_fstat(std::string_view program);
 

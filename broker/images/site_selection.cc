@@ -120,7 +120,8 @@ class Selector {
         if (found == code_.end()) continue;
         const std::size_t at = static_cast<std::size_t>(found - code_.begin());
         constexpr int rdi = 7;
-        if (has_mark_arguments(at)) marks.insert(address_before(at, rdi).value_or(0));
+        const auto place = address_before(at, rdi);
+        if (place && has_mark_arguments(at)) marks.insert(*place);
       }
     return marks.size() == 1 ? *marks.begin() : 0;
   }
