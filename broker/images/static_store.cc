@@ -38,7 +38,8 @@ StaticStore::StaticStore(std::string directory, std::string shim_path, const Wan
 
 Result<std::string> StaticStore::ready(const std::string& name) const {
   const std::string image = directory_ + "/" + name, note = image + ".note";
-  const std::string line = TRY(unseal(note, TRY(read_text(note))));
+  const std::string text = TRY(read_text(note));
+  const std::string line = TRY(unseal(note, text));
   if (line.starts_with(refused_word)) return fail(Fault::unsupported, line.substr(refused_word.size()));
   if (!line.starts_with(made_word)) return fail(Fault::corrupt, note + ": is of another kind");
   TRY(check_image(image, line.substr(made_word.size())));
