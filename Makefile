@@ -51,7 +51,7 @@ test_objects   := $(call object,$(test_sources))
 bench_objects  := $(call object,$(bench_sources))
 fmt_object     := $(call object,scripts/fmt_library.cc)
 # The client becomes the command with the shim's own exec code; only what starts the shim in a process stays out.
-client_objects := $(filter-out $(call object,preload/shim_start.cc),$(shim_objects))
+client_objects := $(filter-out $(call object,preload/shim_start.cc preload/static_start.cc preload/static_entry.S),$(shim_objects))
 host_objects   := $(cache_objects) $(broker_objects) $(face_objects) $(test_objects) $(bench_objects) $(fmt_object)
 all_objects    := $(host_objects) $(shim_objects)
 
@@ -78,7 +78,7 @@ shim_cxxflags := -std=c++20 -O2 -g -Wall -Wextra -fPIC -ffreestanding -fno-excep
   -fasynchronous-unwind-tables -fcf-protection=none -U_FORTIFY_SOURCE
 shim_map := $(wildcard preload/exports.map)
 shim_ldflags := -shared -nostdlib -nostartfiles -Wl,-z,defs -Wl,-z,initfirst -Wl,-z,noseparate-code -Wl,-z,norelro \
-  -Wl,-Bsymbolic -Wl,--hash-style=gnu -Wl,--build-id -Wl,-soname,libvestal_shim.so $(addprefix -Wl$(comma)--version-script=,$(shim_map))
+  -Wl,-Bsymbolic -Wl,--hash-style=gnu -Wl,--build-id -Wl,-soname,libvestal_shim.so -Wl,-e,vestal_static_table $(addprefix -Wl$(comma)--version-script=,$(shim_map))
 
 # Asked only when something is compiled or linked, for pkg-config may be one of the packages still to come.
 pkg = $(shell pkg-config $(1) 2>/dev/null)

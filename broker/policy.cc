@@ -31,6 +31,16 @@ bool is_one_of(std::string_view word, const std::array<std::string_view, n>& lis
 
 }  // namespace
 
+bool is_busybox_shell(std::string_view program, const std::vector<std::string>& arguments, bool is_script) {
+  const auto last_component = [](std::string_view path) { return path.substr(path.rfind('/') + 1); };
+  if (last_component(program) != "busybox") return false;
+  if (is_script) return true;
+  if (arguments.empty()) return false;
+  std::string_view applet = last_component(arguments[0]);
+  if (applet == "busybox" && arguments.size() > 1) applet = arguments[1];
+  return applet == "sh" || applet == "-sh" || applet == "ash" || applet == "hush";
+}
+
 std::optional<std::vector<std::string>> shell_names(std::string_view text) {
   // Words with which a text can reach variables it does not name.
   constexpr std::array<std::string_view, 14> makers{"eval", "set",     "export", "declare", "typeset",  "local", "compgen",

@@ -44,6 +44,9 @@ struct Policy {
   const std::string* entry = nullptr;   // among the row's programs
 };
 
+// Busybox as a shell: it may be made so that nobody knows which variables it reads, but what its text asks for counts.
+bool is_busybox_shell(std::string_view program, const std::vector<std::string>& arguments, bool is_script);
+
 // Variables that a shell may expand while it runs `text` (the argument of -c, or a script's contents): every identifier
 // in it and what the shell reads by itself. Nothing if the text can make up names (eval, set, ...): then all count.
 std::optional<std::vector<std::string>> shell_names(std::string_view text);

@@ -22,7 +22,7 @@ using images::Kind;
 
 constexpr char findings_tag = 'P', contents_tag = 'A';
 // Raise it when the same files give other findings, identities included.
-constexpr std::uint32_t findings_version = 1;
+constexpr std::uint32_t findings_version = 2;
 constexpr int scripts_max = 4;  // an interpreter may be a script itself, so often
 constexpr int attempts_max = 3;
 
@@ -31,6 +31,7 @@ constexpr int attempts_max = 3;
 struct Contents {
   Kind kind = Kind::not_a_program;
   std::string interpreter;
+  std::string script_argument;
   std::string raw_calls;  // where it makes system calls of its own, for a human
 };
 
@@ -47,6 +48,7 @@ std::optional<Contents> decode_contents(std::string_view bytes) {
   reader->expect(kind <= static_cast<std::uint8_t>(Kind::not_a_program));
   contents.kind = Kind{kind};
   contents.interpreter = reader->text();
+  contents.script_argument = reader->text();
   contents.raw_calls = reader->text();
   if (!reader->finished()) return std::nullopt;
   return contents;
@@ -80,6 +82,11 @@ class Search {
     if (found_.spoils.empty()) found_.spoils = std::move(reason);
   }
 
+  void spoils_if_privileged(const std::string& path, const PathFacts& facts, const ProgramEvidence::File& file) {
+    if (facts.mode & (S_ISUID | S_ISGID)) spoils(path + ": set-user-ID or set-group-ID, run without its privileges");
+    if (file.has_capabilities) spoils(path + ": has file capabilities, run without its privileges");
+  }
+
   Result<bool> examine(const std::string& path, int depth);
   Result<bool> examine_libraries(const std::string& path);
   Result<Contents> contents_of(const ProgramEvidence::File& file);
@@ -106,7 +113,7 @@ Result<Contents> Search::contents_of(const ProgramEvidence::File& file) {
     if (auto contents = decode_contents(*kept)) return std::move(*contents);
   }
   const images::ElfAnalysis analysis = TRY(images::analyse(file.path));
-  Contents contents{analysis.kind, analysis.interpreter, {}};
+  Contents contents{analysis.kind, analysis.interpreter, analysis.script_argument, {}};
   if (analysis.raw_syscalls && !is_known_harmless(file.path))
     contents.raw_calls = analysis.privileged || analysis.reason.empty() ? "somewhere" : analysis.reason;
   // What was analysed is what was hashed, if it has not been changed for a while and is not being changed
@@ -116,6 +123,7 @@ Result<Contents> Search::contents_of(const ProgramEvidence::File& file) {
     writer.number(findings_version);
     writer.number(static_cast<std::uint8_t>(contents.kind));
     writer.text(contents.interpreter);
+    writer.text(contents.script_argument);
     writer.text(contents.raw_calls);
     cache_.set_program_row(row, std::move(writer).seal());
   }
@@ -158,14 +166,15 @@ Result<bool> Search::examine(const std::string& path, int depth) {
       break;
     case Kind::dynamic_glibc:
       found_.loader = contents->interpreter;
-      if (facts.mode & (S_ISUID | S_ISGID))
-        spoils(path + ": set-user-ID or set-group-ID, run without its privileges");
-      if (file->has_capabilities) spoils(path + ": has file capabilities, run without its privileges");
+      spoils_if_privileged(path, facts, *file);
       if (!contents->raw_calls.empty())
         spoils(path + ": makes system calls of its own (" + contents->raw_calls + ")");
       return examine_libraries(path);
     case Kind::static_program:
-      return untraced(path + ": statically linked");
+      found_.is_static = true;
+      found_.static_digest = file->digest;
+      spoils_if_privileged(path, facts, *file);
+      return true;
     case Kind::foreign:
       return untraced(contents->interpreter.empty() ? path + ": not an x86-64 program"
                                                     : path + ": loaded by " + contents->interpreter);
@@ -179,6 +188,8 @@ Result<bool> Search::examine(const std::string& path, int depth) {
   if (!contents->interpreter.starts_with('/'))
     return untraced(
         fmt::format("{}: its interpreter {} depends on the working directory", path, contents->interpreter));
+  if (!contents->script_argument.empty()) found_.script_prefix.insert(found_.script_prefix.begin(), contents->script_argument);
+  found_.script_prefix.insert(found_.script_prefix.begin(), contents->interpreter);
   if (depth == scripts_max) return untraced(path + ": too many interpreters of interpreters");
   return examine(contents->interpreter, depth + 1);
 }
@@ -237,6 +248,10 @@ std::string ProgramFindings::encode() const {
   writer.text(loader);
   writer.count(libraries.size());
   for (const std::string& library : libraries) writer.text(library);
+  writer.number(static_cast<std::uint8_t>(is_static));
+  writer.digest(static_digest);
+  writer.count(script_prefix.size());
+  for (const std::string& word : script_prefix) writer.text(word);
   evidence.encode(writer);
   return std::move(writer).seal();
 }
@@ -254,6 +269,9 @@ std::optional<ProgramFindings> ProgramFindings::decode(std::string_view bytes) {
   found.spoils = reader->text();
   found.loader = reader->text();
   for (std::size_t left = reader->count(4); left > 0; --left) found.libraries.emplace_back(reader->text());
+  found.is_static = reader->number<std::uint8_t>() != 0;
+  found.static_digest = reader->digest();
+  for (std::size_t left = reader->count(4); left > 0; --left) found.script_prefix.emplace_back(reader->text());
   found.evidence = ProgramEvidence::decode(*reader);
   if (!reader->finished()) return std::nullopt;
   return found;

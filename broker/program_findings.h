@@ -25,6 +25,10 @@ struct ProgramFindings {
   std::string spoils;                  // as in Program
   std::string loader;                  // ld.so, as the program spells it
   std::vector<std::string> libraries;  // in link-map order, libc among them
+  bool is_static = false;              // then real_path has neither, and these contents:
+  cache::Digest static_digest;
+  // What the kernel would put in front of a script's path, argv[0] included. Empty if it is none.
+  std::vector<std::string> script_prefix;
   ProgramEvidence evidence;
 
   // Only what evidence.lasts() for is worth keeping.

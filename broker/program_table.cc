@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "broker/images/closure.h"
+#include "broker/images/static_store.h"
 #include "broker/program_findings.h"
 #include "broker/wanted_calls_table.h"
 
@@ -50,9 +51,13 @@ bool same_file_and_contents(const PathFacts& a, const PathFacts& b) {
 struct Entry {
   std::shared_ptr<const Program> program;
   std::shared_ptr<const ProgramFindings> found;
+  std::string image;   // of a static program
+  PathFacts image_facts;
   bool lasts = false;  // may be believed after its lease, if still_holds() says so
   Clock::time_point checked;
   std::uint64_t generation = 0;
+
+  bool image_is_as_made() const { return image.empty() || look_through(image).identity() == image_facts.identity(); }
 };
 
 struct Images {
@@ -84,6 +89,7 @@ struct ProgramTable::State {
   cache::StepCache& cache;
   const View& view;
   const std::string image_directory, shim_path;
+  const images::StaticStore static_store;
   std::atomic<std::uint64_t> searches = 0;
 
   std::mutex images_mutex;  // held while they are made
@@ -98,12 +104,14 @@ struct ProgramTable::State {
       : cache(the_cache),
         view(the_view),
         image_directory(std::move(the_directory)),
-        shim_path(std::move(the_shim)) {}
+        shim_path(std::move(the_shim)),
+        static_store(image_directory, shim_path, libc_wanted_calls()) {}
 
   Result<Images> make_images() const;
   Result<Images> images_now(bool try_again);
   std::string hindrance(const ProgramFindings& found, const Result<Images>& made, std::string& preload) const;
-  std::shared_ptr<const Program> program_from(const std::string& path, const ProgramFindings& found);
+  std::string static_hindrance(const ProgramFindings& found, Entry& entry, std::string& preload) const;
+  void set_program(const std::string& path, Entry& entry);
   void keep(const std::string& key, Entry entry);
   void renew(const std::string& key, const Entry& entry);
   void drop(const std::string& key);
@@ -178,20 +186,38 @@ std::string ProgramTable::State::hindrance(const ProgramFindings& found, const R
   return {};
 }
 
-std::shared_ptr<const Program> ProgramTable::State::program_from(const std::string& path,
-                                                                 const ProgramFindings& found) {
+// The same for a static program.
+std::string ProgramTable::State::static_hindrance(const ProgramFindings& found, Entry& entry, std::string& preload) const {
+  // Not being able to make it shows in the store.
+  ::mkdir(image_directory.c_str(), 0700);
+  auto image = static_store.image_of(found.real_path, found.static_digest.hex());
+  if (!image) return image.error().message;
+  preload = *image + '\n' + found.real_path;
+  for (const std::string& word : found.script_prefix) preload += '\n' + word;
+  const auto lines = static_cast<std::size_t>(std::count(preload.begin(), preload.end(), '\n'));
+  if (lines != 1 + found.script_prefix.size()) return found.real_path + ": a path with a line break";
+  entry.image = *image;
+  entry.image_facts = look_through(*image);
+  return {};
+}
+
+void ProgramTable::State::set_program(const std::string& path, Entry& entry) {
+  const ProgramFindings& found = *entry.found;
+  entry.image.clear();
   auto program = std::make_shared<Program>();
   program->path = path;
   program->real_path = found.real_path;
   program->script = found.script;
   program->identity = found.identity;
   program->spoils = found.spoils;
-  program->reason = hindrance(found, images_now(false), program->preload);
+  program->is_static = found.is_static;
+  if (found.is_static && !found.untraced) program->reason = static_hindrance(found, entry, program->preload);
+  else program->reason = hindrance(found, images_now(false), program->preload);
   program->untraced = !program->reason.empty();
   if (program->untraced) program->preload.clear();
   const ProgramEvidence::File* const file = found.evidence.file(path);
   program->facts = file ? file->facts : look_through(path);
-  return program;
+  entry.program = std::move(program);
 }
 
 // ---- looking up
@@ -282,7 +308,7 @@ Result<std::shared_ptr<const Program>> ProgramTable::look_up(const std::string& 
   std::optional<ProgramFindings> known;
   if (entry.lasts) {
     const ProgramEvidence& evidence = entry.found->evidence;
-    if (evidence.lasts() && evidence.is_untouched()) {
+    if (evidence.lasts() && evidence.is_untouched() && entry.image_is_as_made()) {
       state_->renew(key, entry);
       return entry.program;
     }
@@ -305,7 +331,7 @@ Result<std::shared_ptr<const Program>> ProgramTable::look_up(const std::string& 
   }
   if (is_news && known->evidence.lasts()) state_->cache.set_program_row(key, known->encode());
   entry.found = std::make_shared<const ProgramFindings>(std::move(*known));
-  entry.program = state_->program_from(path, *entry.found);
+  state_->set_program(path, entry);
   const auto program = entry.program;
   state_->keep(key, std::move(entry));
   return program;

@@ -36,7 +36,8 @@ struct Program {
   std::string script;  // the script's path with symlinks resolved, if it is one
   cache::Digest identity;
   // Plan for the shim, see preload/protocol.h.
-  std::string preload;  // closure with the libc image in libc's place, ':' between
+  std::string preload;  // closure with the libc image in libc's place, ':' between; of a static program see Plan::preload
+  bool is_static = false;
   bool untraced = false;
   std::string reason;  // why untraced
   // Not empty: it runs traced, but what it does is not all seen or not the same without its privileges, so

@@ -111,7 +111,8 @@ std::optional<std::string> shell_text(const ExecRecord& exec, const std::string&
   std::string path = script;
   if (path.empty()) {
     bool from_arguments = false;
-    std::size_t at = 1;
+    // busybox sh ...
+    std::size_t at = exec.arguments.empty() || !exec.arguments[0].ends_with("busybox") ? 1 : 2;
     for (; at < exec.arguments.size(); ++at) {
       const std::string& word = exec.arguments[at];
       if (word.size() < 2 || (word[0] != '-' && word[0] != '+')) break;
@@ -216,6 +217,7 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     step.identity = options_.policy_table->with_rows(step.program->identity, step.program->real_path);
     if (!step.program->spoils.empty()) step.spoil(step.program->spoils);
     if (step.policy.waits) step.not_storable("waits");
+    if (is_busybox_shell(step.program->real_path, step.exec.arguments, !step.program->script.empty())) step.policy.is_shell = true;
     if (step.policy.is_shell) {
       const auto text = shell_text(step.exec, step.program->script);
       if (!text) {
@@ -236,6 +238,8 @@ void Recorder::handle_exec(Process* process, const Event& event) {
         else step.whole_environment = true;
         for (const auto& [name, value] : step.exec.variables)
           if (name.starts_with("BASH_FUNC_")) step.variables.insert(name);
+      } else {
+        step.whole_environment = step.policy.environment == EnvironmentUse::whole;
       }
     } else {
       step.whole_environment = step.policy.environment == EnvironmentUse::whole;

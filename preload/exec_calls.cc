@@ -17,7 +17,7 @@ namespace preload {
 namespace {
 
 // What of a variable list would not fit on the stack.
-constexpr size_t variables_max_in_vfork_child = 1500;
+constexpr size_t variables_max_on_small_stack = 1500;
 constexpr size_t variables_max = 32000;
 
 // Bytes without the final zero, or -errno.
@@ -32,6 +32,15 @@ __attribute__((noinline)) long measure_directory() {
 __attribute__((noinline)) long measure_target(int fd) {
   char name[PATH_MAX];
   return descriptor_target(fd, name, sizeof name);
+}
+
+constexpr char own_program[] = "/proc/self/exe";
+
+// The same of the program that this process runs.
+__attribute__((noinline)) long measure_own_program() {
+  if (state.own_file) return static_cast<long>(state.own_file_bytes);
+  char name[PATH_MAX];
+  return kernel(__NR_readlink, own_program, name, sizeof name);
 }
 
 size_t name_length(const char* variable) {
@@ -217,13 +226,35 @@ void note_failure(const ExecRequest& request, long result, const struct stat* in
   append(record, payload);
 }
 
+size_t variable_limit() {
+  return in_vfork_child() || load(vestal_small_stacks) ? variables_max_on_small_stack : variables_max;
+}
+
+// VESTAL_REGION for the program to be started.
+size_t region_entry_bytes() {
+  return sizeof region_variable + length_of(region_text(header().region_name)) + 64;
+}
+char* region_entry(void* place, const Plan& plan, uint32_t umask, uint64_t random_start) {
+  char* entry = static_cast<char*>(place);
+  TextWriter own(entry);
+  own.put(region_variable);
+  own.put(region_text(header().region_name));
+  own.put(":");
+  own.put_number(umask, 8);
+  own.put(":");
+  own.put_number(plan.flags, 16);
+  own.put(":");
+  own.put_number(random_start, 16);
+  own.end();
+  return entry;
+}
+
 // Starts the program with the shim in it. Returns only if that fails.
 long execute_traced(const ExecRequest& request, const Variables& variables, const Plan& plan,
                     uint32_t umask, uint64_t random_start) {
   const RegionHeader& region = header();
   const char* shim = region_text(region.shim_path);
   const char* closure = region_text(plan.preload);
-  const char* name = region_text(region.region_name);
   const char* user = variables.preload;
 
   char* preload = static_cast<char*>(
@@ -235,17 +266,7 @@ long execute_traced(const ExecRequest& request, const Variables& variables, cons
   if (*closure) text.put(":"), text.put(closure);
   text.end();
 
-  char* ours = static_cast<char*>(__builtin_alloca(sizeof region_variable + length_of(name) + 64));
-  TextWriter own(ours);
-  own.put(region_variable);
-  own.put(name);
-  own.put(":");
-  own.put_number(umask, 8);
-  own.put(":");
-  own.put_number(plan.flags, 16);
-  own.put(":");
-  own.put_number(random_start, 16);
-  own.end();
+  char* ours = region_entry(__builtin_alloca(region_entry_bytes()), plan, umask, random_start);
 
   // Always two more entries: the constructor in shim_start.cc relies on that.
   const char** list = static_cast<const char**>(__builtin_alloca((variables.count + 3) * sizeof(char*)));
@@ -268,13 +289,87 @@ long execute_traced(const ExecRequest& request, const Variables& variables, cons
   return execute_with(request, const_cast<char* const*>(list));
 }
 
-long start_program(const ExecRequest& request, const Variables& variables, const Plan& plan, uint32_t umask,
-                   uint64_t random_start) {
+// What was executed, as a script's interpreter is told.
+size_t spell(char* place, const ExecRequest& request) {
+  TextWriter writer(place);
+  if (request.directory != AT_FDCWD && request.path[0] != '/') {
+    writer.put("/dev/fd/");
+    writer.put_number(static_cast<uint64_t>(request.directory));
+    if (request.path[0]) writer.put("/");
+  }
+  writer.put(request.path);
+  writer.end();
+  return writer.bytes();
+}
+
+// Starts the image of a static program, or of a script's static interpreter, as the kernel would start that itself.
+// Returns only if that fails.
+long execute_static(const ExecRequest& request, const Arguments& arguments, const Variables& variables,
+                    const Plan& plan, uint32_t umask, uint64_t random_start) {
+  const char* text = region_text(plan.preload);
+  const size_t text_bytes = length_of(text);
+  char* lines = static_cast<char*>(__builtin_alloca(text_bytes + 1));
+  copy(lines, text, text_bytes + 1);
+  size_t line_count = 1;
+  for (size_t i = 0; i < text_bytes; ++i)
+    if (lines[i] == '\n') lines[i] = 0, ++line_count;
+  if (line_count < 2) return -ENOENT;
+  const char* file = lines + length_of(lines) + 1;
+  char* executed = static_cast<char*>(__builtin_alloca(length_of(request.path) + 32));
+  spell(executed, request);
+
+  const size_t prefix_count = line_count - 2;
+  char* const* argument_list = arguments.list;
+  if (prefix_count) {
+    const char** list = static_cast<const char**>(__builtin_alloca((prefix_count + arguments.count + 2) * sizeof(char*)));
+    size_t count = 0;
+    const char* line = file;
+    for (size_t i = 0; i < prefix_count; ++i) list[count++] = line += length_of(line) + 1;
+    list[count++] = executed;
+    for (size_t i = 1; i < arguments.count; ++i) list[count++] = arguments.list[i];
+    list[count] = nullptr;
+    argument_list = const_cast<char* const*>(list);
+  }
+
+  char* program = static_cast<char*>(
+      __builtin_alloca(sizeof program_variable + length_of(file) + length_of(executed) + 32));
+  TextWriter what(program);
+  what.put(program_variable);
+  what.put_number(length_of(file));
+  what.put(":");
+  what.put(file);
+  what.put(":");
+  what.put(executed);
+  what.end();
+
+  // take_variables() in static_start.cc relies on the order.
+  const char** list = static_cast<const char**>(__builtin_alloca((variables.count + 3) * sizeof(char*)));
+  copy(list, variables.list, variables.count * sizeof(char*));
+  list[variables.count] = program;
+  list[variables.count + 1] = region_entry(__builtin_alloca(region_entry_bytes()), plan, umask, random_start);
+  list[variables.count + 2] = nullptr;
+  return kernel(__NR_execve, lines, argument_list, list);
+}
+
+// Whether the kernel would let this user execute the file. An image is always this user's own.
+bool may_execute(const ExecRequest& request) {
+  constexpr int executable = 1, effective_ids = 0x200;  // X_OK, AT_EACCESS
+  const int flags = request.flags & (AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
+  return kernel(__NR_faccessat2, request.directory, request.path, executable, effective_ids | flags) >= 0;
+}
+
+long start_program(const ExecRequest& request, const Arguments& arguments, const Variables& variables,
+                   const Plan& plan, uint32_t umask, uint64_t random_start) {
   LogRecord failed;
   failed.kind = kind_exec_failed;
   long result;
-  if (!(plan.flags & plan_untraced)) {
-    const bool fits = variables.count <= (in_vfork_child() ? variables_max_in_vfork_child : variables_max);
+  if (plan.flags & plan_static && may_execute(request)) {
+    result = variables.count <= variable_limit() ? execute_static(request, arguments, variables, plan, umask, random_start) : -E2BIG;
+    failed.result = static_cast<int>(result);
+    append(failed);
+    spoil("could not run vestal's copy of a static program");
+  } else if (!(plan.flags & (plan_untraced | plan_static))) {
+    const bool fits = variables.count <= variable_limit();
     result = fits ? execute_traced(request, variables, plan, umask, random_start) : -E2BIG;
     if (result != -E2BIG) {
       failed.result = static_cast<int>(result);
@@ -308,6 +403,26 @@ size_t absolute_path(char* place, const ExecRequest& request, const char* direct
   writer.put(path);
   writer.end();
   return writer.bytes();
+}
+
+}  // namespace
+
+namespace {
+
+// Puts the name of this process's own program for /proc/self/exe, which means another one to everybody who looks, and
+// what is known of its file. False: it has no name any more.
+bool name_own_program(char* place, size_t bytes, struct stat& info) {
+  if (state.own_file)
+    copy(place, state.own_file, bytes);
+  else if (kernel(__NR_readlink, own_program, place, bytes) != static_cast<long>(bytes))
+    return false;
+  place[bytes] = 0;
+  struct stat named;
+  if (stat_at(AT_FDCWD, place, named, 0) < 0) return false;
+  // An image runs in place of its program.
+  if (!state.own_file && (named.st_dev != info.st_dev || named.st_ino != info.st_ino)) return false;
+  info = named;
+  return true;
 }
 
 }  // namespace
@@ -360,7 +475,13 @@ long execute(const ExecRequest& request) {
     directory_bytes = static_cast<size_t>(bytes);
   }
   char* path = static_cast<char*>(__builtin_alloca(directory_bytes + length_of(request.path) + 2));
-  const size_t path_bytes = absolute_path(path, request, directory, directory_bytes);
+  size_t path_bytes = absolute_path(path, request, directory, directory_bytes);
+  if (equal(path, own_program)) {
+    const long bytes = measure_own_program();
+    char* place = static_cast<char*>(__builtin_alloca(bytes > 0 ? static_cast<size_t>(bytes) + 1 : 1));
+    if (bytes > 0 && name_own_program(place, static_cast<size_t>(bytes), info))
+      path = place, path_bytes = static_cast<size_t>(bytes);
+  }
   if (starts_with(path, "/memfd:") || named_descriptor(path) >= 0) {
     spoil("executed a program without a name");
     return execute_with(request, request.environment);
@@ -404,7 +525,7 @@ long execute(const ExecRequest& request) {
   // Somebody may have deleted the cache: ld.so would complain on the program's standard error.
   const bool there = kernel(__NR_access, region_text(header().libc_image_path), 4 /* R_OK */) == 0;
   if (!there) plan = Plan{}, plan.flags = plan_untraced;
-  return start_program(request, variables, plan, umask, payload.random_start);
+  return start_program(request, arguments, variables, plan, umask, payload.random_start);
 }
 
 long handle_exec(const Call& call) {

@@ -59,9 +59,13 @@ inline constexpr uint32_t protocol_version = 2;
 //   LD_PRELOAD=<shim>:<user's own>:<closure>
 //   VESTAL_REGION=<name below /dev/shm>:<umask, octal>:<plan flags, hex>:<random start, hex>
 //   VESTAL_USER_PRELOAD=LD_PRELOAD=...   only if the user has one
+// A static program's image, which has the shim inside, is started with these two instead:
+//   VESTAL_PROGRAM=<bytes of the first>:<path of the program itself>:<what was executed, as spelled>
+//   VESTAL_REGION=...
 // The shim removes them before the program sees its environment.
 inline constexpr char region_variable[] = "VESTAL_REGION=";
 inline constexpr char user_preload_variable[] = "VESTAL_USER_PRELOAD=";
+inline constexpr char program_variable[] = "VESTAL_PROGRAM=";
 
 inline constexpr uint32_t unit_bytes = 32;
 inline constexpr uint32_t ring_units = 1 << 17;  // 4 MiB
@@ -175,7 +179,9 @@ struct Plan {
   uint64_t key;  // plan_key(); 0 is a free entry; stored last, with release order
   uint64_t device, inode, size;
   int64_t mtime_ns;
-  uint32_t preload;  // text: what goes behind the shim and the user's own in LD_PRELOAD; may be empty
+  // Text: what goes behind the shim and the user's own in LD_PRELOAD; may be empty. With plan_static lines instead:
+  // the image to run, the program it was made from, and, for a script, what goes in front of its path, argv[0] included.
+  uint32_t preload;
   uint32_t flags;    // PlanFlags
 };
 static_assert(sizeof(Plan) == 48);
@@ -183,6 +189,7 @@ static_assert(sizeof(Plan) == 48);
 enum PlanFlags : uint32_t {
   plan_untraced = 1,       // start it without the shim; the step is not cacheable
   plan_skip_fstat = 2,     // the policy says that what fstat tells of its own files does not matter
+  plan_static = 4,         // run the image; it has the shim inside
 };
 
 enum SlotState : uint32_t { slot_free = 0, slot_claimed = 1, slot_answering = 2, slot_answered = 3, slot_abandoned = 4 };
@@ -217,6 +224,31 @@ inline constexpr uint64_t texts_at = align_up(plans_at + plan_count * sizeof(Pla
 inline constexpr uint64_t slots_at = texts_at + texts_bytes;
 inline constexpr uint64_t ring_at = align_up(slots_at + slot_count * sizeof(Slot), 4096);
 inline constexpr uint64_t region_bytes = ring_at + uint64_t{ring_units} * unit_bytes;
+
+// ---- images of static programs ----------------------------------------------------------------------------------------
+// Such an image (broker/images/static_image.h) holds the shim's segments as they are, so that one build of the shim fits
+// all. The shim's ELF entry point is a StaticTable; distances count from the structure they stand in.
+
+inline constexpr uint64_t static_table_magic = 0x7461747374736576;  // "veststat"
+
+struct StaticTable {
+  uint64_t magic;
+  int32_t start;        // jump here with the StaticImage in rax and the rest as the kernel left it
+  int32_t hook;         // as slot 0 of libc's image
+  int32_t choose;       // for a call that may share memory or stack, see static_entry.S
+  int32_t vfork_depth;  // uint32_t: how many calls like vfork are under way
+};
+static_assert(sizeof(StaticTable) == 24);
+
+// In the image, for the shim.
+struct StaticImage {
+  int64_t entry;          // where the program itself starts
+  int64_t headers;        // its program headers
+  int64_t malloc_mark;    // eight bytes that glibc's malloc fills with random ones and shows nobody; 0 if not known
+  uint32_t header_count;
+  uint32_t small_stacks;  // its threads' stacks have no room for the shim: it is Go
+};
+static_assert(sizeof(StaticImage) == 32);
 
 // ---- records ------------------------------------------------------------------------------------------------------
 

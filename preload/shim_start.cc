@@ -101,20 +101,6 @@ const char* hide_variables(char** environment) {
   return region + sizeof region_variable - 1;
 }
 
-bool map_region(const char* name, size_t name_bytes) {
-  constexpr size_t name_bytes_max = 200;
-  if (name_bytes == 0 || name_bytes > name_bytes_max) return false;
-  char path[name_bytes_max + 16];
-  TextWriter writer(path);
-  writer.put("/dev/shm/");
-  writer.put(name, name_bytes);
-  writer.end();
-  char* region = map_session(path);
-  if (!region) return false;
-  state.region = region;
-  return true;
-}
-
 // Points the image's slots at the hooks. False: libc is not the image.
 bool hook_libc() {
   const RegionHeader& region = header();
@@ -189,15 +175,7 @@ void apply_policies() {
 __attribute__((constructor)) void start(int, char**, char** environment) {
   const char* value = hide_variables(environment);
   if (!value) return;
-  const char* end = value;
-  while (*end && *end != ':') ++end;
-  if (*end != ':' || !map_region(value, static_cast<size_t>(end - value))) return;
-  const char* at = end + 1;
-  state.umask = static_cast<uint32_t>(take_number(at, 8));
-  if (*at == ':') state.plan_flags = static_cast<uint32_t>(take_number(++at, 16));
-  load_policies(*at == ':' ? take_number(++at, 16) : 0);
-  state.pid = own_pid();
-  state.parent_pid = static_cast<int32_t>(kernel(__NR_getppid));
+  if (!join_session(value)) return;
   state.environment = environment;
   LogRecord started;
   started.kind = kind_started;

@@ -1,5 +1,8 @@
 #include "preload/state.h"
 
+#include "preload/memory.h"
+#include "preload/policies.h"
+
 namespace preload {
 
 // Not among what is zeroed at start, which would be one more mapping. Its first page is one that ld.so writes
@@ -8,6 +11,7 @@ __attribute__((section(".data"))) constinit State state{};
 extern "C" {
 __attribute__((section(".data"))) constinit uint32_t vestal_vfork_depth = 0;
 __attribute__((section(".data"))) constinit void* vestal_original_vfork = nullptr;
+__attribute__((section(".data"))) constinit uint32_t vestal_small_stacks = 0;
 }
 
 void begin_vfork() { __atomic_add_fetch(&vestal_vfork_depth, 1, __ATOMIC_SEQ_CST); }
@@ -39,6 +43,28 @@ char* map_session(const char* path) {
     return reinterpret_cast<char*>(place);
   kernel(__NR_munmap, place, region_bytes);
   return nullptr;
+}
+
+bool join_session(const char* value) {
+  const char* end = value;
+  while (*end && *end != ':') ++end;
+  constexpr size_t name_bytes_max = 200;
+  const size_t name_bytes = static_cast<size_t>(end - value);
+  if (*end != ':' || name_bytes == 0 || name_bytes > name_bytes_max) return false;
+  char path[name_bytes_max + 16];
+  TextWriter writer(path);
+  writer.put("/dev/shm/");
+  writer.put(value, name_bytes);
+  writer.end();
+  state.region = map_session(path);
+  if (!state.region) return false;
+  const char* at = end + 1;
+  state.umask = static_cast<uint32_t>(take_number(at, 8));
+  if (*at == ':') state.plan_flags = static_cast<uint32_t>(take_number(++at, 16));
+  load_policies(*at == ':' ? take_number(++at, 16) : 0);
+  state.pid = own_pid();
+  state.parent_pid = static_cast<int32_t>(kernel(__NR_getppid));
+  return true;
 }
 
 void give_up_session() {

@@ -72,6 +72,9 @@ struct State {
   void* originals[hook_slot_count];
   uintptr_t libc_start, libc_end;
   char* const* environment;  // as the program got it
+  // Of a static program, which runs as a copy: its file. Else null.
+  const char* own_file;
+  uint64_t own_file_bytes;
   const char* vdso;
   uint32_t vdso_read;
   int32_t pending_fd_last;  // no higher descriptor has ever had an entry in fd_pending
@@ -96,6 +99,8 @@ extern State state;
 extern "C" {
 extern uint32_t vestal_vfork_depth;
 extern void* vestal_original_vfork;
+// Not zero in a static program whose own stacks are too small for the shim.
+extern uint32_t vestal_small_stacks;
 }
 
 inline RegionHeader& header() { return *reinterpret_cast<RegionHeader*>(state.region); }
@@ -113,6 +118,8 @@ void end_vfork();
 void became_child(int parent);
 // Maps the region at `path`, or returns nullptr if it is none that can be used.
 char* map_session(const char* path);
+// Maps the session that the value of VESTAL_REGION names and learns who this process is. False: it cannot be used.
+bool join_session(const char* value);
 // The session cannot be used any more, by nobody.
 void give_up_session();
 // This process is done with it.

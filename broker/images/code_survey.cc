@@ -13,15 +13,22 @@ Result<CodeSurvey> CodeSurvey::make(const ElfFile& elf) {
     code = &segment;
   }
   const FunctionTable functions = FunctionTable::read(elf);
-  if (!code || functions.size() == 0) return fail(Fault::unsupported, elf.path() + ": no code, or no table of its functions");
+  const bool is_program = elf.soname().empty();
+  if (!code || (functions.size() == 0 && !is_program)) return fail(Fault::unsupported, elf.path() + ": no code, or no table of its functions");
   survey.code_vaddr_ = code->vaddr;
   survey.code_ = elf.file_range(code->offset, code->file_bytes);
   const std::uint64_t end = code->vaddr + survey.code_.size();
-  survey.starts_.push_back(code->vaddr);
-  for (std::size_t i = 0; i < functions.size(); ++i)
-    if (const std::uint64_t start = functions.start(i); start > survey.starts_.back() && start < end)
-      survey.starts_.push_back(start);
-  survey.starts_.push_back(end);
+  std::vector<std::uint64_t>& starts = survey.starts_;
+  starts.push_back(code->vaddr);
+  auto add = [&](std::uint64_t start) {
+    if (start > code->vaddr && start < end) starts.push_back(start);
+  };
+  for (std::size_t i = 0; i < functions.size(); ++i) add(functions.start(i));
+  if (is_program)
+    for (const CodeRange& range : elf.code()) add(range.vaddr), add(range.vaddr + range.code.size());
+  std::sort(starts.begin(), starts.end());
+  starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
+  starts.push_back(end);
   survey.sweep(survey.starts_);
   return survey;
 }
@@ -53,6 +60,23 @@ bool CodeSurvey::is_entered_between(std::uint64_t first, std::uint64_t last) con
   for (std::uint64_t vaddr = first + 1; vaddr < last; ++vaddr)
     if (is_target(vaddr)) return true;
   return false;
+}
+
+std::vector<std::uint64_t> CodeSurvey::possible_calls_of(std::uint64_t vaddr) const {
+  std::vector<std::uint64_t> calls;
+  if (!is_target(vaddr)) return calls;
+  constexpr std::uint8_t call_code = 0xe8;
+  for (std::size_t at = 0; at + 5 <= code_.size(); ++at) {
+    if (code_[at] != call_code) continue;
+    const std::uint64_t end = code_vaddr_ + at + 5;
+    if (end + static_cast<std::uint64_t>(std::int64_t{*read_value<std::int32_t>(code_, at + 1)}) == vaddr) calls.push_back(code_vaddr_ + at);
+  }
+  return calls;
+}
+
+std::uint64_t CodeSurvey::start_before(std::uint64_t vaddr) const {
+  const auto next = std::upper_bound(starts_.begin(), starts_.end(), vaddr);
+  return next == starts_.begin() ? 0 : *(next - 1);
 }
 
 std::vector<Instruction> CodeSurvey::instructions_around(std::uint64_t vaddr) const {

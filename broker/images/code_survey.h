@@ -4,6 +4,9 @@
 // The pass is linear and starts afresh at each function's start, so data
 // between functions cannot lead it astray for long. Costs 0.3 s for libc.
 // Must not outlive the ElfFile.
+//
+// A program may have functions that no table names; then the pass also starts
+// at each section.
 #pragma once
 
 #include <vector>
@@ -25,6 +28,10 @@ class CodeSurvey {
   bool is_target(std::uint64_t vaddr) const;
   // Some direct jump or call leads between the two, both excluded.
   bool is_entered_between(std::uint64_t first, std::uint64_t last) const;
+  // Addresses of the direct calls, E8, of the function that starts at `vaddr`; some may be none.
+  std::vector<std::uint64_t> possible_calls_of(std::uint64_t vaddr) const;
+  // The start of the function around `vaddr`, or of the code between two functions.
+  std::uint64_t start_before(std::uint64_t vaddr) const;
   // The instructions from the start of the function around `vaddr` to the
   // start of the next one.
   std::vector<Instruction> instructions_around(std::uint64_t vaddr) const;

@@ -47,6 +47,25 @@ Flow flow_of(unsigned id) {
   }
 }
 
+bool is_common(unsigned id) {
+  switch (id) {
+    case X86_INS_MOV: case X86_INS_MOVABS: case X86_INS_MOVZX: case X86_INS_MOVSX: case X86_INS_MOVSXD: case X86_INS_LEA:
+    case X86_INS_PUSH: case X86_INS_POP: case X86_INS_ADD: case X86_INS_SUB: case X86_INS_AND: case X86_INS_OR: case X86_INS_XOR:
+    case X86_INS_NEG: case X86_INS_NOT: case X86_INS_SHL: case X86_INS_SHR: case X86_INS_SAR: case X86_INS_CMP: case X86_INS_TEST:
+    case X86_INS_INC: case X86_INS_DEC: case X86_INS_JMP: case X86_INS_CALL: case X86_INS_RET: case X86_INS_NOP: case X86_INS_SYSCALL:
+    case X86_INS_JA: case X86_INS_JAE: case X86_INS_JB: case X86_INS_JBE: case X86_INS_JE: case X86_INS_JNE: case X86_INS_JG:
+    case X86_INS_JGE: case X86_INS_JL: case X86_INS_JLE: case X86_INS_JNS: case X86_INS_JS: case X86_INS_CDQE: case X86_INS_HLT:
+    case X86_INS_INT3: case X86_INS_UD2: case X86_INS_ENDBR64: case X86_INS_IMUL: case X86_INS_XCHG: case X86_INS_CMPXCHG: case X86_INS_XADD:
+    case X86_INS_CMOVE: case X86_INS_CMOVNE: case X86_INS_CMOVA: case X86_INS_CMOVAE: case X86_INS_CMOVB: case X86_INS_CMOVBE:
+    case X86_INS_CMOVG: case X86_INS_CMOVGE: case X86_INS_CMOVL: case X86_INS_CMOVLE: case X86_INS_CMOVS: case X86_INS_CMOVNS:
+    case X86_INS_SETE: case X86_INS_SETNE: case X86_INS_ADC: case X86_INS_SBB: case X86_INS_PXOR: case X86_INS_XORPS: case X86_INS_MOVQ: case X86_INS_MOVD:
+    case X86_INS_MOVAPS: case X86_INS_MOVUPS: case X86_INS_MOVDQA: case X86_INS_MOVDQU: case X86_INS_PUNPCKLQDQ:
+      return true;
+    default:
+      return false;
+  }
+}
+
 // Direct jumps and calls end in their distance, one or four bytes by opcode.
 std::optional<std::uint64_t> direct_target(const cs_insn& decoded) {
   std::size_t opcode = 0;
@@ -76,6 +95,7 @@ void describe_operands(std::size_t handle, const cs_insn& decoded, Instruction& 
   for (int i = 0; i < x86.op_count; ++i)
     if (x86.operands[i].type == X86_OP_MEM && x86.operands[i].mem.base == X86_REG_RIP)
       instruction.rip_displacement_at = x86.encoding.disp_offset;
+  instruction.is_common = is_common(decoded.id);
   instruction.is_push = decoded.id == X86_INS_PUSH;
   instruction.pops = decoded.id == X86_INS_POP;
   if (x86.op_count != 2 || x86.operands[0].type != X86_OP_REG) return;

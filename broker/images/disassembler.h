@@ -41,6 +41,8 @@ struct Instruction {
   bool is_push = false;
   bool pops = false;
   std::int32_t stack_lowered_by = 0;  // sub $n,%rsp
+  // One that compilers and libraries write all the time; data seldom looks like many of them in a row.
+  bool is_common = false;
 
   std::uint64_t end() const { return address + size; }
   bool writes(int register_number) const { return written_registers >> register_number & 1; }

@@ -61,6 +61,7 @@ ElfFile& ElfFile::operator=(ElfFile&& other) noexcept {
   std::swap(runpath_, other.runpath_);
   type_ = other.type_;
   headers_offset_ = other.headers_offset_;
+  entry_ = other.entry_;
   strings_ = other.strings_;
   strings_bytes_ = other.strings_bytes_;
   symbols_ = other.symbols_;
@@ -88,6 +89,7 @@ Result<bool> ElfFile::read_headers() {
   if (table.size() != table_bytes) return fail(Fault::corrupt, path_ + ": program headers beyond the end of the file");
   type_ = header.e_type;
   headers_offset_ = header.e_phoff;
+  entry_ = header.e_entry;
   for (std::size_t i = 0; i < header.e_phnum; ++i) {
     const Elf64_Phdr entry = *read_value<Elf64_Phdr>(table, i * sizeof(Elf64_Phdr));
     const bool in_file = entry.p_offset <= bytes_.size() && entry.p_filesz <= bytes_.size() - entry.p_offset;
@@ -135,6 +137,22 @@ void ElfFile::release(Bytes range) const {
   const std::uint64_t first = static_cast<std::uint64_t>(range.data() - bytes_.data()) / page_bytes * page_bytes;
   const std::uint64_t last = static_cast<std::uint64_t>(range.data() + range.size() - bytes_.data());
   ::madvise(const_cast<std::uint8_t*>(bytes_.data()) + first, last - first, MADV_DONTNEED);
+}
+
+std::vector<Section> ElfFile::sections() const {
+  const Elf64_Ehdr header = *read_value<Elf64_Ehdr>(bytes_);
+  std::vector<Section> sections;
+  const Bytes table = file_range(header.e_shoff, std::uint64_t{header.e_shnum} * sizeof(Elf64_Shdr));
+  const auto names = read_value<Elf64_Shdr>(table, std::uint64_t{header.e_shstrndx} * sizeof(Elf64_Shdr));
+  if (header.e_shentsize != sizeof(Elf64_Shdr) || !names) return sections;
+  const Bytes texts = file_range(names->sh_offset, names->sh_size);
+  for (std::uint64_t i = 0; i < header.e_shnum; ++i) {
+    const Elf64_Shdr entry = *read_value<Elf64_Shdr>(table, i * sizeof(Elf64_Shdr));
+    const Bytes bytes = entry.sh_type == SHT_NOBITS ? Bytes{} : file_range(entry.sh_offset, entry.sh_size);
+    const std::string name = entry.sh_name < texts.size() ? text_of(texts.subspan(entry.sh_name)) : std::string();
+    sections.push_back({name, entry.sh_type, entry.sh_addr, entry.sh_link, bytes});
+  }
+  return sections;
 }
 
 std::vector<CodeRange> ElfFile::code() const {

@@ -74,6 +74,14 @@ struct CodeRange {
   Bytes code;
 };
 
+struct Section {
+  std::string name;
+  std::uint32_t type;
+  std::uint64_t vaddr;
+  std::uint64_t link;  // index of the section it goes with
+  Bytes bytes;         // empty if it takes no room in the file
+};
+
 class ElfFile {
  public:
   // Fault::unsupported if this is no ELF64 x86-64 file, Fault::corrupt if its
@@ -102,6 +110,10 @@ class ElfFile {
   // Lets the system take back the memory behind `range`; it is read again if it is looked at again.
   void release(Bytes range) const;
 
+  std::uint64_t entry() const { return entry_; }
+  // Empty if the file has none, or a table that contradicts its size.
+  std::vector<Section> sections() const;
+
   // What can be executed: the sections that hold code, or, if the file has no
   // sections, its executable segments (which may hold tables as well).
   std::vector<CodeRange> code() const;
@@ -127,6 +139,7 @@ class ElfFile {
   Bytes bytes_;
   std::uint16_t type_ = 0;
   std::uint64_t headers_offset_ = 0;
+  std::uint64_t entry_ = 0;
   std::vector<Segment> segments_;
   std::string soname_, rpath_, runpath_;
   std::vector<std::string> needed_;

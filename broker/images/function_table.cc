@@ -2,6 +2,8 @@
 
 #include <elf.h>
 
+#include <algorithm>
+
 namespace broker::images {
 namespace {
 
@@ -41,12 +43,83 @@ std::optional<std::uint8_t> code_encoding(Bytes cie) {
   return std::nullopt;
 }
 
+// An address or a size as the encoding says, read at `vaddr`.
+std::optional<std::uint64_t> encoded_value(Bytes bytes, std::size_t at, std::uint8_t encoding, std::uint64_t vaddr) {
+  std::optional<std::uint64_t> value;
+  switch (encoding & 0x0f) {
+    case 0x03:
+      value = read_value<std::uint32_t>(bytes, at);
+      break;
+    case 0x0b:
+      if (const auto number = read_value<std::int32_t>(bytes, at)) value = static_cast<std::uint64_t>(std::int64_t{*number});
+      break;
+    case 0x00: case 0x04: case 0x0c:
+      value = read_value<std::uint64_t>(bytes, at);
+      break;
+    default:
+      break;
+  }
+  const std::uint8_t relation = encoding & 0x70;
+  if (!value || (relation != 0 && relation != 0x10)) return std::nullopt;
+  return relation ? *value + vaddr : *value;
+}
+
+void read_frames(const Section& section, std::vector<FunctionRange>& ranges) {
+  const Bytes frames = section.bytes;
+  for (std::size_t at = 0;;) {
+    const auto length = read_value<std::uint32_t>(frames, at);
+    const auto distance = read_value<std::uint32_t>(frames, at + 4);
+    if (!length || !distance || *length == UINT32_MAX) return;
+    if (*length == 0) {  // the end of one object's list
+      at += 4;
+      continue;
+    }
+    const std::size_t next = at + 4 + *length;
+    if (next > frames.size()) return;
+    if (*distance != 0 && *distance <= at + 4) {
+      const auto encoding = code_encoding(frames.subspan(at + 4 - *distance));
+      const std::size_t width = encoding && ((*encoding & 0x0f) == 0x03 || (*encoding & 0x0f) == 0x0b) ? 4 : 8;
+      const auto start = encoding ? encoded_value(frames, at + 8, *encoding, section.vaddr + at + 8) : std::nullopt;
+      const auto size = encoding ? encoded_value(frames, at + 8 + width, *encoding & 0x0f, 0) : std::nullopt;
+      if (start && size && *size > 0 && *size <= UINT32_MAX) ranges.push_back({*start, *start + *size});
+    }
+    at = next;
+  }
+}
+
+// Assembly without a size reaches to the next function, as far as one can tell.
+void read_symbols(const Section& section, std::vector<FunctionRange>& ranges) {
+  for (std::uint64_t i = 0; const auto symbol = read_value<Elf64_Sym>(section.bytes, i * sizeof(Elf64_Sym)); ++i) {
+    const unsigned kind = ELF64_ST_TYPE(symbol->st_info);
+    if (symbol->st_shndx == SHN_UNDEF || (kind != STT_FUNC && kind != STT_GNU_IFUNC)) continue;
+    ranges.push_back({symbol->st_value, symbol->st_value + std::min<std::uint64_t>(symbol->st_size, UINT32_MAX)});
+  }
+}
+
 }  // namespace
+
+void FunctionTable::read_sections() {
+  for (const Section& section : elf_->sections()) {
+    if (section.name == ".eh_frame") read_frames(section, ranges_);
+    if (section.type == SHT_SYMTAB) read_symbols(section, ranges_);
+  }
+  std::sort(ranges_.begin(), ranges_.end(), [](const FunctionRange& a, const FunctionRange& b) {
+    return a.start != b.start ? a.start < b.start : a.end > b.end;
+  });
+  ranges_.erase(std::unique(ranges_.begin(), ranges_.end(), [](const FunctionRange& a, const FunctionRange& b) { return a.start == b.start; }),
+                ranges_.end());
+  for (std::size_t i = 0; i + 1 < ranges_.size(); ++i)
+    if (ranges_[i].end == ranges_[i].start) ranges_[i].end = ranges_[i + 1].start;
+  count_ = ranges_.size();
+}
 
 FunctionTable FunctionTable::read(const ElfFile& elf) {
   FunctionTable table(elf);
   const Segment* segment = elf.first_segment(PT_GNU_EH_FRAME);
-  if (!segment) return table;
+  if (!segment) {
+    table.read_sections();
+    return table;
+  }
   const Bytes bytes = elf.memory_range(segment->vaddr, segment->file_bytes);
   const auto count = read_value<std::uint32_t>(bytes, 8);
   if (!count || bytes[0] != 1 || bytes[1] != encoded_pcrel_sdata4 || bytes[2] != encoded_udata4 ||
@@ -64,10 +137,11 @@ std::uint64_t FunctionTable::entry(std::size_t index, std::size_t half) const {
   return header_ + *read_value<std::int32_t>(entries_, index * entry_bytes + half * 4);
 }
 
-std::uint64_t FunctionTable::start(std::size_t index) const { return entry(index, 0); }
+std::uint64_t FunctionTable::start(std::size_t index) const { return ranges_.empty() ? entry(index, 0) : ranges_[index].start; }
 std::uint64_t FunctionTable::description(std::size_t index) const { return entry(index, 1); }
 
 std::optional<FunctionRange> FunctionTable::at(std::size_t index) const {
+  if (!ranges_.empty()) return ranges_[index];
   const std::uint64_t vaddr = description(index);
   const Bytes fde = elf_->memory_from(vaddr);
   const auto length = read_value<std::uint32_t>(fde);

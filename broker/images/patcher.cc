@@ -1,61 +1,23 @@
 #include "broker/images/patcher.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include <fmt/format.h>
 
 #include "broker/images/checksum.h"
 #include "broker/images/elf_file.h"
 #include "broker/images/image_builder.h"
+#include "broker/images/image_file.h"
 #include "broker/images/image_note.h"
 
 namespace broker::images {
 namespace {
-
-Result<bool> write_file(const std::string& path, Bytes bytes) {
-  std::string private_path = path + ".XXXXXX";
-  const int file = ::mkostemp(private_path.data(), O_CLOEXEC);
-  bool done = file >= 0;
-  for (std::size_t at = 0; done && at < bytes.size();) {
-    const ssize_t count = ::write(file, bytes.data() + at, bytes.size() - at);
-    if (count > 0) at += static_cast<std::size_t>(count);
-    else done = count < 0 && errno == EINTR;
-  }
-  done = done && ::fchmod(file, 0644) == 0;
-  const bool closed = file >= 0 && ::close(file) == 0;
-  done = done && closed && ::rename(private_path.c_str(), path.c_str()) == 0;
-  if (done) return true;
-  const std::string why = std::strerror(errno);
-  if (file >= 0) ::unlink(private_path.c_str());
-  return fail(Fault::io, path + ": " + why);
-}
-
-Result<std::string> read_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(Fault::not_found, path + ": cannot be opened");
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
 
 bool holds(const ElfFile& original, const std::vector<PatchedBytes>& patched) {
   return std::all_of(patched.begin(), patched.end(), [&](const PatchedBytes& was) {
     const Bytes now = original.file_range(was.offset, was.original.size());
     return !now.empty() && std::equal(now.begin(), now.end(), was.original.begin(), was.original.end());
   });
-}
-
-Result<bool> check_image(const std::string& path, const std::string& sum) {
-  const ElfFile image = TRY(ElfFile::open(path));
-  if (sum_of(image.bytes()) != sum) return fail(Fault::corrupt, path + ": has changed");
-  return true;
 }
 
 class ImageStore {

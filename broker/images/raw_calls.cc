@@ -122,6 +122,8 @@ RawCalls find_raw_calls(const ElfFile& elf) {
         const std::uint64_t claimed = std::clamp(functions.end_of_last_before(vaddr), range.vaddr, vaddr) - range.vaddr;
         if (!check->may_start_outside(range.code.subspan(claimed), range.vaddr + claimed, position - claimed)) return;
       }
+      const bool is_syscall = range.code[position] == 0x0f && range.code[position + 1] == 0x05;
+      calls.calls.push_back({vaddr, !body.empty(), is_syscall});
       if (calls.count++ == 0)
         calls.first = fmt::format("{}: system call instruction at file offset {:#x} ({})", elf.path(), range.offset + position,
                                   body.empty() ? "no function claims it" : "in a function");

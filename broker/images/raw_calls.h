@@ -11,15 +11,23 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "broker/images/elf_file.h"
 
 namespace broker::images {
 
+struct PossibleCall {
+  std::uint64_t vaddr;
+  bool in_function;  // then it is one for certain
+  bool is_syscall;   // and not one of the ways of 32-bit programs
+};
+
 struct RawCalls {
   std::size_t pairs = 0;   // candidates looked at
   std::size_t count = 0;   // of these, calls
   std::string first;       // the first call, for a human: file and offset
+  std::vector<PossibleCall> calls;  // of all code ranges, each ascending
 };
 
 RawCalls find_raw_calls(const ElfFile& elf);

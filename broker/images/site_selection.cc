@@ -3,7 +3,10 @@
 #include <asm/unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
+#include <set>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -16,6 +19,8 @@ using Numbers = std::vector<std::uint32_t>;
 
 // These share the caller's stack with a child, or must find it as it is.
 constexpr std::array<std::uint32_t, 3> never_patched{__NR_clone3, __NR_vfork, __NR_rt_sigreturn};
+// With a function's name unknown, these are told apart when they are made.
+constexpr std::array<std::uint32_t, 3> sharing{__NR_clone, __NR_clone3, __NR_vfork};
 const Names never_patched_within{"clone", "__clone", "vfork", "__vfork"};
 
 bool share_a_name(const Names& left, const Names& right) {
@@ -52,7 +57,117 @@ class Selector {
     return selection;
   }
 
+  Result<SiteSelection> select_static(const std::vector<PossibleCall>& possible) {
+    moves_stack_ = true;
+    SiteSelection selection;
+    std::vector<std::uint64_t> getrandom_sites;
+    for (const PossibleCall& call : possible) {
+      const std::string where = fmt::format("{}: system call at {:#x}", survey_.elf().path(), call.vaddr);
+      if (!call.is_syscall) return fail(Fault::unsupported, where + " is made as 32-bit programs do");
+      if (code_.empty() || call.vaddr < code_.front().address || call.vaddr >= code_.back().end()) code_ = survey_.instructions_around(call.vaddr);
+      const auto found = std::find_if(code_.begin(), code_.end(), [&](const Instruction& i) { return i.address == call.vaddr; });
+      if (found == code_.end() || !found->is_syscall) return fail(Fault::unsupported, where + " may be one or not");
+      const std::size_t index = static_cast<std::size_t>(found - code_.begin());
+      if (!call.in_function && !is_surely_code(index)) return fail(Fault::unsupported, where + " may be data");
+      const std::optional<Numbers> numbers = certain_numbers_at(index, call.in_function);
+      if (numbers && !is_wanted_in_static(*numbers, index)) continue;
+      if (numbers == Numbers{__NR_getrandom}) getrandom_sites.push_back(call.vaddr);
+      auto patch = patch_at(index);
+      if (!patch) return fail(Fault::unsupported, where + (numbers ? fmt::format(" ({}) cannot be patched", fmt::join(*numbers, "/")) : " cannot be patched"));
+      if (!selection.patches.empty() && patch->start < selection.patches.back().start + selection.patches.back().length)
+        return fail(Fault::unsupported, where + " is too near another");
+      patch->may_share = !numbers || std::find_first_of(numbers->begin(), numbers->end(), sharing.begin(), sharing.end()) != numbers->end();
+      selection.patches.push_back(std::move(*patch));
+    }
+    selection.malloc_mark = find_malloc_mark(getrandom_sites);
+    return selection;
+  }
+
  private:
+  // malloc of glibc takes eight random bytes to mark what it has freed: getrandom(&mark, 8, GRND_NONBLOCK).
+  bool has_mark_arguments(std::size_t at) const {
+    constexpr int rdx = 2, rsi = 6;
+    constexpr std::uint32_t mark_bytes = 8, not_blocking = 1;
+    return constant_before(at, rsi) == mark_bytes && constant_before(at, rdx) == not_blocking;
+  }
+
+  // An address in the program that the register holds at this instruction.
+  std::optional<std::uint64_t> address_before(std::size_t at, int register_number) const {
+    while (at > 0 && !survey_.is_target(code_[at].address)) {
+      const Instruction& instruction = code_[--at];
+      if (instruction.ends_flow || instruction.is_call || instruction.end() != code_[at + 1].address) break;
+      if (!instruction.writes(register_number) && instruction.destination != register_number) continue;
+      if (instruction.constant && instruction.destination == register_number) return *instruction.constant;
+      if (instruction.bytes[1] != 0x8d || instruction.rip_displacement_at == 0) break;  // lea
+      std::int32_t displacement;
+      std::memcpy(&displacement, instruction.bytes.data() + instruction.rip_displacement_at, 4);
+      return instruction.end() + static_cast<std::uint64_t>(std::int64_t{displacement});
+    }
+    return std::nullopt;
+  }
+
+  // Only with glibc's malloc in the program, and if it alone calls getrandom like that.
+  std::uint64_t find_malloc_mark(const std::vector<std::uint64_t>& getrandom_sites) {
+    constexpr std::string_view own_words = "malloc(): unaligned tcache chunk detected";
+    const Bytes all = survey_.elf().bytes();
+    if (getrandom_sites.empty() || std::search(all.begin(), all.end(), own_words.begin(), own_words.end()) == all.end()) return 0;
+    std::set<std::uint64_t> functions, marks;
+    for (const std::uint64_t site : getrandom_sites) functions.insert(survey_.start_before(site));
+    for (const std::uint64_t function : functions)
+      for (const std::uint64_t call : survey_.possible_calls_of(function)) {
+        code_ = survey_.instructions_around(call);
+        const auto found = std::find_if(code_.begin(), code_.end(), [&](const Instruction& i) { return i.address == call && i.is_call; });
+        if (found == code_.end()) continue;
+        const std::size_t at = static_cast<std::size_t>(found - code_.begin());
+        constexpr int rdi = 7;
+        const auto place = address_before(at, rdi);
+        if (place && has_mark_arguments(at)) marks.insert(*place);
+      }
+    return marks.size() == 1 ? *marks.begin() : 0;
+  }
+
+  bool is_wanted_in_static(const Numbers& numbers, std::size_t site) const {
+    // Newer ones make that call in place.
+    if (numbers == Numbers{__NR_getrandom} && has_mark_arguments(site)) return false;
+    return std::any_of(numbers.begin(), numbers.end(), [&](std::uint32_t number) {
+      return std::find(sharing.begin(), sharing.end(), number) != sharing.end() || number >= call_numbers_max || wanted_.numbers[number];
+    });
+  }
+
+  // What the register holds at the site, if the straight code before it says so.
+  std::optional<std::uint32_t> constant_before(std::size_t site, int register_number) const {
+    for (std::size_t i = site; i > 0 && !survey_.is_target(code_[i].address);) {
+      --i;
+      if (code_[i].ends_flow || code_[i].is_call || code_[i].end() != code_[i + 1].address) break;
+      if (code_[i].destination == register_number && code_[i].constant) return code_[i].constant;
+      if (code_[i].writes(register_number)) break;
+    }
+    return std::nullopt;
+  }
+
+  // As numbers_at(), but never a guess.
+  std::optional<Numbers> certain_numbers_at(std::size_t site, bool in_function) const {
+    if (const auto number = constant_before(site, register_rax)) return Numbers{*number};
+    if (!in_function) return std::nullopt;
+    guesses_ = false;
+    auto numbers = numbers_at(site);
+    guesses_ = true;
+    return numbers;
+  }
+
+  // Outside all known functions there may be tables. Numbers of calls are small, so one of four bytes that is set right
+  // before is enough to be sure of; otherwise what stands around the site has to look like code.
+  bool is_surely_code(std::size_t site) const {
+    for (std::size_t i = site; i > 0 && i + 4 > site && code_[i - 1].end() == code_[i].address; --i)
+      if (code_[i - 1].destination == register_rax && code_[i - 1].size >= 5 && code_[i - 1].constant && *code_[i - 1].constant < call_numbers_max)
+        return true;
+    constexpr std::size_t common_before = 8, common_after = 3;
+    if (site < common_before) return false;
+    for (std::size_t i = site - common_before; i <= site + common_after && i < code_.size(); ++i)
+      if (!code_[i].is_common || (i > site - common_before && code_[i - 1].end() != code_[i].address)) return false;
+    return true;
+  }
+
   Names exported_around(std::uint64_t vaddr) const {
     Names names;
     for (const ExportedFunction& function : functions_)
@@ -106,12 +221,14 @@ class Selector {
       all_constant = all_constant && constant;
     }
     if (all_constant && !numbers.empty()) return numbers;
-    if (nearest) return Numbers{*nearest};
+    if (nearest && guesses_) return Numbers{*nearest};
     return std::nullopt;
   }
 
   bool can_move(std::size_t index) const {
     const Instruction& instruction = code_[index];
+    const bool only_moves_stack = moves_stack_ && instruction.size <= 2 && (instruction.is_push || instruction.pops);
+    if (only_moves_stack) return true;
     return !instruction.transfers_control && !instruction.is_syscall && !instruction.writes(register_rsp) && !instruction.is_push;
   }
 
@@ -146,12 +263,19 @@ class Selector {
   const WantedCalls& wanted_;
   const std::vector<ExportedFunction> functions_;
   std::vector<Instruction> code_;  // around the current site
+  bool moves_stack_ = false;       // push and pop may be displaced too: nobody unwinds through the stubs
+  mutable bool guesses_ = true;
 };
 
 }  // namespace
 
 Result<SiteSelection> select_sites(const CodeSurvey& survey, const WantedCalls& wanted) {
   return Selector(survey, wanted, TRY(survey.elf().exported_functions())).select();
+}
+
+Result<SiteSelection> select_static_sites(const CodeSurvey& survey, const WantedCalls& wanted,
+                                          const std::vector<PossibleCall>& possible) {
+  return Selector(survey, wanted, {}).select_static(possible);
 }
 
 Result<std::vector<Instruction>> select_entry(const CodeSurvey& survey, const std::string& function) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "broker/images/code_survey.h"
+#include "broker/images/raw_calls.h"
 #include "broker/images/wanted_calls.h"
 
 namespace broker::images {
@@ -24,6 +25,8 @@ struct SitePatch {
   std::vector<Instruction> after;   // displaced, to run after it
   std::uint64_t site_end = 0;       // the address behind the `syscall`
   std::uint64_t resume = 0;         // where the stub goes on
+  // Only of a static program's sites: it is not certain that the call gives no child this stack or this memory.
+  bool may_share = false;
 };
 
 struct SiteSelection {
@@ -31,10 +34,19 @@ struct SiteSelection {
   // "0x27274 in exit" for each site whose number is not known and that is not
   // patched.
   std::vector<std::string> unknown;
+  // Of a static program with glibc's malloc: where malloc keeps its random mark. 0 if that is not certain.
+  std::uint64_t malloc_mark = 0;
 };
 
 // An Error names the wanted site that cannot be patched.
 Result<SiteSelection> select_sites(const CodeSurvey& survey, const WantedCalls& wanted);
+
+// The same for a static program, of whose functions few or no names are known.
+// Every call whose number is not certain is wanted, and so are those that make
+// a child sharing memory. An Error names what cannot be patched, or might be a
+// call and might be data.
+Result<SiteSelection> select_static_sites(const CodeSurvey& survey, const WantedCalls& wanted,
+                                          const std::vector<PossibleCall>& possible);
 
 // The instructions at the entry of a function to displace for a jump.
 Result<std::vector<Instruction>> select_entry(const CodeSurvey& survey, const std::string& function);

@@ -35,17 +35,17 @@ void StubWriter::put_jump_to_hook(std::size_t slot) {
   put_distance(slots_ + slot * 8, 0);
 }
 
-bool StubWriter::put_displaced(const Instruction& instruction) {
-  const std::size_t at = code_.size();
-  const std::uint64_t moved_by = here() - instruction.address;
-  code_.insert(code_.end(), instruction.bytes.begin(), instruction.bytes.begin() + instruction.size);
+bool put_moved(std::vector<std::uint8_t>& code, std::uint64_t vaddr, const Instruction& instruction) {
+  const std::size_t at = code.size();
+  const std::uint64_t moved_by = vaddr + at - instruction.address;
+  code.insert(code.end(), instruction.bytes.begin(), instruction.bytes.begin() + instruction.size);
   if (instruction.rip_displacement_at == 0) return true;
   std::int32_t displacement;
-  std::memcpy(&displacement, code_.data() + at + instruction.rip_displacement_at, 4);
+  std::memcpy(&displacement, code.data() + at + instruction.rip_displacement_at, 4);
   const std::int64_t moved = displacement - static_cast<std::int64_t>(moved_by);
   if (moved != static_cast<std::int32_t>(moved)) return false;
   displacement = static_cast<std::int32_t>(moved);
-  std::memcpy(code_.data() + at + instruction.rip_displacement_at, &displacement, 4);
+  std::memcpy(code.data() + at + instruction.rip_displacement_at, &displacement, 4);
   return true;
 }
 

@@ -49,6 +49,9 @@ struct StubUnwind {
   std::vector<Row> rows;
 };
 
+// Puts an instruction at the end of `code`, which starts at `vaddr`; what it refers to stays the same. False: it is too far.
+bool put_moved(std::vector<std::uint8_t>& code, std::uint64_t vaddr, const Instruction& instruction);
+
 class StubWriter {
  public:
   // Code will stand at `vaddr`; slots are at `slots`, eight bytes each. With
@@ -72,7 +75,7 @@ class StubWriter {
   void put(std::initializer_list<std::uint8_t> bytes) { code_.insert(code_.end(), bytes); }
   void put_distance(std::uint64_t target, std::uint64_t bytes_behind);
   void put_jump_to_hook(std::size_t slot);
-  bool put_displaced(const Instruction& instruction);
+  bool put_displaced(const Instruction& instruction) { return put_moved(code_, vaddr_, instruction); }
 
   std::uint64_t vaddr_;
   std::uint64_t slots_;

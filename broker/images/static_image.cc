@@ -1,0 +1,153 @@
+#include "broker/images/static_image.h"
+
+#include <elf.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "broker/images/code_survey.h"
+#include "broker/images/raw_calls.h"
+#include "broker/images/site_selection.h"
+#include "broker/images/static_stubs.h"
+#include "preload/protocol.h"
+
+namespace broker::images {
+namespace {
+
+using Image = std::vector<std::uint8_t>;
+
+// What of the shim is taken over.
+struct ShimParts {
+  Segment text, data;
+  ShimPlaces places;  // relative to its first byte
+  std::uint64_t file_bytes;
+};
+
+Result<ShimParts> take_apart(const ElfFile& shim) {
+  std::vector<Segment> loaded;
+  for (const Segment& segment : shim.segments())
+    if (segment.loaded()) loaded.push_back(segment);
+  const bool as_linked = loaded.size() == 2 && loaded[0].vaddr == 0 && loaded[0].offset == 0 && loaded[0].executable() &&
+                         !loaded[0].writable() && loaded[1].writable() && loaded[0].file_bytes == loaded[0].memory_bytes &&
+                         loaded[1].file_bytes == loaded[1].memory_bytes && loaded[1].vaddr >= loaded[0].memory_bytes;
+  const auto table = read_value<preload::StaticTable>(shim.memory_from(shim.entry()));
+  if (!as_linked || !table || table->magic != preload::static_table_magic)
+    return fail(Fault::unsupported, shim.path() + ": not a shim that can be put into a program");
+  auto place = [&](std::int32_t distance) { return shim.entry() + static_cast<std::uint64_t>(std::int64_t{distance}); };
+  return ShimParts{loaded[0], loaded[1],
+                   {place(table->start), place(table->hook), place(table->choose), place(table->vfork_depth)},
+                   loaded[1].offset + loaded[1].file_bytes};
+}
+
+bool is_go(const ElfFile& program) {
+  for (const Segment& segment : program.segments()) {
+    if (segment.type != PT_NOTE) continue;
+    const Bytes note = program.file_range(segment.offset, segment.file_bytes);
+    const auto head = read_value<Elf64_Nhdr>(note);
+    if (head && head->n_namesz == 4 && note.size() >= sizeof *head + 4 && std::memcmp(note.data() + sizeof *head, "Go\0\0", 4) == 0) return true;
+  }
+  return false;
+}
+
+// Why the program has to be left as it is, apart from its sites; or nothing.
+std::string hindrance(const ElfFile& program) {
+  std::uint64_t code_bytes = 0;
+  for (const Segment& segment : program.segments()) {
+    if (segment.executable() && segment.writable()) return "has code that can be written to";
+    if (segment.executable() && segment.file_bytes != segment.memory_bytes) return "has code that is not in its file";
+    if (segment.executable()) code_bytes += segment.file_bytes;
+  }
+  // Packed programs have none, and their code is not to be seen.
+  if (program.sections().empty()) return "has no table of sections: packed, or stripped to the last";
+  if (code_bytes > static_code_bytes_max) return "has too much code";
+  return {};
+}
+
+template <class T>
+void put_value(Image& image, std::uint64_t at, const T& value) {
+  std::memcpy(image.data() + at, &value, sizeof value);
+}
+
+}  // namespace
+
+Result<StaticProgramImage> build_static_image(const ElfFile& program, const ElfFile& shim, const WantedCalls& wanted) {
+  const ShimParts parts = TRY(take_apart(shim));
+  if (const std::string reason = hindrance(program); !reason.empty()) return fail(Fault::unsupported, program.path() + ": " + reason);
+  const RawCalls calls = find_raw_calls(program);
+  const CodeSurvey survey = TRY(CodeSurvey::make(program));
+  const SiteSelection selection = TRY(select_static_sites(survey, wanted, calls.calls));
+
+  const Segment* last = nullptr;
+  std::uint64_t end = 0;
+  for (const Segment& segment : program.segments()) {
+    if (!segment.loaded()) continue;
+    if (last && segment.vaddr < last->vaddr) return fail(Fault::unsupported, program.path() + ": its segments are not in order");
+    last = &segment;
+    end = std::max(end, segment.vaddr + segment.memory_bytes);
+  }
+  const std::uint64_t header_count = program.segments().size() + 2;
+  const std::uint64_t headers_bytes = header_count * sizeof(Elf64_Phdr);
+  const std::uint64_t vaddr = round_up(end, page_bytes);
+  const std::uint64_t image_at = round_up(headers_bytes, 16);
+  const std::uint64_t stubs_at = image_at + sizeof(preload::StaticImage);
+  const std::uint64_t shim_at = round_up(stubs_at + (selection.patches.size() + 1) * static_stub_bytes_max, page_bytes);
+  if (!last) return fail(Fault::unsupported, program.path() + ": has nothing to be loaded");
+
+  ShimPlaces places = parts.places;
+  for (std::uint64_t* place : {&places.start, &places.hook, &places.choose, &places.vfork_depth}) *place += vaddr + shim_at;
+  StaticStubs stubs(vaddr + stubs_at, places);
+  const std::uint64_t entry = stubs.add_entry(vaddr + image_at);
+
+  StaticProgramImage made;
+  made.sites = selection.patches.size();
+  Image& image = made.bytes;
+  const std::uint64_t offset = round_up(program.bytes().size(), page_bytes);
+  image.assign(program.bytes().begin(), program.bytes().end());
+  image.resize(offset + shim_at);
+  for (const SitePatch& patch : selection.patches) {
+    const std::uint64_t stub = TRY(stubs.add_site(patch));
+    const auto at = program.offset_of(patch.start);
+    const std::int64_t distance = static_cast<std::int64_t>(stub - (patch.start + jump_bytes));
+    if (!at || *at + patch.length > program.bytes().size() || distance != static_cast<std::int32_t>(distance))
+      return fail(Fault::unsupported, fmt::format("{}: no jump leads from {:#x} to its stub", program.path(), patch.start));
+    image[*at] = 0xe9;
+    put_value(image, *at + 1, static_cast<std::int32_t>(distance));
+    std::fill_n(image.begin() + static_cast<std::ptrdiff_t>(*at + jump_bytes), patch.length - jump_bytes, 0x90);
+  }
+  std::copy(stubs.code().begin(), stubs.code().end(), image.begin() + static_cast<std::ptrdiff_t>(offset + stubs_at));
+
+  std::uint64_t own_headers = vaddr;
+  for (const Segment& segment : program.segments())
+    if (segment.loaded() && program.headers_offset() >= segment.offset && program.headers_offset() - segment.offset < segment.file_bytes)
+      own_headers = segment.vaddr + (program.headers_offset() - segment.offset);
+  const std::uint64_t own_image = vaddr + image_at;
+  put_value(image, offset + image_at,
+            preload::StaticImage{static_cast<std::int64_t>(program.entry() - own_image), static_cast<std::int64_t>(own_headers - own_image),
+                                 selection.malloc_mark ? static_cast<std::int64_t>(selection.malloc_mark - own_image) : 0,
+                                 static_cast<std::uint32_t>(own_headers == vaddr ? header_count : header_count - 2), is_go(program)});
+
+  std::uint64_t next_header = offset;
+  auto put_header = [&](const Elf64_Phdr& header) {
+    put_value(image, next_header, header);
+    next_header += sizeof header;
+  };
+  for (const Segment& segment : program.segments()) {
+    put_header(*read_value<Elf64_Phdr>(program.bytes(), program.headers_offset() + segment.header_index * sizeof(Elf64_Phdr)));
+    if (&segment != last) continue;
+    const std::uint64_t text_bytes = shim_at + parts.text.file_bytes;
+    put_header({PT_LOAD, PF_R | PF_X, offset, vaddr, vaddr, text_bytes, text_bytes, page_bytes});
+    const std::uint64_t data = vaddr + shim_at + parts.data.vaddr;
+    put_header({PT_LOAD, PF_R | PF_W, offset + shim_at + parts.data.offset, data, data, parts.data.file_bytes, parts.data.memory_bytes, page_bytes});
+  }
+  image.insert(image.end(), shim.bytes().begin(), shim.bytes().begin() + static_cast<std::ptrdiff_t>(parts.file_bytes));
+
+  Elf64_Ehdr header = *read_value<Elf64_Ehdr>(program.bytes());
+  header.e_entry = entry;
+  header.e_phoff = offset;
+  header.e_phnum = static_cast<std::uint16_t>(header_count);
+  put_value(image, 0, header);
+  return made;
+}
+
+}  // namespace broker::images

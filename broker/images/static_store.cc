@@ -1,0 +1,96 @@
+#include "broker/images/static_store.h"
+
+#include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "broker/images/checksum.h"
+#include "broker/images/image_file.h"
+#include "broker/images/image_note.h"
+#include "broker/images/patcher.h"
+#include "broker/images/static_image.h"
+
+namespace broker::images {
+namespace {
+
+constexpr std::string_view made_word = "made ", refused_word = "refused ";
+
+Bytes bytes_of(const std::string& text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
+
+// A line that says what was made or why not, and one with the checksum of the first.
+std::string sealed(const std::string& line) { return line + "\nsum " + sha256_hex(bytes_of(line)) + "\n"; }
+
+Result<std::string> unseal(const std::string& path, const std::string& text) {
+  const std::string line = text.substr(0, text.rfind("\nsum "));
+  if (sealed(line) != text) return fail(Fault::corrupt, path + ": is damaged");
+  return line;
+}
+
+}  // namespace
+
+StaticStore::StaticStore(std::string directory, std::string shim_path, const WantedCalls& wanted)
+    : directory_(std::move(directory)), shim_path_(std::move(shim_path)), wanted_(wanted) {}
+
+Result<std::string> StaticStore::ready(const std::string& name) const {
+  const std::string image = directory_ + "/" + name, note = image + ".note";
+  const std::string text = TRY(read_text(note));
+  const std::string line = TRY(unseal(note, text));
+  if (line.starts_with(refused_word)) return fail(Fault::unsupported, line.substr(refused_word.size()));
+  if (!line.starts_with(made_word)) return fail(Fault::corrupt, note + ": is of another kind");
+  TRY(check_image(image, line.substr(made_word.size())));
+  if (::access(image.c_str(), X_OK) != 0) return fail(Fault::corrupt, image + ": may not be executed");
+  return image;
+}
+
+// Those that another vestal made of the same program.
+void StaticStore::remove_older(const std::string& digest_hex) const {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_, error))
+    if (entry.path().filename().native().starts_with("static-" + digest_hex + "-")) std::filesystem::remove(entry.path(), error);
+}
+
+Result<bool> StaticStore::make(const std::string& path, const std::string& digest_hex, const std::string& name) const {
+  const std::string image = directory_ + "/" + name;
+  const ElfFile program = TRY(ElfFile::open(path));
+  if (sha256_hex(program.bytes()) != digest_hex) return fail(Fault::changed, path + ": changes while it is looked at");
+  const ElfFile shim = TRY(ElfFile::open(shim_path_));
+  std::string line;
+  if (const auto made = build_static_image(program, shim, wanted_)) {
+    remove_older(digest_hex);
+    TRY(write_file(image, made->bytes, 0700));
+    line = std::string(made_word) + sum_of(made->bytes);
+  } else {
+    // The same contents may have another name next time.
+    std::string_view why = made.error().message;
+    if (why.starts_with(path + ": ")) why.remove_prefix(path.size() + 2);
+    line = std::string(refused_word).append(why);
+  }
+  return write_file(image + ".note", bytes_of(sealed(line)));
+}
+
+Result<std::string> StaticStore::image_of(const std::string& path, const std::string& digest_hex) const {
+  const ElfFile shim = TRY(ElfFile::open(shim_path_));
+  const std::string variant = sha256_hex(bytes_of(fmt::format("{} {} {}", images_version, wanted_.fingerprint_text(), sha256_hex(shim.bytes()))));
+  const std::string name = fmt::format("static-{}-{}", digest_hex, variant.substr(0, 12));
+  const std::string reason = path + ": statically linked, and cannot be rewritten: ";
+  auto found = ready(name);
+  if (!found && found.error().fault == Fault::unsupported) found.error().message = reason + found.error().message;
+  if (found || found.error().fault == Fault::unsupported) return found;
+  // Taking a program apart needs several times its size, once: a process of its own pays for it.
+  if (const pid_t maker = ::fork(); maker == 0) {
+    ::_exit(make(path, digest_hex, name) ? 0 : 1);
+  } else if (maker > 0) {
+    while (::waitpid(maker, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+  found = ready(name);
+  if (!found) found.error().message = reason + found.error().message;
+  return found;
+}
+
+}  // namespace broker::images

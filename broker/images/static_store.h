@@ -1,0 +1,32 @@
+// Images of static programs, made once for each content and kept beside those
+// of libc and ld.so. Each has a note that holds its checksum, or the reason why
+// there is none. Named for the program's digest and for everything else an
+// image is made of, the shim above all: another vestal makes another image.
+#pragma once
+
+#include <string>
+
+#include "broker/images/wanted_calls.h"
+#include "cache/base/result.h"
+
+namespace broker::images {
+
+class StaticStore {
+ public:
+  // The shim is read when it is needed.
+  StaticStore(std::string directory, std::string shim_path, const WantedCalls& wanted);
+
+  // The path of the image for the program at `path`, whose contents have this digest, made or found to be as it was
+  // made. An Error, to be shown, if there can be none; Fault::unsupported then if that lies with the program.
+  cache::Result<std::string> image_of(const std::string& path, const std::string& digest_hex) const;
+
+ private:
+  cache::Result<std::string> ready(const std::string& name) const;
+  void remove_older(const std::string& digest_hex) const;
+  cache::Result<bool> make(const std::string& path, const std::string& digest_hex, const std::string& name) const;
+
+  std::string directory_, shim_path_;
+  WantedCalls wanted_;
+};
+
+}  // namespace broker::images
