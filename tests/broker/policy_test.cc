@@ -1,5 +1,7 @@
 #include "broker/policy_table.h"
 
+#include "broker/policy_file.h"
+
 #include <algorithm>
 #include <cstring>
 #include <string>
@@ -60,6 +62,43 @@ TEST_CASE("cp looks at times only if told to") {
   CHECK((policy_for("/usr/bin/cp", {"cp", "--preserve=timestamps", "a", "b"}).stat_aspects & cache::aspect_times));
   CHECK((policy_for("/usr/bin/ar", {"ar", "rU", "lib.a"}).stat_aspects & cache::aspect_times));
   CHECK_FALSE((policy_for("/usr/bin/ar", {"ar", "rc", "lib.a"}).stat_aspects & cache::aspect_times));
+}
+
+TEST_CASE("find and test are told to look at times by words that stand behind -- too") {
+  CHECK((policy_for("/usr/bin/find", {"find", "--", ".", "-newer", "x"}).stat_aspects & cache::aspect_times));
+  CHECK((policy_for("/usr/bin/find", {"find", ".", "-newermt", "x"}).stat_aspects & cache::aspect_times));
+  CHECK_FALSE((policy_for("/usr/bin/find", {"find", ".", "-type", "f"}).stat_aspects & cache::aspect_times));
+  CHECK_FALSE((policy_for("/usr/bin/cp", {"cp", "--", "-p", "b"}).stat_aspects & cache::aspect_times));
+}
+
+TEST_CASE("the rows that may hold for a program are part of what it is") {
+  const cache::Digest identity = cache::digest_of("tool");
+  const auto with = [&](const std::string& row) {
+    auto rows = read_policy("[[policy]]\nprograms = ['/home/me/*']\n" + row, "/home/me/.vestal.toml");
+    REQUIRE(rows);
+    return PolicyTable(std::move(*rows)).with_rows(identity, "/home/me/tool");
+  };
+  CHECK(PolicyTable().with_rows(identity, "/home/me/tool") == identity);
+  const cache::Digest times = with("reason = 'x'\nignores = ['times']");
+  CHECK(times != identity);
+  CHECK(with("reason = 'another'\n# moved\nignores = ['times']") == times);
+  for (const char* edited : {"ignores = ['times', 'fstat']", "ignores = ['times']\nstrict.letters = 'p'", "ignores = ['times']\nonly_with = ['-x']",
+                             "ignores = ['times']\nenvironment = 'getenv'", "ignores = ['times']\nrandom_bytes = 1",
+                             "ignores = ['times']\nlanguage = 'awk'", "ignores = ['times']\nwaits = true",
+                             "ignores = ['times']\nmakes_new_files = true"}) {
+    INFO(edited);
+    CHECK(with(std::string("reason = 'x'\n") + edited) != times);
+  }
+}
+
+TEST_CASE("a row that holds only with an argument leaves other runs to the next row") {
+  auto rows = read_policy("[[policy]]\nprograms = ['/usr/bin/cat']\nreason = 'x'\nonly_with = ['-u']\nignores = ['size']", "/home/me/.vestal.toml");
+  REQUIRE(rows);
+  const PolicyTable table(std::move(*rows));
+  CHECK(table.policy_for("/usr/bin/cat", {"cat", "-u"}).row->origin == "/home/me/.vestal.toml:1");
+  CHECK(table.policy_for("/usr/bin/cat", {"cat"}).row->origin == "shipped");
+  CHECK_FALSE(table.always_ignores_fstat("/usr/bin/cat"));
+  CHECK(PolicyTable().always_ignores_fstat("/usr/bin/cat"));
 }
 
 TEST_CASE("a shell may expand the variables its text names, and those it reads by itself") {

@@ -102,6 +102,7 @@ runs 'sleep' '' 'sleep 0.01$MORE; echo done' 'export MORE=1'
 
 hits 'mktemp' mktemp '' 'd=$(mktemp -d ./dXXXXXX) && rmdir "$d" && echo done' :
 runs 'mktemp' 'mkdir a; chmod 755 a' 'test -d a && mktemp -u a/fXXXXXX >/dev/null; echo $?' 'rmdir a'
+runs 'mktemp' '' 'mktemp -u ./fXXXXXX >/dev/null' :
 
 hits 'names of files' rm "$lines" 'rm in' "$later in"
 hits 'names of files' mkdir 'mkdir d; touch -d 2020-01-01 d' 'mkdir -p d' "$later d"
