@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,6 +55,11 @@ Digest describe_session(std::int32_t top_pid, const SessionPolicies& policies) {
   std::ifstream personality(fmt::format("/proc/{}/personality", top_pid));
   hasher.add_piece(std::string(std::istreambuf_iterator<char>(personality), {}));
   if (any_chosen(policies)) hasher.add_piece(bytes_of(policies));
+  if (struct sysinfo memory{}; policies.clock != clock_real && ::sysinfo(&memory) == 0) {
+    add(memory.totalram);
+    add(memory.totalswap);
+    add(memory.mem_unit);
+  }
   return hasher.finish();
 }
 

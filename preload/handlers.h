@@ -79,7 +79,11 @@ long unknown_call(const Call& call);
 
 // clock_calls.cc
 long handle_clock(const Call& call);
+
+// wait_calls.cc
+long handle_wait_for_events(const Call& call);
 long handle_sleep(const Call& call);
+long handle_futex(const Call& call);
 
 // random_calls.cc
 long handle_random(const Call& call);
@@ -104,10 +108,6 @@ int vestal_hook_posix_spawn(int* pid, const char* path, const void* actions, con
                             char* const* arguments, char* const* environment);
 int vestal_hook_posix_spawnp(int* pid, const char* file, const void* actions, const void* attributes,
                              char* const* arguments, char* const* environment);
-// Waits until a moment of the wall clock; hooked only if a policy has chosen it.
-int vestal_hook_pthread_cond_timedwait(void* condition, void* mutex, const void* until);
-int vestal_hook_pthread_mutex_timedlock(void* mutex, const void* until);
-int vestal_hook_sem_timedwait(void* semaphore, const void* until);
 // For the names that shim_start.cc exports.
 int vestal_gettimeofday(void* time, void* zone);
 long vestal_time(long* seconds);

@@ -7,6 +7,7 @@ namespace {
 
 // As clock_gettime(2) numbers them.
 constexpr int realtime = 0, realtime_coarse = 5, realtime_alarm = 8, international_atomic = 11;
+constexpr int monotonic = 1, monotonic_raw = 4, monotonic_coarse = 6, boottime = 7, boottime_alarm = 9;
 
 // Tells threads apart: where its own data begin.
 uintptr_t this_thread() {
@@ -66,30 +67,77 @@ void load_policies(uint64_t random_start) {
 
 // ---- the clock
 
+namespace {
+
+// What CLOCK_MONOTONIC tells a program first: early, so that a deadline made of it which reaches the kernel by a way
+// that is not hooked is over at once and not never.
+constexpr int64_t measuring_from_ns = 1000000000;
+
+int64_t real_ns(int clock) {
+  struct {
+    int64_t seconds, nanoseconds;
+  } now{};
+  kernel(__NR_clock_gettime, clock, &now);
+  return now.seconds * 1000000000 + now.nanoseconds;
+}
+
+int64_t age_ns() {
+  const int64_t age = load(state.clock.age_ns), since = load(state.clock.since_ns);
+  return since == 0 ? age : age + (real_ns(monotonic) - since);
+}
+
+void grow_to(int64_t ns) {
+  for (int64_t age = load(state.clock.age_ns); age < ns && load(state.clock.since_ns) == 0; age = load(state.clock.age_ns))
+    if (exchange_if(state.clock.age_ns, age, ns)) return;
+}
+
+void go_on_with_real_time() {
+  if (load(state.clock.since_ns) == 0) exchange_if<int64_t>(state.clock.since_ns, 0, real_ns(monotonic));
+}
+
+bool stands_still(int clock) { return header().policies.clock == clock_fixed && is_wall_clock(clock); }
+
+int64_t told_at(int clock, int64_t age) {
+  if (!is_wall_clock(clock)) return measuring_from_ns + age;
+  return header().policies.clock_ns + (stands_still(clock) ? 0 : age);
+}
+
+}  // namespace
+
 bool is_wall_clock(int clock) {
   return clock == realtime || clock == realtime_coarse || clock == realtime_alarm || clock == international_atomic;
 }
 
-int64_t wall_clock_ns() {
-  const SessionPolicies& chosen = header().policies;
-  const int64_t looks = chosen.clock == clock_ticking ? static_cast<int64_t>(load(state.clock_looks)) : 0;
-  return chosen.clock_ns + looks * clock_tick_ns;
+bool is_measuring_clock(int clock) {
+  return clock == monotonic || clock == monotonic_raw || clock == monotonic_coarse || clock == boottime || clock == boottime_alarm;
 }
 
-int64_t look_at_wall_clock(bool& repeatable) {
+int64_t look_at_clock(int clock, bool& repeatable) {
   repeatable = true;
-  const SessionPolicies& chosen = header().policies;
-  if (chosen.clock != clock_ticking || in_vfork_child()) return wall_clock_ns();
-  repeatable = is_only_asker(state.clock_asker);
-  const uint64_t looks = __atomic_fetch_add(&state.clock_looks, 1, __ATOMIC_RELAXED);
-  return chosen.clock_ns + static_cast<int64_t>(looks) * clock_tick_ns;
+  if (stands_still(clock)) return told_at(clock, 0);
+  if (in_vfork_child()) return told_at(clock, age_ns());
+  if (!is_only_asker(state.clock.asker)) go_on_with_real_time();
+  repeatable = load(state.clock.since_ns) == 0;
+  if (!repeatable) return told_at(clock, age_ns());
+  return told_at(clock, __atomic_fetch_add(&state.clock.age_ns, clock_tick_ns, __ATOMIC_RELAXED));
 }
 
-void wall_clock_has_reached(int64_t ns) {
-  const int64_t missing = ns - wall_clock_ns();
-  if (missing <= 0 || header().policies.clock != clock_ticking || in_vfork_child()) return;
-  const auto ticks = static_cast<uint64_t>((missing + clock_tick_ns - 1) / clock_tick_ns);
-  __atomic_fetch_add(&state.clock_looks, ticks, __ATOMIC_RELAXED);
+Wait::Wait() : began_ns_(age_ns()) {}
+void Wait::lasted(int64_t ns) const {
+  if (!in_vfork_child()) grow_to(began_ns_ + ns);
+}
+void Wait::ended_at(int clock, int64_t moment_ns) const {
+  // On one that stands still the moment was as far away as it will ever be.
+  const int64_t until = moment_ns - told_at(clock, 0);
+  if (!in_vfork_child()) grow_to(stands_still(clock) ? began_ns_ + until : until);
+}
+void Wait::was_cut_short() const {
+  if (!in_vfork_child()) go_on_with_real_time();
+}
+
+int64_t real_moment_ns(int clock, int64_t moment_ns) {
+  const int64_t left = moment_ns - told_at(clock, age_ns());
+  return left > 0 ? real_ns(clock) + left : 0;
 }
 
 // ---- random numbers

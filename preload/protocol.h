@@ -81,7 +81,7 @@ inline constexpr uint32_t texts_bytes = 4 << 20;
 inline constexpr uint32_t inherited_fd_max = 10;  // descriptors 0..9 are described at exec
 inline constexpr uint32_t hole_ms_max = 1000;
 inline constexpr uint32_t answer_ms_max = 60000;
-inline constexpr uint32_t hook_slot_count = 16;
+inline constexpr uint32_t hook_slot_count = 8;
 inline constexpr uint32_t bound_socket_count = 64;
 
 // The functions hooked at their entry, by slot of the libc image; slot 0 is for
@@ -94,10 +94,6 @@ enum HookSlot : uint32_t {
   slot_vfork = 4,
   slot_posix_spawn = 5,
   slot_posix_spawnp = 6,
-  // Only under a clock policy.
-  slot_pthread_cond_timedwait = 7,
-  slot_pthread_mutex_timedlock = 8,
-  slot_sem_timedwait = 9,
 };
 
 enum RegionState : uint32_t { region_live = 1, region_gone = 2 };

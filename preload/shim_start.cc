@@ -127,11 +127,6 @@ bool hook_libc() {
   set(slot_vfork, reinterpret_cast<void*>(vestal_hook_vfork));
   set(slot_posix_spawn, reinterpret_cast<void*>(vestal_hook_posix_spawn));
   set(slot_posix_spawnp, reinterpret_cast<void*>(vestal_hook_posix_spawnp));
-  if (state.policies & policy_clock) {
-    set(slot_pthread_cond_timedwait, reinterpret_cast<void*>(vestal_hook_pthread_cond_timedwait));
-    set(slot_pthread_mutex_timedlock, reinterpret_cast<void*>(vestal_hook_pthread_mutex_timedlock));
-    set(slot_sem_timedwait, reinterpret_cast<void*>(vestal_hook_sem_timedwait));
-  }
   store(slots[slot_system_calls], reinterpret_cast<void*>(vestal_hook_system_call));
   return true;
 }

@@ -23,7 +23,7 @@ void became_child(int parent) {
   state.parent_pid = parent;
   state.pid = own_pid();
   state.children_forked = 0;
-  state.clock_asker = 0;
+  state.clock.asker = 0;
   for (uint8_t& fd_class : state.fd_classes)
     if (fd_class == fd_own) fd_class = fd_own_elsewhere;
 }

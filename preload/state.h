@@ -45,6 +45,13 @@ struct RandomState {
   uintptr_t asker;   // the thread that draws, 0 if none has
 };
 
+// The process's own time under a clock policy; see policies.h.
+struct ClockState {
+  int64_t age_ns;     // of the program, in its own time
+  int64_t since_ns;   // if not 0, age_ns was right at this moment of the real CLOCK_MONOTONIC, and both go on together
+  uintptr_t asker;    // the thread that looks, 0 if none has
+};
+
 // A command, by its short key, and how often it has been executed.
 struct Executed {
   uint64_t key;
@@ -64,8 +71,7 @@ struct State {
   uint32_t jobserver_read;
   uint32_t policies;        // Policies
   uint32_t children_forked;
-  uint64_t clock_looks;
-  uintptr_t clock_asker;    // the thread that looks, 0 if none has
+  ClockState clock;
   RandomState random;
   char* random_bytes;       // that the kernel has given the program with its arguments
   char* region;

@@ -10,7 +10,7 @@
 namespace broker::images {
 
 inline constexpr std::size_t call_numbers_max = 512;
-inline constexpr std::size_t hook_slot_count = 16;  // slot 0: system calls
+inline constexpr std::size_t hook_slot_count = 8;  // slot 0: system calls
 
 struct WantedCalls {
   // Wanted wherever they are issued.
