@@ -31,7 +31,7 @@ CXX := g++
 endif
 
 .DEFAULT_GOAL := all
-.PHONY: all check check-unit bench compare demo format tidy install uninstall clean help packages force
+.PHONY: all check check-unit soak bench compare demo format tidy install uninstall clean help packages force
 
 # ---- what is built from what -----------------------------------------------------------------------------------
 
@@ -39,7 +39,8 @@ cache_sources  := $(sort $(wildcard cache/*.cc cache/base/*.cc))
 broker_sources := $(sort $(wildcard broker/*.cc broker/images/*.cc))
 face_sources   := $(sort $(wildcard makecompat/*.cc broker/cli/*.cc))
 shim_sources   := $(sort $(wildcard preload/*.cc preload/*.S))
-test_sources   := $(sort $(shell find tests -name '*.cc' -not -path 'tests/bench/*' -not -path 'tests/end_to_end/*'))
+test_sources   := $(sort $(shell find tests -name '*.cc' -not -path 'tests/bench/*' -not -path 'tests/end_to_end/*' -not -path 'tests/random/*'))
+random_sources := $(sort $(wildcard tests/random/*.cc))
 bench_sources  := $(sort $(wildcard tests/bench/*.cc))
 
 object = $(patsubst %,$(O)/obj/%.o,$(1))
@@ -49,16 +50,18 @@ face_objects   := $(call object,$(face_sources))
 shim_objects   := $(call object,$(shim_sources))
 test_objects   := $(call object,$(test_sources))
 bench_objects  := $(call object,$(bench_sources))
+random_objects := $(call object,$(random_sources))
 fmt_object     := $(call object,scripts/fmt_library.cc)
 # The client becomes the command with the shim's own exec code; only what starts the shim in a process stays out.
 client_objects := $(filter-out $(call object,preload/shim_start.cc preload/static_start.cc preload/static_entry.S),$(shim_objects))
-host_objects   := $(cache_objects) $(broker_objects) $(face_objects) $(test_objects) $(bench_objects) $(fmt_object)
+host_objects   := $(cache_objects) $(broker_objects) $(face_objects) $(test_objects) $(bench_objects) $(random_objects) $(fmt_object)
 all_objects    := $(host_objects) $(shim_objects)
 
 vestal := $(O)/bin/vestal
 shim   := $(O)/lib/vestal/libvestal_shim.so
 libraries := $(O)/libbroker.a $(O)/libcache.a
 unit_tests := $(O)/tests/unit_tests
+random_builder := $(O)/tests/random_builder
 bench_programs := $(patsubst tests/bench/%.cc,$(O)/bench/%,$(bench_sources))
 
 programs := $(if $(face_sources),$(vestal)) $(if $(shim_sources),$(shim))
@@ -136,15 +139,29 @@ $(unit_tests): $(test_objects) $(face_library_objects) $(client_objects) $(libra
 $(bench_programs): $(O)/bench/%: $(O)/obj/tests/bench/%.cc.o
 	$(call say,LINK,$@)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -no-pie -o $@ $<
 
+$(random_builder): $(random_objects)
+	$(call say,LINK,$@)mkdir -p $(@D) && $(host_link) -o $@ $^ -lpthread
+
 -include $(all_objects:.o=.d)
 
 # ---- what can be done with it ----------------------------------------------------------------------------------
 
-check: all $(unit_tests)
+check: all $(unit_tests) $(random_builder)
 	@O='$(abspath $(O))' CXX='$(CXX)' scripts/check.sh
 
 check-unit: $(unit_tests)
 	$(Q)$(unit_tests)
+
+# Builds made up at random, plain and with vestal, undisturbed and with each nemesis: SEEDS of each, from FIRST on.
+SEEDS ?= 1000
+FIRST ?= 1
+nemeses ?= kill-broker kill-step two-builds flip-byte clock-jump
+soak: all $(random_builder)
+	$(Q)status=0; last=$$(($(FIRST) + $(SEEDS) - 1)); \
+	for nemesis in none $(nemeses); do echo "$$nemesis:"; \
+	  VESTAL='$(abspath $(vestal))' $(random_builder) --seeds $(FIRST)..$$last \
+	    $$([ $$nemesis = none ] && echo '--hits 5' || echo "--nemesis $$nemesis") || status=1; \
+	done; exit $$status
 
 bench: all $(bench_programs)
 	@O='$(abspath $(O))' tests/bench/run
@@ -179,6 +196,7 @@ help:
 	@printf '%s\n' \
 	  'make            build $(O)/bin/vestal, which works in place' \
 	  'make check      unit tests, end-to-end tests and checks of the tree; installs missing Debian packages' \
+	  'make soak       builds made up at random, plain and with vestal, which must do the same (SEEDS, FIRST)' \
 	  'make demo       build and show vestal on lua, with proof that the objects are identical; installs packages too' \
 	  'make bench      measure against plain make and ccache (BENCH_ROWS, REPS; see tests/bench/run); installs too' \
 	  'make compare    build real sources plain and under vestal, phase by phase, and compare the trees; installs too' \
