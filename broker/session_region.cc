@@ -406,15 +406,9 @@ void MappedSessionRegion::reclaim_slots() {
       continue;
     }
     if (state != slot_answering && process_is_dead(shared(asked.owner).load(std::memory_order_relaxed))) {
-      // Someone who died on the way from free to claimed has not written its name yet, and the name read is an
-      // earlier owner's: so is that of someone who lives and is on the same way. Time tells them apart.
-      if (state == slot_claimed && unheard_[index] == Clock::time_point{}) {
-        unheard_[index] = now;
-      } else if (state != slot_claimed || now - unheard_[index] > unheard_max) {
-        turn(index, state, slot_free);
-        heard_[index] = false;
-        unheard_[index] = {};
-      }
+      turn(index, state, slot_free);
+      heard_[index] = false;
+      unheard_[index] = {};
       continue;
     }
     // The record that asks has been lost, if it does not come although everything has been read.

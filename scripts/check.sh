@@ -1,5 +1,6 @@
 #!/bin/bash
-# Everything `make check` runs: the unit tests, tests/checks/*.sh and tests/end_to_end/*.sh.
+# Everything `make check` runs: the unit tests, tests/checks/*.sh, tests/end_to_end/*.sh
+# and tests/model/*.sh.
 #
 #   check.sh [PATTERN...]      only the scripts whose name (end_to_end/edit.sh) matches one of the shell patterns
 #
@@ -99,7 +100,7 @@ chosen() {
 patterns=("$@")
 tests=()
 [ ${#patterns[@]} -eq 0 ] && tests+=(units)
-for script in tests/checks/*.sh tests/end_to_end/*.sh; do
+for script in tests/checks/*.sh tests/end_to_end/*.sh tests/model/*.sh; do
   [ -x "$script" ] && chosen "${script#tests/}" && tests+=("${script#tests/}")
 done
 

@@ -293,6 +293,28 @@ TEST_CASE("a writer killed between reserving and stamping costs one loss and no 
   CHECK(pass(*region).size() == 1);
 }
 
+TEST_CASE("what stands where a record was given up is not believed, for its late writer may still come") {
+  const auto region = new_region();
+  Shim shim(region->name());
+  const Record late = look("/late"), next = look("/next");
+  REQUIRE(Shim::units_of(late) == 2);
+  REQUIRE(shim.reserve(2) == 0);
+  REQUIRE(pass(*region).at(0).event.lost);
+  // On to the same place in the next round.
+  for (std::uint64_t position = 2; position < ring_units; position += 2) {
+    shim.log(next);
+    if (position % 10'000 == 0) CHECK(pass(*region).size() <= 5'000);
+  }
+  CHECK(pass(*region).back().text == "/next");
+  REQUIRE(shim.log(next) == ring_units);
+  shim.log(look("/behind"));
+  shim.fill(0, Shim::head_of(late), late.text);
+  const auto seen = pass(*region);
+  REQUIRE(seen.size() == 2);
+  CHECK(seen[0].event.lost);
+  CHECK(seen[1].text == "/behind");
+}
+
 TEST_CASE("a hole at the end of a pass does not swallow the records of the next pass") {
   const auto region = new_region();
   Shim shim(region->name());
