@@ -191,7 +191,7 @@ check-threads: $(unit_tests)
 
 check-failpoints:
 	$(MAKE) FAILPOINTS=1 all
-	@O='$(abspath build/failpoints)' scripts/check.sh 'failpoints/*'
+	@CHECK_SECONDS=3600 O='$(abspath build/failpoints)' scripts/check.sh 'failpoints/*'
 
 FUZZ_SECONDS ?= 60
 fuzz: all $(fuzz_replays) $(fuzzers)
