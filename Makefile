@@ -2,6 +2,8 @@
 #
 # Names a user may set:  CXX CXXFLAGS CPPFLAGS LDFLAGS  (flags are added to ours)
 #                        prefix DESTDIR  O (build folder)  V=1 (show commands)  PACKAGES=have (skip the package check)
+#                        SAN=address,undefined or SAN=thread (all but the shim with sanitizers, in a folder of its own)
+#                        FAILPOINTS=1 (with places that a test can make fail, see cache/base/failpoint.h; in a folder of its own)
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -13,9 +15,9 @@ MAKEFLAGS += -j$(shell nproc)
 endif
 endif
 
-O ?= build
-V ?= 0
 comma := ,
+O ?= build$(if $(SAN),/$(subst $(comma),-,$(SAN)))$(if $(FAILPOINTS),/failpoints)
+V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' $(1) $(2);)
 
@@ -39,9 +41,10 @@ cache_sources  := $(sort $(wildcard cache/*.cc cache/base/*.cc))
 broker_sources := $(sort $(wildcard broker/*.cc broker/images/*.cc))
 face_sources   := $(sort $(wildcard makecompat/*.cc broker/cli/*.cc))
 shim_sources   := $(sort $(wildcard preload/*.cc preload/*.S))
-test_sources   := $(sort $(shell find tests -name '*.cc' -not -path 'tests/bench/*' -not -path 'tests/end_to_end/*' -not -path 'tests/random/*'))
+test_sources   := $(sort $(shell find tests -name '*.cc' -not -path 'tests/bench/*' -not -path 'tests/fuzz/*' -not -path 'tests/end_to_end/*' -not -path 'tests/random/*'))
 random_sources := $(sort $(wildcard tests/random/*.cc))
 bench_sources  := $(sort $(wildcard tests/bench/*.cc))
+fuzz_sources   := $(sort $(wildcard tests/fuzz/*.cc))
 
 object = $(patsubst %,$(O)/obj/%.o,$(1))
 cache_objects  := $(call object,$(cache_sources))
@@ -51,10 +54,11 @@ shim_objects   := $(call object,$(shim_sources))
 test_objects   := $(call object,$(test_sources))
 bench_objects  := $(call object,$(bench_sources))
 random_objects := $(call object,$(random_sources))
-fmt_object     := $(call object,scripts/fmt_library.cc)
+fuzz_objects   := $(call object,$(fuzz_sources))
+fmt_object     := $(call object,scripts/fmt_library.cc $(if $(SAN),scripts/sanitizer_options.cc))
 # The client becomes the command with the shim's own exec code; only what starts the shim in a process stays out.
 client_objects := $(filter-out $(call object,preload/shim_start.cc preload/static_start.cc preload/static_entry.S),$(shim_objects))
-host_objects   := $(cache_objects) $(broker_objects) $(face_objects) $(test_objects) $(bench_objects) $(random_objects) $(fmt_object)
+host_objects   := $(cache_objects) $(broker_objects) $(face_objects) $(test_objects) $(bench_objects) $(random_objects) $(fuzz_objects) $(fmt_object)
 all_objects    := $(host_objects) $(shim_objects)
 
 vestal := $(O)/bin/vestal
@@ -83,6 +87,18 @@ shim_map := $(wildcard preload/exports.map)
 shim_ldflags := -shared -nostdlib -nostartfiles -Wl,-z,defs -Wl,-z,initfirst -Wl,-z,noseparate-code -Wl,-z,norelro \
   -Wl,-Bsymbolic -Wl,--hash-style=gnu -Wl,--build-id -Wl,-soname,libvestal_shim.so -Wl,-e,vestal_static_table $(addprefix -Wl$(comma)--version-script=,$(shim_map))
 
+# A sanitizer's runtime is inside the program, for a program that runs in a session has the shim in front of all shared
+# libraries. Whatever it finds goes to a file, for the broker's standard error is nobody's; see scripts/check.sh.
+ifneq ($(SAN),)
+own_cppflags += -DSANITIZER_LOG='"$(abspath $(O))/sanitizer.log"'
+own_cxxflags += -O1 -fsanitize=$(SAN) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+own_ldflags  += -fsanitize=$(SAN) $(patsubst %,-static-lib%,$(subst undefined,ubsan,$(subst thread,tsan,$(subst address,asan,$(subst $(comma), ,$(SAN))))))
+endif
+
+ifneq ($(FAILPOINTS),)
+own_cppflags += -DVESTAL_FAILPOINTS
+endif
+
 # Asked only when something is compiled or linked, for pkg-config may be one of the packages still to come.
 pkg = $(shell pkg-config $(1) 2>/dev/null)
 library_cflags = $(eval library_cflags := $(call pkg,--cflags capstone libcrypto))$(library_cflags)
@@ -98,7 +114,7 @@ host_link = $(CXX) $(own_ldflags) $(LDFLAGS)
 
 # What the user's flags were last time, so that other flags mean another build.
 $(O)/flags: force
-	$(Q)mkdir -p $(@D); flags='$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(LDFLAGS)'; \
+	$(Q)mkdir -p $(@D); flags='$(CXX) $(SAN) $(FAILPOINTS) $(CPPFLAGS) $(CXXFLAGS) $(LDFLAGS)'; \
 	  [ "$$flags" = "$$(cat $@ 2>/dev/null)" ] || printf '%s\n' "$$flags" >$@
 
 # Missing packages are installed for check, demo and bench; a plain make only names them.
@@ -142,12 +158,50 @@ $(bench_programs): $(O)/bench/%: $(O)/obj/tests/bench/%.cc.o
 $(random_builder): $(random_objects)
 	$(call say,LINK,$@)mkdir -p $(@D) && $(host_link) -o $@ $^ -lpthread
 
--include $(all_objects:.o=.d)
+# Fuzz targets, each twice: with a main of our own that replays inputs, and, if clang is there, with libFuzzer and with
+# what it tests compiled for it.
+fuzz_names := $(patsubst tests/fuzz/%.cc,%,$(filter-out tests/fuzz/replay.cc,$(fuzz_sources)))
+fuzz_replays := $(fuzz_names:%=$(O)/fuzz/%-replay)
+$(fuzz_replays): $(O)/fuzz/%-replay: $(O)/obj/tests/fuzz/%.cc.o $(O)/obj/tests/fuzz/replay.cc.o $(libraries) $(fmt_object)
+	$(call say,LINK,$@)mkdir -p $(@D) && $(host_link) -o $@ $(filter %.o,$^) $(libraries) $(library_libs)
+
+FUZZ_CXX ?= clang++-14
+fuzzers := $(fuzz_names:%=$(O)/fuzz/%)
+fuzzed_sources := $(cache_sources) $(wildcard broker/images/*.cc) $(wildcard $(addprefix broker/,$(addsuffix .cc, \
+  log_reader event_text view path_table control explain program_findings program_evidence program_search wanted_calls_table))) scripts/fmt_library.cc
+fuzzed_objects := $(patsubst %,$(O)/fuzz/obj/%.o,$(fuzzed_sources))
+fuzz_compile = $(FUZZ_CXX) $(own_cppflags) $(library_cflags) -std=c++20 -O1 -g -fno-omit-frame-pointer
+$(fuzzed_objects): $(O)/fuzz/obj/%.o: % Makefile
+	$(call say,FUZZ,$<)mkdir -p $(@D) && $(fuzz_compile) -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -MMD -MP -c -o $@ $<
+$(fuzzers): $(O)/fuzz/%: tests/fuzz/%.cc $(fuzzed_objects)
+	$(call say,FUZZ,$@)mkdir -p $(@D) && $(fuzz_compile) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $< $(fuzzed_objects) $(library_libs)
+
+-include $(all_objects:.o=.d) $(fuzzed_objects:.o=.d)
 
 # ---- what can be done with it ----------------------------------------------------------------------------------
 
-check: all $(unit_tests) $(random_builder)
+check: all $(unit_tests) $(random_builder) $(fuzz_replays)
 	@O='$(abspath $(O))' CXX='$(CXX)' scripts/check.sh
+
+# What takes too long for every day: each part is `make check` of another build.
+.PHONY: check-sanitizers check-threads check-failpoints fuzz
+check-sanitizers:
+	$(MAKE) SAN=address,undefined check
+	$(MAKE) SAN=thread check-threads
+
+# In one process, threads play shims; the tests that do not only run other programs.
+check-threads: $(unit_tests)
+	$(Q)rm -f $(O)/sanitizer.log.*
+	$(Q)$(unit_tests) -\# '[\#session_region_test],[\#control_test],[\#blob_store_test],[\#step_cache_test],[\#file_memo_test],[\#explain_test],[\#record_test]'
+	@! cat $(O)/sanitizer.log.* 2>/dev/null
+
+check-failpoints:
+	$(MAKE) FAILPOINTS=1 all
+	@CHECK_SECONDS=3600 O='$(abspath build/failpoints)' scripts/check.sh 'failpoints/*'
+
+FUZZ_SECONDS ?= 60
+fuzz: all $(fuzz_replays) $(fuzzers)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_FOUND='$(abspath tests/fuzz/found)' O='$(abspath $(O))' scripts/check.sh 'fuzz/*'
 
 check-unit: $(unit_tests)
 	$(Q)$(unit_tests)
@@ -197,6 +251,7 @@ help:
 	  'make            build $(O)/bin/vestal, which works in place' \
 	  'make check      unit tests, end-to-end tests and checks of the tree; installs missing Debian packages' \
 	  'make soak       builds made up at random, plain and with vestal, which must do the same (SEEDS, FIRST)' \
+	  'make check-sanitizers, check-failpoints, fuzz (FUZZ_SECONDS)   longer checks, see docs/reliability.md' \
 	  'make demo       build and show vestal on lua, with proof that the objects are identical; installs packages too' \
 	  'make bench      measure against plain make and ccache (BENCH_ROWS, REPS; see tests/bench/run); installs too' \
 	  'make compare    build real sources plain and under vestal, phase by phase, and compare the trees; installs too' \

@@ -22,6 +22,7 @@
 #include "broker/program_search.h"
 #include "broker/server.h"
 #include "broker/wording.h"
+#include "cache/base/failpoint.h"
 #include "cache/private_directory.h"
 #include "preload/client.h"
 
@@ -76,7 +77,11 @@ void nap(int ms) {
 std::vector<char*> broker_environment() {
   std::vector<char*> variables;
   for (char** variable = environ; variable && *variable; ++variable) {
-    for (const char* name : {"VESTAL_IDLE=", "VESTAL_SHIM=", "VESTAL_EVENTS=", "TZ="}) {
+    for (const char* name : {"VESTAL_IDLE=", "VESTAL_SHIM=", "VESTAL_EVENTS=", "TZ=",
+#ifdef VESTAL_FAILPOINTS
+                             "VESTAL_FAILPOINT=",
+#endif
+                            }) {
       if (std::strncmp(*variable, name, std::strlen(name)) == 0) variables.push_back(*variable);
     }
   }
@@ -104,7 +109,7 @@ Result<bool> start_broker(const std::string& directory) {
   const std::vector<char*> environment = broker_environment();
 
   // A child that sends no signal when it ends, so that the command never hears of one it does not know.
-  const long child = ::syscall(SYS_clone, 0, nullptr, nullptr, nullptr, nullptr);
+  const long child = FAILPOINT("broker_start") ? -1 : ::syscall(SYS_clone, 0, nullptr, nullptr, nullptr, nullptr);
   if (child == 0) {
     // Not fork(), whose handlers expect that the child was made by it too.
     const long broker = ::syscall(SYS_clone, 0, nullptr, nullptr, nullptr, nullptr);

@@ -110,7 +110,10 @@ bool LogReader::next_event(Event& event) {
     if (!complete(position_)) {
       publish_tail();
       if (!wait_until_complete(position_)) {
+        const std::uint64_t hole = position_;
         skip();
+        if (!overdue_) overdue_ = std::make_unique<std::bitset<ring_units>>();
+        for (std::uint64_t unit = hole; unit < position_; ++unit) overdue_->set(unit % ring_units);
         lost_ = false;
         event.lost = true;
         return true;
@@ -118,7 +121,13 @@ bool LogReader::next_event(Event& event) {
     }
     event.position = position_;
     std::uint32_t units;
-    if (!copy_record(units)) {
+    const bool copied = copy_record(units);
+    if (doubtful(position_, copied ? units : 1)) {
+      skip();
+      event.lost = true;
+      return true;
+    }
+    if (!copied) {
       std::memcpy(&event.pid, copy_.get() + offsetof(RecordHead, pid), sizeof event.pid);
       event.malformed = true;
       skip();
@@ -153,6 +162,13 @@ bool LogReader::wait_until_complete(std::uint64_t position) const {
     pause = std::min(pause * 2, std::chrono::microseconds(1000));
   }
   return true;
+}
+
+bool LogReader::doubtful(std::uint64_t position, std::uint64_t units) const {
+  for (std::uint64_t unit = position; overdue_ && unit < position + units; ++unit) {
+    if (overdue_->test(unit % ring_units)) return true;
+  }
+  return false;
 }
 
 void LogReader::skip() {

@@ -8,6 +8,8 @@
 // - a record whose stamp does not come within hole_ms_max, or that does not say
 //   how long it is, is given up together with everything up to the next record
 //   that is complete: Event::lost;
+// - what stands later where a stamp did not come is given up as well: its writer, if it was only slow, may still come
+//   and write over it;
 // - a head that cannot be true ends the reading for good, and every further pass
 //   is one Event::lost.
 //
@@ -17,6 +19,7 @@
 // One thread.
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <memory>
 
@@ -42,6 +45,7 @@ class LogReader {
   std::uint64_t& stamp_at(std::uint64_t position) const;
   bool complete(std::uint64_t position) const;
   bool wait_until_complete(std::uint64_t position) const;
+  bool doubtful(std::uint64_t position, std::uint64_t units) const;
   // Gives up the record at position_: goes on at the next one that is complete.
   void skip();
   // Moves position_ on, over units that are done with.
@@ -58,6 +62,8 @@ class LogReader {
   bool lost_ = false;    // to be told with the next call
   bool broken_ = false, broken_told_ = false;
   std::unique_ptr<char[]> copy_;  // of one record, whole units
+  // Units of the ring whose writer did not come; none, mostly.
+  std::unique_ptr<std::bitset<preload::ring_units>> overdue_;
 };
 
 }  // namespace broker

@@ -16,6 +16,7 @@
 
 #include <fmt/format.h>
 
+#include "cache/base/failpoint.h"
 #include "cache/base/owned_fd.h"
 
 namespace broker {
@@ -264,6 +265,7 @@ Result<bool> Replay::copy_contents(const Change& change, Staged& staged) {
   OwnedFd file;
   do {
     staged.private_path = places_->names.in(directory);
+    if (FAILPOINT("replay_stage")) return failed(change.path, "its directory takes no file");
     file.reset(::open(staged.private_path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   } while (!file && errno == EEXIST);
   if (!file) {
@@ -395,6 +397,7 @@ Result<bool> Replay::apply() {
 
 Result<bool> Replay::apply_change(const Change& change, Staged& staged) {
   const char* const path = change.path.c_str();
+  if (FAILPOINT("replay_apply")) return failed(change.path, "cannot be changed");
   switch (change.what) {
     case What::file:
       return apply_file(change, staged);

@@ -25,6 +25,7 @@
 
 #include "broker/futex.h"
 #include "broker/log_reader.h"
+#include "cache/base/failpoint.h"
 #include "cache/base/owned_fd.h"
 
 namespace broker {
@@ -81,6 +82,7 @@ bool write_all(int file, std::string_view bytes) {
 // Makes a file with these contents and returns its name, or nothing.
 std::string spill(const std::string& directory, std::string_view bytes) {
   const std::string path = directory + "/leave-" + random_hex();
+  if (FAILPOINT("answer_file")) return {};
   const cache::OwnedFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file) return {};
   if (write_all(file.get(), bytes)) return path;
@@ -113,12 +115,13 @@ class Memory {
     if (::fstatvfs(file(), &space) == 0 && space.f_blocks != 0 && space.f_bavail * space.f_frsize < bytes + bytes / 2) {
       return cache::fail(cache::Fault::io, "there is not enough room in /dev/shm");
     }
-    if (::ftruncate(file(), static_cast<off_t>(bytes)) != 0) {
+    if (FAILPOINT("region_size") || ::ftruncate(file(), static_cast<off_t>(bytes)) != 0) {
       return cache::fail(cache::Fault::io, std::string("cannot use /dev/shm: ") + std::strerror(errno));
     }
     return true;
   }
   char* map() {
+    if (FAILPOINT("region_map")) throw interprocess::interprocess_exception(interprocess::error_info(errno));
     mapping_ = interprocess::mapped_region(object_, interprocess::read_write);
     ::madvise(mapping_.get_address(), mapping_.get_size(), MADV_DONTDUMP);
     return static_cast<char*>(mapping_.get_address());
@@ -385,6 +388,7 @@ void MappedSessionRegion::answer_leave(int index, std::int32_t status, const std
   if (in_file) answer.text[text.size()] = '\0';
   answer.position_count = static_cast<std::uint32_t>(positions.size());
   for (std::size_t i = 0; i < positions.size(); ++i) answer.positions[i] = {positions[i].first, 0, positions[i].second};
+  (void)FAILPOINT("answer_leave");
   publish_answer(index);
 }
 
@@ -406,15 +410,9 @@ void MappedSessionRegion::reclaim_slots() {
       continue;
     }
     if (state != slot_answering && process_is_dead(shared(asked.owner).load(std::memory_order_relaxed))) {
-      // Someone who died on the way from free to claimed has not written its name yet, and the name read is an
-      // earlier owner's: so is that of someone who lives and is on the same way. Time tells them apart.
-      if (state == slot_claimed && unheard_[index] == Clock::time_point{}) {
-        unheard_[index] = now;
-      } else if (state != slot_claimed || now - unheard_[index] > unheard_max) {
-        turn(index, state, slot_free);
-        heard_[index] = false;
-        unheard_[index] = {};
-      }
+      turn(index, state, slot_free);
+      heard_[index] = false;
+      unheard_[index] = {};
       continue;
     }
     // The record that asks has been lost, if it does not come although everything has been read.

@@ -14,6 +14,7 @@
 #include <optional>
 #include <utility>
 
+#include "cache/base/failpoint.h"
 #include "cache/private_directory.h"
 
 namespace cache {
@@ -42,6 +43,7 @@ std::string name_of(int file) {
 ssize_t read_at(int file, char* to, std::size_t bytes_max, std::uint64_t offset) {
   std::size_t done = 0;
   while (done < bytes_max) {
+    if (FAILPOINT("blob_read")) return -1;
     const ssize_t count = ::pread(file, to + done, bytes_max - done, static_cast<off_t>(offset + done));
     if (count == 0) break;
     if (count > 0)
@@ -54,6 +56,7 @@ ssize_t read_at(int file, char* to, std::size_t bytes_max, std::uint64_t offset)
 
 bool write_at(int file, std::string_view bytes, std::uint64_t offset) {
   while (!bytes.empty()) {
+    if (FAILPOINT("blob_write")) return false;
     const ssize_t count = ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (count < 0 && errno != EINTR) return false;
     if (count <= 0) continue;
@@ -103,6 +106,7 @@ class PrivateFile {
       if (::getrandom(&number, sizeof number, 0) != sizeof number) return std::nullopt;
       char name[32];
       std::snprintf(name, sizeof name, "tmp-%016llx", static_cast<unsigned long long>(number));
+      if (FAILPOINT("blob_open")) return std::nullopt;
       const int file = ::openat(root, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
       if (file >= 0) return PrivateFile(root, name, file);
       if (errno != EEXIST) return std::nullopt;
@@ -120,6 +124,7 @@ class PrivateFile {
   bool become(const Digest& digest) {
     // Some file systems tell only now that they are full.
     if (::close(file_.release()) != 0) return false;
+    if (FAILPOINT("blob_rename")) return false;
     const std::string place = place_of(digest);
     if (::renameat(root_, name_.c_str(), root_, place.c_str()) != 0) {
       if (errno != ENOENT) return false;

@@ -22,6 +22,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "cache/base/failpoint.h"
 #include "cache/base/owned_fd.h"
 #include "cache/private_directory.h"
 #include "cache/sealed_bytes.h"
@@ -139,6 +140,7 @@ struct Database {
   }
 
   leveldb::Status get(const std::string& key, std::string* value) {
+    if (FAILPOINT("index_get")) return leveldb::Status::IOError("index", std::strerror(errno));
     leveldb::ReadOptions options;
     options.verify_checksums = true;
     return rows->Get(options, key, value);
@@ -152,6 +154,7 @@ struct Database {
     return value;
   }
   leveldb::Status write(leveldb::WriteBatch& batch) {
+    if (FAILPOINT("index_put")) return leveldb::Status::IOError("index", std::strerror(errno));
     const leveldb::Status status = rows->Write(leveldb::WriteOptions(), &batch);
     // From now on LevelDB refuses every write, and will after each opening: better to begin anew.
     if (status.IsCorruption()) OwnedFd(::open(marker().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));

@@ -1,16 +1,21 @@
 #include "preload/ask.h"
 
 namespace preload {
+
+using StateAndOwner [[gnu::may_alias]] = uint64_t;
+static_assert(offsetof(Slot, state) == 0 && offsetof(Slot, owner) == 4 && alignof(Slot) == 8);
+
 bool Question::claim() {
   const int pid = current_pid();
   Patience patience;
   while (load(header().state) == region_live) {
     for (uint32_t i = 0; i < slot_count; ++i) {
       index_ = (static_cast<uint32_t>(pid) * 7 + i) % slot_count;
-      if (load(slot().state) != slot_free || !exchange_if<uint32_t>(slot().state, slot_free, slot_claimed))
-        continue;
-      store(slot().owner, pid);
-      return true;
+      // State and owner in one go: a slot must never be claimed by nobody knows whom.
+      StateAndOwner& both = reinterpret_cast<StateAndOwner&>(slot());
+      const StateAndOwner before = load(both);
+      const StateAndOwner claimed = slot_claimed | StateAndOwner{static_cast<uint32_t>(pid)} << 32;
+      if (static_cast<uint32_t>(before) == slot_free && exchange_if(both, before, claimed)) return true;
     }
     // As many questions as slots at once: rare enough to look again and again.
     if (patience.is_over()) {
@@ -44,10 +49,7 @@ bool Question::wait() {
   return false;
 }
 
-void Question::set_free() {
-  store(slot().owner, 0);
-  store<uint32_t>(slot().state, slot_free);
-}
+void set_free(Slot& slot) { store(reinterpret_cast<StateAndOwner&>(slot), StateAndOwner{slot_free}); }
 
 void ask(LogRecord record) {
   Question question;

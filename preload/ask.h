@@ -10,6 +10,9 @@
 
 namespace preload {
 
+// Gives a slot back, state and owner in one go: between the two the broker could do the same, and another shim claim it.
+void set_free(Slot& slot);
+
 class Question {
  public:
   // Finds a free slot. False: the session is gone.
@@ -20,11 +23,10 @@ class Question {
   bool wait();
   const Slot& answer() const { return slot(); }
   // Gives the slot back; what it held is no longer ours.
-  void release() { set_free(); }
+  void release() { set_free(slot()); }
 
  private:
   Slot& slot() const { return reinterpret_cast<Slot*>(state.region + slots_at)[index_]; }
-  void set_free();
 
   uint32_t index_ = 0;
 };

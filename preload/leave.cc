@@ -124,8 +124,7 @@ void leave_as(const Slot& answer) {
     kernel(__NR_lseek, answer.positions[i].fd, answer.positions[i].offset, 0 /* SEEK_SET */);
 
   const int status = answer.status, signal = status & 0x7f;
-  store(slot.owner, 0);
-  store<uint32_t>(slot.state, slot_free);
+  set_free(slot);
   if (signal == 0) {
     const int code = all || status != 0 ? status >> 8 & 0xff : 1;
     log_exit(code);

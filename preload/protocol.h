@@ -24,8 +24,8 @@
 // written or lost with its writer; the broker waits `hole_ms_max`, then spoils
 // every step under way and goes on at the next valid stamp.
 //
-// QUESTIONS. A shim that needs an answer claims a slot (free -> claimed), names
-// it in the record it appends (`RecordHead::slot`), rings the doorbell and waits
+// QUESTIONS. A shim that needs an answer claims a slot (free -> claimed, together
+// with `owner`, in one exchange of both words), names it in the record it appends (`RecordHead::slot`), rings the doorbell and waits
 // on the slot's state. So every question is answered with everything known that
 // was logged before it. The broker turns claimed -> answering -> answered; the
 // shim frees the slot. A shim that gives up turns claimed -> abandoned, and the

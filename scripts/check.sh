@@ -1,5 +1,5 @@
 #!/bin/bash
-# Everything `make check` runs: the unit tests, tests/checks/*.sh and tests/end_to_end/*.sh.
+# Everything `make check` runs: the unit tests, and the scripts in tests/{checks,end_to_end,model,fuzz,failpoints}.
 #
 #   check.sh [PATTERN...]      only the scripts whose name (end_to_end/edit.sh) matches one of the shell patterns
 #
@@ -15,7 +15,7 @@ cd "${BASH_SOURCE[0]%/*}/.." || exit 1
 SOURCE=$PWD
 BUILD=${O:-$SOURCE/build}
 jobs_max=${CHECK_JOBS:-2}
-seconds_max=300
+seconds_max=${CHECK_SECONDS:-300}
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/vestal-check.XXXXXX") || exit 1
 mkdir "$scratch/result"
@@ -36,7 +36,7 @@ trap leave EXIT
 trap 'exit 130' INT TERM HUP
 
 # What the caller's make and shell have set must not reach the tests.
-unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES O V CC CXX CFLAGS CXXFLAGS CPPFLAGS LDFLAGS CDPATH ENV BASH_ENV
+unset SAN FAILPOINTS MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES O V CC CXX CFLAGS CXXFLAGS CPPFLAGS LDFLAGS CDPATH ENV BASH_ENV
 unset LD_PRELOAD LD_LIBRARY_PATH GREP_OPTIONS GCC_COLORS CLICOLOR_FORCE NO_COLOR
 while IFS='=' read -r name _; do
   case $name in VESTAL* | CCACHE_* | XDG_*) unset "$name" ;; esac
@@ -96,10 +96,14 @@ chosen() {
   for pattern in "${patterns[@]}"; do case $1 in $pattern) return 0 ;; esac; done
   return 1
 }
+# What sanitizers have found, if this is a build with them; see scripts/sanitizer_options.cc.
+rm -f "$BUILD"/sanitizer.log.*
 patterns=("$@")
 tests=()
 [ ${#patterns[@]} -eq 0 ] && tests+=(units)
-for script in tests/checks/*.sh tests/end_to_end/*.sh; do
+for script in tests/checks/*.sh tests/end_to_end/*.sh tests/model/*.sh tests/fuzz/*.sh tests/failpoints/*.sh; do
+  # Only asked for by name: they need another build.
+  [[ $script = tests/failpoints/* && ${#patterns[@]} -eq 0 ]] && continue
   [ -x "$script" ] && chosen "${script#tests/}" && tests+=("${script#tests/}")
 done
 
@@ -119,6 +123,12 @@ for name in "${tests[@]}"; do
   # A test without a result did not come to its end.
   read -r p f s <"$scratch/result/${name//\//.}" 2>/dev/null || { p=0 f=1 s=0; echo "FAILED  $name: no result"; }
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+done
+for log in "$BUILD"/sanitizer.log.*; do
+  [ -f "$log" ] || continue
+  echo "FAILED  found by a sanitizer:"
+  head -n 60 "$log" | sed 's/^/    /'
+  failed=$((failed + 1))
 done
 line="$passed passed, $failed failed"
 [ $skipped -gt 0 ] && line+=", $skipped skipped"

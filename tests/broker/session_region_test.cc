@@ -293,6 +293,28 @@ TEST_CASE("a writer killed between reserving and stamping costs one loss and no 
   CHECK(pass(*region).size() == 1);
 }
 
+TEST_CASE("what stands where a record was given up is not believed, for its late writer may still come") {
+  const auto region = new_region();
+  Shim shim(region->name());
+  const Record late = look("/late"), next = look("/next");
+  REQUIRE(Shim::units_of(late) == 2);
+  REQUIRE(shim.reserve(2) == 0);
+  REQUIRE(pass(*region).at(0).event.lost);
+  // On to the same place in the next round.
+  for (std::uint64_t position = 2; position < ring_units; position += 2) {
+    shim.log(next);
+    if (position % 10'000 == 0) CHECK(pass(*region).size() <= 5'000);
+  }
+  CHECK(pass(*region).back().text == "/next");
+  REQUIRE(shim.log(next) == ring_units);
+  shim.log(look("/behind"));
+  shim.fill(0, Shim::head_of(late), late.text);
+  const auto seen = pass(*region);
+  REQUIRE(seen.size() == 2);
+  CHECK(seen[0].event.lost);
+  CHECK(seen[1].text == "/behind");
+}
+
 TEST_CASE("a hole at the end of a pass does not swallow the records of the next pass") {
   const auto region = new_region();
   Shim shim(region->name());
@@ -325,7 +347,12 @@ TEST_CASE("writers behind a hole in a full ring get their room once it is given 
   Shim shim(region->name());
   shim.reserve(4);
   while (shim.header().head + 80 < ring_units) shim.log(look(std::string(2000, 'x')));
-  std::thread waiting([&] { Shim(region->name()).log(look("/at last " + std::string(8000, 'x'))); });
+  // The first of them gets the very place of the hole, and is not believed.
+  std::thread waiting([&] {
+    Shim writer(region->name());
+    writer.log(look("/in its place " + std::string(8000, 'x')));
+    writer.log(look("/at last"));
+  });
   bool found = false;
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(10 * hole_ms_max);
   while (!found && std::chrono::steady_clock::now() < deadline) {

@@ -111,10 +111,11 @@ class Shim {
 
   int claim(std::int32_t pid) {
     for (int index = 0; index < static_cast<int>(slot_count); ++index) {
-      std::uint32_t expected = slot_free;
-      if (!shared(slot(index).state).compare_exchange_strong(expected, slot_claimed)) continue;
-      shared(slot(index).owner).store(pid);
-      return index;
+      using StateAndOwner [[gnu::may_alias]] = std::uint64_t;
+      auto both = shared(reinterpret_cast<StateAndOwner&>(slot(index)));
+      StateAndOwner before = both.load();
+      if (static_cast<std::uint32_t>(before) != slot_free) continue;
+      if (both.compare_exchange_strong(before, slot_claimed | std::uint64_t{static_cast<std::uint32_t>(pid)} << 32)) return index;
     }
     return -1;
   }

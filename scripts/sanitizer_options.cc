@@ -1,0 +1,11 @@
+// What the sanitizers of a SAN build do. In the program itself, not in the environment, for the broker keeps nothing of
+// the user's environment and a command is started with all of it.
+#ifdef SANITIZER_LOG
+
+#define COMMON "log_path=" SANITIZER_LOG ":log_exe_name=1:exitcode=99:print_stacktrace=1:handle_segv=1:allow_addr2line=1"
+
+extern "C" const char* __asan_default_options() { return COMMON ":detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1"; }
+extern "C" const char* __ubsan_default_options() { return COMMON; }
+extern "C" const char* __tsan_default_options() { return COMMON ":die_after_fork=0:second_deadlock_stack=1"; }
+
+#endif

@@ -1,0 +1,92 @@
+#!/bin/bash
+# Whatever fails inside vestal, at whatever time: the build ends as the plain one does, and later builds replay nothing
+# wrong. For each named place (cache/base/failpoint.h), N = 1, 2, ... until the place is not reached so often: an error,
+# and the death of the process there, with an empty cache and with one that knows everything.
+#
+# Wants a build with FAILPOINTS=1: make check-failpoints. FAILPOINTS_MAX is the largest N.
+set -u
+grep -qa VESTAL_FAILPOINT= "$VESTAL" || { echo "this build has no places that can be made to fail"; exit 77; }
+faults=0 runs=0 reached=0
+most=${FAILPOINTS_MAX:-8}
+export VESTAL_IDLE=20
+
+cat >Makefile <<'P'
+all: joined/upper copy
+joined/sum: a b ; mkdir -p joined && cat a b >joined/sum
+joined/upper: joined/sum ; tr a-z A-Z <joined/sum >joined/upper; wc -c joined/upper
+copy: joined/upper ; cp joined/upper copy.tmp && mv copy.tmp copy && ln -sf copy link && chmod 600 copy
+P
+end_broker() {
+  local pid
+  pid=$(tr -cd 0-9 <"$VESTAL_DIR/broker.pid" 2>/dev/null)
+  [ -n "$pid" ] || return 0
+  kill -9 "$pid" 2>/dev/null
+  for _ in {1..200}; do grep -qs '^State:[^Z]*$' "/proc/$pid/status" || return 0; sleep 0.02; done
+}
+clean() { rm -rf joined copy copy.tmp link; }
+# What a build has left and said, but for what vestal itself says when it cannot work.
+state() { cat joined/sum joined/upper copy; stat -c %a copy; readlink link; ls -A . joined; grep -v '^vestal: ' make.out; }
+build() { # WHAT: builds from scratch and compares with the plain build of the same input
+  local status
+  clean
+  timeout 60 "$VESTAL" make >make.out 2>&1
+  status=$?
+  state >got 2>&1
+  runs=$((runs + 1))
+  cmp -s got "wanted.$(cat a)" && [ $status = 0 ] && return
+  echo "$1: status $status"
+  diff "wanted.$(cat a)" got
+  faults=$((faults + 1))
+}
+touch got marker
+for input in one two; do
+  echo $input >a
+  echo b >b
+  : >wanted.one; : >wanted.two
+  clean
+  make >make.out 2>&1
+  state >plain.$input
+done
+mv plain.one wanted.one
+mv plain.two wanted.two
+
+# The cache that knows everything, of which each round gets a copy.
+export VESTAL_DIR=$PWD/../known
+echo one >a
+: >plain.one; : >plain.two
+build 'without failures'
+sleep 0.5
+end_broker
+
+try() { # POINT N ACTION CACHE
+  local what="$1, time $2, $3, $4 cache"
+  export VESTAL_DIR=$PWD/../cache
+  rm -rf "$VESTAL_DIR" ../reached
+  [ "$4" = full ] && cp -a ../known "$VESTAL_DIR" && rm -f "$VESTAL_DIR/broker.pid" "$VESTAL_DIR/broker.sock"
+  echo one >a
+  export VESTAL_FAILPOINT="$1:$2:$3:$PWD/../reached"
+  build "$what"
+  unset VESTAL_FAILPOINT
+  end_broker
+  [ -e ../reached ] || return 1
+  reached=$((reached + 1))
+  build "$what, then the same again"
+  echo two >a
+  build "$what, then another input"
+  echo one >a
+  build "$what, then the first input"
+  end_broker
+  return 0
+}
+for point in ${FAILPOINTS_ONLY:-blob_open blob_write blob_rename blob_read index_put index_get region_size region_map broker_start \
+  replay_stage replay_apply answer_file answer_leave}; do
+  for action in 28 5 kill; do
+    # The client's own end is nobody's build.
+    [ "$point $action" = 'broker_start kill' ] && continue
+    for cache in empty full; do
+      for ((n = 1; n <= most; ++n)); do try "$point" "$n" "$action" "$cache" || break; done
+    done
+  done
+done
+echo "$runs builds, $reached failures"
+[ $faults -eq 0 ] || { echo "$faults faults"; exit 1; }
