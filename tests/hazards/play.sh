@@ -45,20 +45,22 @@ program() { # NAME [WORDS FOR GCC...]
   gcc -w -x c - -o "$bin/$name" "$@" || { echo "cannot compile $name"; exit 1; }
 }
 cat >"$here/tree.pl" <<'P'
-# The tree as a program could find it. Times less than an hour old are "now": nobody set them.
+# The tree as a program could find it. Times less than an hour old are "now": nobody set them. Those of directories are
+# left out, see docs/limits.md.
 my $recent = time - 3600;
 sub show {
   my ($path) = @_;
   my ($mode, $links, $uid, $gid, $size, $mtime) = (lstat $path)[2, 3, 4, 5, 7, 9];
   my $kind = $mode >> 12;
   my $noise = $path =~ /\.noise$/;
-  printf "%s %o %d:%d %s", $path, $mode, $uid, $gid, $mtime > $recent ? "now" : $mtime;
+  printf "%s %o %d:%d", $path, $mode, $uid, $gid;
   if ($kind == 4) {
     print "\n";
     opendir my $list, $path or return print "cannot be listed\n";
     show("$path/$_") for sort grep { $_ ne "." && $_ ne ".." } readdir $list;
     return;
   }
+  print $mtime > $recent ? " now" : " $mtime";
   print " links $links" unless $noise;
   print " size $size" if $kind == 8 && !$noise;
   print " -> ", readlink $path if $kind == 10;
