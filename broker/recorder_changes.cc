@@ -52,6 +52,8 @@ void Recorder::handle_change(Process& process, const Event& event) {
       }
       PathUse& use = change(process, path, at);
       if (!owned) use.was_absent = true;
+      // It was removed before, and is not the one that may be there next time.
+      if (owned) use.mode_set = true;
       use.contents_changed = use.present = true;
       use.entry_type = 4;
       paths_.changed(path, true);

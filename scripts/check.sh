@@ -1,5 +1,5 @@
 #!/bin/bash
-# Everything `make check` runs: the unit tests, tests/checks/*.sh and tests/end_to_end/*.sh.
+# Everything `make check` runs: the unit tests, tests/checks/*.sh, tests/end_to_end/*.sh and tests/hazards/*.sh.
 #
 #   check.sh [PATTERN...]      only the scripts whose name (end_to_end/edit.sh) matches one of the shell patterns
 #
@@ -99,7 +99,7 @@ chosen() {
 patterns=("$@")
 tests=()
 [ ${#patterns[@]} -eq 0 ] && tests+=(units)
-for script in tests/checks/*.sh tests/end_to_end/*.sh; do
+for script in tests/checks/*.sh tests/end_to_end/*.sh tests/hazards/*.sh; do
   [ -x "$script" ] && chosen "${script#tests/}" && tests+=("${script#tests/}")
 done
 

@@ -21,7 +21,7 @@ uncached 'install -p' "$f" 'install -p a c' "! $n a" '= :'
 hazard 'touch -r' "$f" 'touch -r a b' "! $n a" '! touch -d @3000000 a'
 hazard 'date -r' "$f" 'date -ur a' "! $n a" "! $t a"
 hazard 'ar that keeps times' "$f" 'ar rcU t.a a' "! $n a; rm t.a" "! $t a; rm t.a"
-hazard 'ar that does not' "$f" "sh -c 'rm -f t.a; ar rcD t.a a'" "! $n a" '= :' "= $t a" '= chmod 600 a'
+uncached 'ar that does not' "$f" "sh -c 'rm -f t.a; ar rcD t.a a'" "! $n a" '= :' "= $t a" '= chmod 600 a'
 uncached 'cpio by tar, other formats' "$f" 'tar cf t.tar --format=v7 a' "! $n a" '! chmod 600 a'
 hazard 'gzip keeps name and time' "$f" "sh -c 'gzip -c a > a.gz'" "! $n a" '= :'
 hazard 'gzip -n' "$f" "sh -c 'gzip -nc a > a.gz'" '! echo y > a'
