@@ -72,6 +72,7 @@ const std::pair<PathFacts, PathContents>& Judge::observed(const NeedName& need) 
   if ((need.detail & aspect_listing) && facts.type == FileType::directory)
     if (auto sum = parts_.view->listing(path, end == need.text.npos ? std::string_view() : std::string_view(need.text).substr(end + 1)))
       contents.listing = *sum;
+  if ((need.detail & aspect_attributes) && (facts.type == FileType::regular || facts.type == FileType::directory)) contents.attributes = parts_.view->attributes(path);
   return place->second;
 }
 

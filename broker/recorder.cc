@@ -353,7 +353,18 @@ void Recorder::handle(const Event& event) {
 
     case kind_preserve: {
       // Whatever was seen of it before has been noted by now.
-      if (event.arg & 1) bytes_at(resolve(*process, event.text, true, event.position), event.position, nullptr);
+      if ((event.arg & 1) == 0) break;
+      const PathId path = resolve(*process, event.text, true, event.position);
+      PathState& state = states_[path];
+      state.seen_existing = event.position;
+      if (bytes_at(path, event.position, nullptr) || touched_later(path, event.position)) break;
+      // It was written a moment ago, from outside. Who is about to write to it waits, so this is what it finds.
+      PathFacts facts;
+      if (const auto digest = parts_.view->bytes(paths_.text(path), &facts)) {
+        state.digest = *digest;
+        state.facts = facts;
+        state.pass = pass_;
+      }
       break;
     }
     default: break;

@@ -52,6 +52,8 @@ void Recorder::handle_change(Process& process, const Event& event) {
       }
       PathUse& use = change(process, path, at);
       if (!owned) use.was_absent = true;
+      // It was removed before, and is not the one that may be there next time.
+      if (owned) use.mode_set = true;
       use.contents_changed = use.present = true;
       use.entry_type = 4;
       paths_.changed(path, true);
@@ -109,7 +111,15 @@ void Recorder::handle_change(Process& process, const Event& event) {
           observe(process, path, aspect_type, facts, {}, at);
         }
       }
-      if (event.kind == kind_chown) break;  // whose it is now is looked at when the result is collected
+      if (event.kind == kind_chown) {
+        // Of what the step made anew it is looked at when the result is collected.
+        const PathUse& use = step.uses[path];
+        const PathFacts now = parts_.view->look(text);
+        const bool as_it_was = use.aspects & aspect_mode && use.facts.uid == now.uid && use.facts.gid == now.gid;
+        const bool made_for_us = owned && (use.fresh || use.was_absent) && now.gid == ::getegid();
+        if (!as_it_was && !made_for_us) spoil(process, "changes the owner of " + text);
+        break;
+      }
       // Contents that were noted stay what they are.
       PathState& state = states_[path];
       const auto digest = state.digest;

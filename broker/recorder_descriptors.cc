@@ -64,9 +64,11 @@ void Recorder::handle_fd(Process& process, const Event& event) {
     }
     if (!own) return;
     // Where standard input stands matters to who reads from it, and reading is logged.
-    if (own->fd == 0 && event.result == fd_asked_exactly && step.policy.ignores_standard_input) return;
+    auto asked = static_cast<std::uint32_t>(event.result);
+    if (step.policy.ignores_standard_input) asked &= ~std::uint32_t{fd_asked_position | fd_asked_access};
+    if (own->fd == 0 && asked == fd_asked_exactly && step.policy.ignores_standard_input) return;
     if ((event.result & fd_asked_window) && what.kind == fd_terminal) return spoil(process, "asks for the size of the terminal");
-    step.descriptors[own->fd] |= static_cast<std::uint32_t>(event.result) & (fd_asked_kind | fd_asked_exactly);
+    step.descriptors[own->fd] |= asked & (fd_asked_kind | fd_asked_exactly | fd_asked_position | fd_asked_access);
     return;
   }
   if (!own) {

@@ -206,6 +206,12 @@ void Recorder::handle_look(Process& process, const Event& event) {
     return observe(process, path, aspect_type | aspect_target, facts, contents, event.position);
   }
   if (event.kind == kind_access) return observe_type(process, path, event.position, event.arg == F_OK ? 0u : aspect_mode);
+  if (event.arg & look_xattr && place == Place::ordinary) {
+    if (step_owns_or_lost(process, path, event.position)) return;
+    PathContents contents;
+    contents.attributes = parts_.view->attributes(text);
+    return observe(process, path, aspect_type | aspect_attributes, parts_.view->look(text), contents, event.position);
+  }
   if (event.arg & look_no_stat) return observe_type(process, path, event.position);
   if (place == Place::proc_other || place == Place::device || place == Place::terminal || place == Place::null_device || place == Place::random)
     return observe_type(process, path, event.position);
@@ -328,7 +334,7 @@ void Recorder::handle_open(Process& process, const Event& event) {
       PathContents contents;
       contents.bytes = state.digest;
       observe(process, path, aspect_type | aspect_bytes, state.facts, contents, at);
-    } else if (flags & O_CREAT) {
+    } else if (flags & O_CREAT && state.seen_existing <= state.last_write) {
       observe_absent(process, path, at);
       was_absent = true;
     } else {

@@ -43,6 +43,7 @@ struct Recorder::PathState {
   std::optional<cache::Digest> digest;
   std::uint32_t pass = 0;     // in which `facts` were last seen to hold
   Position last_write = 0;    // by a process of this session; 0: none
+  Position seen_existing = 0; // by who was about to write to it
 };
 
 inline std::int64_t now_ns(clockid_t clock) {

@@ -234,8 +234,15 @@ void Recorder::handle_exec(Process* process, const Event& event) {
       if (shell_text_varies(without_chosen_variables(step.text, options_.policies))) step.spoil("its text asks for a process id, the clock or random numbers");
       if (step.policy.environment == EnvironmentUse::shell) {
         if (!text) step.whole_environment = true;
-        if (auto names = shell_names(step.text)) step.variables.insert(names->begin(), names->end());
-        else step.whole_environment = true;
+        if (auto names = shell_names(step.text)) {
+          step.variables.insert(names->begin(), names->end());
+          // Any command may be a function that was exported.
+          if (step.program->real_path.ends_with("/bash"))
+            for (const std::string& name : *names) step.variables.insert("BASH_FUNC_" + name + "%%");
+        }
+        else {
+          step.whole_environment = true;
+        }
         for (const auto& [name, value] : step.exec.variables)
           if (name.starts_with("BASH_FUNC_")) step.variables.insert(name);
       } else {

@@ -42,6 +42,8 @@ bool join(PathUse& use, std::uint32_t aspects, const PathFacts& facts, const Pat
   if (known & aspect_target) same = same && use.contents.target == contents.target;
   else if (aspects & aspect_target) use.contents.target = contents.target;
   if (!(known & aspect_listing) && (aspects & aspect_listing)) use.contents.listing = contents.listing;
+  if (known & aspect_attributes) same = same && use.contents.attributes == contents.attributes;
+  else if (aspects & aspect_attributes) use.contents.attributes = contents.attributes;
   use.aspects |= aspects;
   return same;
 }
@@ -250,7 +252,14 @@ std::string descriptor_value(const ExecRecord& exec, std::uint32_t number, std::
       if (other.fd != 0 && other.device == fd->device && other.inode == fd->inode) value += fmt::format(" {}", other.fd);
     return value;
   }
-  if (questions == 0) return "open";
+  if (questions & (fd_asked_position | fd_asked_access)) {
+    std::string value = descriptor_value(exec, number, questions & ~std::uint32_t{fd_asked_position | fd_asked_access});
+    if (questions & fd_asked_position && fd->kind == fd_regular) value += fmt::format(", at {}", fd->offset);
+    static constexpr const char* ways[] = {"read", "written", "read and written", "neither read nor written"};
+    if (questions & fd_asked_access) value += fmt::format(", {}", ways[fd->writable & 3]);
+    return value;
+  }
+  if (questions == 0) return fd->kind == fd_device ? "a device" : "open";
   if (questions & fd_asked_exactly) {
     static constexpr const char* kinds[] = {"closed", "the null device", "a terminal", "a pipe", "a file", "a directory", "a socket", "a device", "random numbers"};
     std::string value = fd->kind < std::size(kinds) ? kinds[fd->kind] : "unknown";
@@ -260,6 +269,7 @@ std::string descriptor_value(const ExecRecord& exec, std::uint32_t number, std::
   switch (fd->kind) {
     case fd_null: return "null";
     case fd_terminal: return "terminal";
+    case fd_device: return "a device";
     default: return "file or pipe";
   }
 }

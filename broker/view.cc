@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -69,9 +70,9 @@ std::uint32_t meaningful(FileType type, std::uint32_t aspects) {
     case FileType::error:
       return 0;
     case FileType::directory:
-      return aspects & (aspect_mode | aspect_times | aspect_listing);
+      return aspects & (aspect_mode | aspect_times | aspect_listing | aspect_attributes);
     case FileType::regular:
-      return aspects & (aspect_mode | aspect_size | aspect_links | aspect_times | aspect_bytes);
+      return aspects & (aspect_mode | aspect_size | aspect_links | aspect_times | aspect_bytes | aspect_attributes);
     case FileType::symlink:
       if (aspects & aspect_target) aspects &= ~std::uint32_t{aspect_size};
       return aspects & (aspect_mode | aspect_size | aspect_links | aspect_times | aspect_target);
@@ -291,7 +292,7 @@ std::string value_of(std::uint32_t aspects, const PathFacts& facts, const PathCo
   }
   const std::uint32_t parts = meaningful(facts.type, aspects);
   if ((parts & aspect_bytes && !contents.bytes) || (parts & aspect_target && !contents.target) ||
-      (parts & aspect_listing && !contents.listing)) {
+      (parts & aspect_listing && !contents.listing) || (parts & aspect_attributes && !contents.attributes)) {
     return unreadable_value();
   }
   std::string value(1, static_cast<char>(facts.type));
@@ -310,6 +311,7 @@ std::string value_of(std::uint32_t aspects, const PathFacts& facts, const PathCo
     value += *contents.target;
   }
   if (parts & aspect_listing) append(value, *contents.listing);
+  if (parts & aspect_attributes) append(value, *contents.attributes);
   return value;
 }
 
@@ -345,6 +347,7 @@ std::string describe(std::uint32_t aspects, std::string_view value) {
     text += fmt::format(" to {}", reader.bytes(length));
   }
   if (parts & aspect_listing) text += fmt::format(", listing {:016x}", reader.number<std::uint64_t>());
+  if (parts & aspect_attributes && reader.number<std::uint64_t>() != 0) text += ", extended attributes";
   return reader.finished() ? text : "unknown";
 }
 
@@ -495,7 +498,21 @@ std::string View::value_today(const cache::NeedName& need) const {
         std::string_view(need.text).substr(std::min(path_end + 1, need.text.size()));
     if (const auto sum = listing(path, except)) contents.listing = *sum;
   }
+  if (parts & cache::aspect_attributes) contents.attributes = attributes(path);
   return value_of(need.detail, facts, contents);
+}
+
+std::uint64_t View::attributes(const std::string& path) const {
+  char names[4096];
+  const ssize_t bytes = ::llistxattr(path.c_str(), names, sizeof names);
+  if (bytes < 0) return errno == ERANGE ? ~std::uint64_t{0} : 0;
+  std::uint64_t sum = 0;
+  for (std::string_view rest(names, static_cast<std::size_t>(bytes)); !rest.empty();) {
+    const std::string_view name = rest.substr(0, rest.find('\0'));
+    rest.remove_prefix(std::min(rest.size(), name.size() + 1));
+    if (name == "system.posix_acl_access" || !name.starts_with("security.")) sum += preload::quick_hash(name.data(), name.size()) | 1;
+  }
+  return sum;
 }
 
 }  // namespace broker

@@ -61,6 +61,7 @@ struct PathContents {
   std::optional<cache::Digest> bytes;    // of a regular file
   std::optional<std::string> target;     // of a symlink
   std::optional<std::uint64_t> listing;  // of a directory
+  std::optional<std::uint64_t> attributes;  // sum of a hash of their names
 };
 
 // `aspects` is a set of cache::Aspect. A value is one byte FileType, then for each aspect in ascending order,
@@ -73,6 +74,7 @@ struct PathContents {
 //   bytes     SHA-256, of a regular file           32
 //   target    length and text, of a symlink        4 + n
 //   listing   sum, of a directory                  8
+//   attributes  sum over names                     8
 //
 // What the type makes meaningless is left out: size and links of a directory, everything but the errno (4
 // bytes) of a path that cannot be looked at or is absent for another reason than ENOENT. So is the size of a symlink whose
@@ -105,6 +107,9 @@ class View {
   // Sum of preload::entry_hash over all entries but "." and "..", and but the names in `except` (sorted, each
   // followed by a '/', as in the text of a listing need behind its NUL).
   cache::Result<std::uint64_t> listing(const std::string& path, std::string_view except = {}) const;
+
+  // Over the names of extended attributes that users set; 0 if there are none or the file system has none.
+  std::uint64_t attributes(const std::string& path) const;
 
   // The value today of a NeedKind::path need. Its text is the path, or, with aspect_listing, the path, NUL,
   // and the names left out, each followed by '/'. Never fails: what cannot be read has a value of its own

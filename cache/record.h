@@ -45,6 +45,7 @@ enum Aspect : std::uint32_t {
   aspect_bytes = 32,    // SHA-256 of the contents
   aspect_target = 64,   // of a symlink
   aspect_listing = 128, // sum over entries of preload::entry_hash
+  aspect_attributes = 512,   // which extended attributes there are; their values are never a need
   aspect_replaceable = 256,  // only whether it is absent or a regular file: 1, anything else: 0
 };
 

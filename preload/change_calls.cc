@@ -11,8 +11,10 @@ int directory_of(const Call& call, int place) { return place == AT_FDCWD ? AT_FD
 
 // A change by an argument that names nothing: logged by what the descriptor was opened by.
 void note_descriptor(LogRecord& record, int fd) {
-  const FdClass fd_class = class_of(fd);
+  const FdClass fd_class = examined_class(fd);
   if (fd_class == fd_own_nameless || fd_class == fd_jobserver) return;
+  // Its name is not that of the file next time.
+  if (!is_own(fd_class)) spoil("changed a file by an inherited descriptor");
   const NamedPath named = NamedPath::of_descriptor(fd);
   if (!named.ok) return;
   record.text = named.text;

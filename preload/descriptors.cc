@@ -39,7 +39,7 @@ void fill(FdPayload& payload, int fd, const struct stat& info) {
   payload.kind = kind_of(info);
   payload.appends = flags >= 0 && flags & O_APPEND;
   payload.fd = static_cast<uint8_t>(fd < 256 ? fd : 255);
-  payload.writable = flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
+  payload.writable = flags >= 0 ? flags & O_ACCMODE : 0;
   payload.unused = 0;
 }
 
@@ -56,6 +56,20 @@ void note_question_about(int fd, int question, const struct stat& info) {
   append(record, payload);
 }
 
+// The size of what can be read is as good as its bytes.
+void note_size(int fd, const struct stat& info) {
+  if (reading_is_noted(fd, info)) return;
+  const NamedPath named = NamedPath::of_descriptor(fd);
+  if (!named.ok) return;
+  FdPayload payload;
+  fill(payload, fd, info);
+  LogRecord record;
+  record.kind = kind_fd_read;
+  record.arg = fd;
+  record.text = named.text;
+  append(record, payload);
+}
+
 void note_position(int fd) {
   FdPayload payload;
   struct stat info;
@@ -67,6 +81,10 @@ void note_position(int fd) {
 }
 
 }  // namespace
+
+bool reading_is_noted(int fd, const struct stat& info) {
+  return seen(mix(kind_fd_read << 8, mix(static_cast<uint64_t>(fd), info.st_ino ^ info.st_dev << 40)));
+}
 
 FdClass examined_class(int fd) {
   const FdClass fd_class = class_of(fd);
@@ -88,6 +106,7 @@ void note_fstat(int fd, const struct stat& info) {
     // Of a file that is only written to, programs want to know the kind; of one that can be read also the
     // size.
     const bool readable = is_regular(info) && (kernel(__NR_fcntl, fd, F_GETFL) & O_ACCMODE) != O_WRONLY;
+    if (readable) note_size(fd, info);
     note_question_about(fd, readable ? fd_asked_kind | fd_asked_exactly : fd_asked_kind, info);
     return;
   }
@@ -115,7 +134,7 @@ void note_question(int fd, int question) {
 }
 
 void note_closed(int fd) {
-  if (static_cast<unsigned>(fd) >= inherited_fd_max || class_of(fd) != fd_unknown) return;
+  if (static_cast<unsigned>(fd) >= inherited_fd_end || class_of(fd) != fd_unknown) return;
   if (seen(mix(kind_fd_kind << 8 | fd_closed, static_cast<uint64_t>(fd)))) return;
   struct stat info;
   if (stat_descriptor(fd, info) == 0) {

@@ -13,6 +13,9 @@ FdClass examined_class(int fd);
 // False: it is not open. `info` is what fstat says.
 bool describe(int fd, FdPayload& payload, struct stat& info);
 
+// Whether kind_fd_read has been logged of this regular file, and that it has now.
+bool reading_is_noted(int fd, const struct stat& info);
+
 // The program has asked for `info` about the descriptor.
 void note_fstat(int fd, const struct stat& info);
 // The program has learnt something about an inherited descriptor; logged once per FdQuestion.

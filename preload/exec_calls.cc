@@ -5,6 +5,8 @@
 // KiB at least, and must leave nothing behind in the memory they share.
 #include "preload/exec.h"
 
+#include <poll.h>
+
 #include "preload/ask.h"
 #include "preload/descriptors.h"
 #include "preload/handlers.h"
@@ -129,17 +131,43 @@ bool find_plan(const Program& program, const Variables& variables, const struct 
   return false;
 }
 
-void describe_descriptors(ExecPayload& payload, const Variables& variables) {
-  for (int fd = 0; fd < static_cast<int>(inherited_fd_max); ++fd) {
-    const long flags = kernel(__NR_fcntl, fd, F_GETFD);
-    if (flags < 0 || flags & FD_CLOEXEC) continue;
-    FdPayload& place = payload.fds[payload.fd_count];
-    struct stat info;
-    if (!describe(fd, place, info)) continue;
-    const bool named = fd == variables.jobserver.read_fd || fd == variables.jobserver.write_fd;
-    if (fd > 2 && place.kind == fd_pipe && (named || class_of(fd) == fd_jobserver)) continue;
-    ++payload.fd_count;
+void describe_descriptor(ExecPayload& payload, const Variables& variables, int fd) {
+  const long flags = kernel(__NR_fcntl, fd, F_GETFD);
+  if (flags < 0 || flags & FD_CLOEXEC) return;
+  FdPayload place;
+  struct stat info;
+  if (!describe(fd, place, info)) return;
+  const bool named = fd == variables.jobserver.read_fd || fd == variables.jobserver.write_fd;
+  if (fd > 2 && place.kind == fd_pipe && (named || examined_class(fd) == fd_jobserver)) return;
+  if (payload.fd_count == inherited_fd_max) {
+    payload.flags |= exec_foreign_fds;
+    return;
   }
+  // One file opened twice has two positions, and what is written to one is not where the other writes.
+  for (uint32_t i = 0; i < payload.fd_count; ++i) {
+    const FdPayload& other = payload.fds[i];
+    const bool apart = place.kind == fd_regular && other.inode == place.inode && other.device == place.device &&
+                       place.writable && other.writable && !(place.appends && other.appends);
+    const long pid = apart ? kernel(__NR_getpid) : 0;
+    constexpr int kcmp_file = 0;
+    if (apart && kernel(__NR_kcmp, pid, pid, kcmp_file, fd, other.fd) != 0) payload.flags |= exec_foreign_fds;
+  }
+  payload.fds[payload.fd_count++] = place;
+}
+
+void describe_descriptors(ExecPayload& payload, const Variables& variables) {
+  constexpr uint32_t far_count = inherited_fd_end - inherited_fd_max;
+  for (int fd = 0; fd < static_cast<int>(inherited_fd_max); ++fd) describe_descriptor(payload, variables, fd);
+  // Mostly there are no others, and one call tells.
+  struct pollfd far[far_count];
+  for (uint32_t i = 0; i < far_count; ++i) far[i] = {static_cast<int>(inherited_fd_max + i), 0, 0};
+  if (kernel(__NR_poll, far, far_count, 0) == far_count) {
+    bool all_closed = true;
+    for (const pollfd& each : far) all_closed = all_closed && each.revents == POLLNVAL;
+    if (all_closed) return;
+  }
+  for (const pollfd& each : far)
+    if (!(each.revents & POLLNVAL)) describe_descriptor(payload, variables, each.fd);
 }
 
 uint32_t current_umask() {

@@ -41,7 +41,7 @@ class Reading {
       const NamedPath named = NamedPath::of_descriptor(fd_);
       if (!named.ok) spoil("read from an inherited file without a name");
       record.text = named.text;
-      append(record);
+      if (!reading_is_noted(fd_, info_)) append(record);
       remember_position();
     }
     set_class(fd_, fd_read_noted);
@@ -288,7 +288,7 @@ long handle_seek(const Call& call) {
   if (result < 0) return result;
   constexpr int seek_current = 1;
   if (call.integer(2) == seek_current && call.arguments[1] == 0) {
-    note_question(fd, fd_asked_exactly);
+    note_question(fd, fd_asked_exactly | fd_asked_position);
   } else if (reading.of_regular_file()) {
     // Where a file that is only read was left is told at the end.
     if (reading.writable()) spoil("moved the position of an inherited file");
@@ -313,7 +313,7 @@ long handle_control(const Call& call) {
       if (result == -EBADF)
         note_closed(fd);
       else if (concerns_others(fd_class) || fd_class == fd_read_noted)
-        note_question(fd, fd_asked_kind);
+        note_question(fd, call.integer(1) == F_GETFL ? fd_asked_kind | fd_asked_access : fd_asked_kind);
       return result;
     }
     default:

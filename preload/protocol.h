@@ -78,7 +78,8 @@ inline constexpr uint32_t known_bits = 1 << 20;
 inline constexpr uint32_t pending_count = 1 << 14;  // of uint32_t: an epoch, and
 inline constexpr uint32_t pending_written = 1u << 31;
 inline constexpr uint32_t texts_bytes = 4 << 20;
-inline constexpr uint32_t inherited_fd_max = 10;  // descriptors 0..9 are described at exec
+inline constexpr uint32_t inherited_fd_max = 10;  // so many descriptors are described at exec,
+inline constexpr uint32_t inherited_fd_end = 128;  // all of them below this one
 inline constexpr uint32_t hole_ms_max = 1000;
 inline constexpr uint32_t answer_ms_max = 60000;
 inline constexpr uint32_t hook_slot_count = 8;
@@ -302,7 +303,10 @@ enum Kind : uint16_t {
 enum LookFlags : int32_t { look_nofollow = 1, look_no_stat = 2 /* the payload means nothing */, look_xattr = 4 };
 enum ClockSource : int32_t { clock_by_gettime = 1, clock_by_timeofday = 2, clock_by_time = 4, clock_by_usage = 8 };
 enum Attribute : int32_t { attribute_limit = 0 /* + number of the resource */, attribute_processors = 100, attribute_personality, attribute_niceness };
-enum FdQuestion : int32_t { fd_asked_kind = 1, fd_asked_exactly = 2, fd_asked_window = 4, fd_asked_sharing = 8 /* by the broker */ };
+enum FdQuestion : int32_t {
+  fd_asked_kind = 1, fd_asked_exactly = 2, fd_asked_window = 4, fd_asked_sharing = 8 /* by the broker */,
+  fd_asked_position = 16, fd_asked_access = 32,
+};
 
 struct RecordHead {
   uint64_t stamp;     // stamp_of(position), stored last with release order
@@ -343,7 +347,7 @@ struct FdPayload {
   uint8_t kind;      // FdKind
   uint8_t appends;   // O_APPEND
   uint8_t fd;
-  uint8_t writable;
+  uint8_t writable;  // O_ACCMODE: 0 if it can only be read
   uint32_t unused;
 };
 static_assert(sizeof(FdPayload) == 32);
@@ -360,7 +364,7 @@ struct ExecPayload {
   uint32_t fd_count;
   uint64_t short_key;
   uint64_t random_start;  // random_seeded: where the program's random numbers begin; else 0
-  FdPayload fds[inherited_fd_max];  // the first fd_count; those the program inherits
+  FdPayload fds[inherited_fd_max];  // the first fd_count, by number; those the program inherits
 };
 enum ExecFlags : uint32_t {
   exec_too_big = 1,      // arguments and environment did not fit and are left out

@@ -43,7 +43,7 @@ PathFacts some_file() {
   return facts;
 }
 
-PathContents some_contents() { return {.bytes = digest_of("a"), .target = "there", .listing = 7}; }
+PathContents some_contents() { return {.bytes = digest_of("a"), .target = "there", .listing = 7, .attributes = 0}; }
 
 void wait_until_settled() { std::this_thread::sleep_for(std::chrono::nanoseconds(2 * settle_ns)); }
 
@@ -105,10 +105,10 @@ TEST_CASE("a symlink's size counts unless its target does") {
   link.bytes = 5;
   other.bytes = 6;
   CHECK(value_of(aspect_size, link, {}) != value_of(aspect_size, other, {}));
-  const PathContents target{.bytes = {}, .target = "there", .listing = {}};
+  const PathContents target{.bytes = {}, .target = "there", .listing = {}, .attributes = {}};
   CHECK(value_of(aspect_size | aspect_target, link, target) ==
         value_of(aspect_size | aspect_target, other, target));
-  const PathContents elsewhere{.bytes = {}, .target = "where", .listing = {}};
+  const PathContents elsewhere{.bytes = {}, .target = "where", .listing = {}, .attributes = {}};
   CHECK(value_of(aspect_target, link, target) != value_of(aspect_target, link, elsewhere));
 }
 
@@ -251,9 +251,9 @@ TEST_CASE("the value today is what the same facts of a log would give") {
   struct stat status;
   REQUIRE(::lstat(path.c_str(), &status) == 0);
   CHECK(eyes.value(all_aspects & ~aspect_listing, path) ==
-        value_of(all_aspects & ~aspect_listing, PathFacts::from(status), {digest_of("text"), {}, {}}));
+        value_of(all_aspects & ~aspect_listing, PathFacts::from(status), {digest_of("text"), {}, {}, {}}));
   CHECK(eyes.value(aspect_target, eyes.directory.at("link")) ==
-        value_of(aspect_target, PathFacts::from_mode(S_IFLNK), {{}, "file", {}}));
+        value_of(aspect_target, PathFacts::from_mode(S_IFLNK), {{}, "file", {}, {}}));
   CHECK(eyes.value(aspect_bytes, eyes.directory.at("gone")) ==
         value_of(aspect_bytes, PathFacts::from_error(ENOENT), {}));
 }

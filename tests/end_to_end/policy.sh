@@ -115,7 +115,8 @@ runs 'sort' "$lines" 'sort --random-sor in >/dev/null' :
 runs 'sort' "$lines" 'sort in' 'echo 0 >> in'
 
 hits 'contents' cat "$lines" 'cat in' "$later in"
-hits 'contents' sed "$lines" 'sed s/1/one/ in' "$later in"
+hits 'sed' sed "$lines" 'sed s/1/one/ in' "$later in"
+runs 'sed' "$lines" 'sed -i s/1/one/ in' 'chmod 600 in'
 hits 'contents' wc "$lines" 'wc in' "$later in"
 runs 'contents' "$lines" 'cat in' 'echo 0 >> in'
 runs 'contents' '' 'cat /proc/self/maps >/dev/null' :

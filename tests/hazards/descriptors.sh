@@ -12,8 +12,8 @@ hazard 'standard input is closed' "$f" 'cat <&-' '= :' '> cat < a' '> cat <&-'
 hazard 'standard output is closed' "$f" '$V sh -c "echo x || exit 3" >&-' '= :' '> $V sh -c "echo x || exit 3"' '> $V sh -c "echo x || exit 3" >&-'
 hazard 'standard error is closed' "$f" '$V sh -c "cat none; echo \$?" 2>&-' '= :' '> $V sh -c "cat none; echo \$?"'
 hazard 'all three are closed' "$f" '$V sh -c "cat a > c" <&- >&- 2>&-' '= rm c' '! echo 9 > a'
-hazard 'nothing as input, and a file' ': > a' '$V sh -c "[ -s /dev/stdin ] && echo some; wc -c" < a' '! echo x > a' '! : > a'
-hazard 'a kind of input' "$f" '$V sh -c "[ -p /dev/stdin ] && echo pipe; [ -c /dev/stdin ] && echo device; [ -f /dev/stdin ] && echo file; :" < a' \
+uncached 'nothing as input, and a file' ': > a' '$V sh -c "[ -s /dev/stdin ] && echo some; wc -c" < a' '! echo x > a' '! : > a'
+uncached 'a kind of input' "$f" '$V sh -c "[ -p /dev/stdin ] && echo pipe; [ -c /dev/stdin ] && echo device; [ -f /dev/stdin ] && echo file; :" < a' \
   '> $V sh -c "[ -p /dev/stdin ] && echo pipe; [ -c /dev/stdin ] && echo device; [ -f /dev/stdin ] && echo file; :" < /dev/null' \
   '> echo | $V sh -c "[ -p /dev/stdin ] && echo pipe; [ -c /dev/stdin ] && echo device; [ -f /dev/stdin ] && echo file; :"'
 hazard 'by its name in /dev' "$f" '$V cat /dev/stdin < a' '! echo 9 > a' '> $V cat /dev/stdin < b'
@@ -26,14 +26,14 @@ hazard 'output added to' "$f" '$V echo x >> log' '! :' '! echo 7 > log' '> $V ec
 hazard 'output added to by several' "$f" '{ $V echo x; $V echo y; echo z; } > log' '= :' '> { $V echo x; $V echo y; echo z; } >> log'
 hazard 'output in the middle of a file' 'echo 123456789 > log' '$V sh -c "echo x" 1<> log' '= echo 123456789 > log' '! echo abcdefghijk > log' '> { echo 12; $V sh -c "echo x"; } 1<> log'
 hazard 'both into one file' "$f" '$V sh -c "echo a; echo b >&2; echo c" > log 2>&1' '= rm log' '> $V sh -c "echo a; echo b >&2; echo c" > log 2> log2'
-hazard 'one file, opened twice' "$f" '$V sh -c "echo aaaa; echo b >&2" > log 2> log' '= :' '> $V sh -c "echo aaaa; echo b >&2" >> log 2>> log'
+uncached 'one file, opened twice' "$f" '$V sh -c "echo aaaa; echo b >&2" > log 2> log' '= :' '> $V sh -c "echo aaaa; echo b >&2" >> log 2>> log'
 hazard 'a descriptor for writing' "$f" '$V sh -c "echo x >&4; echo y >&4" 4> log' '= rm log' '> $V sh -c "echo x >&4; echo y >&4" 4>> log'
-hazard 'a descriptor for writing, that is read' "$f" '$V sh -c "echo x >&4; cat log" 4> log' '! echo 7 > log'
+uncached 'a descriptor for writing, that is read' "$f" '$V sh -c "echo x >&4; cat log" 4> log' '! echo 7 > log'
 hazard 'a file that is input and output' 'printf "b\na\n" > f' 'sort -o f f' '! printf "9\n8\n" > f' '> $V sort -r -o f f'
 hazard 'cut off before it is read' "$f" '$V cat a > a' '! echo 7 > a'
-hazard '/dev/full' "$f" '$V sh -c "echo x; echo \$? >&2" > /dev/full' '= :' '> $V sh -c "echo x; echo \$? >&2"'
+uncached '/dev/full' "$f" '$V sh -c "echo x; echo \$? >&2" > /dev/full' '= :' '> $V sh -c "echo x; echo \$? >&2"'
 hazard 'a directory as input' 'mkdir d; touch d/x' '$V sh -c "ls /proc/self/fd/0/ || cat" < d' '! touch d/y'
-hazard 'a directory by its descriptor' 'mkdir d e; echo 1 > d/f; echo 2 > e/f' '$V cat /dev/fd/3/f 3< d' '! echo 9 > d/f' '> $V cat /dev/fd/3/f 3< e'
+uncached 'a directory by its descriptor' 'mkdir d e; echo 1 > d/f; echo 2 > e/f' '$V cat /dev/fd/3/f 3< d' '! echo 9 > d/f' '> $V cat /dev/fd/3/f 3< e'
 hazard 'test -t' "$f" '$V sh -c "test -t 0 && echo terminal; test -t 1 && echo terminal; :"' '= :'
 program at_position <<'C'
 #include <fcntl.h>
@@ -58,9 +58,9 @@ C
 hazard 'lseek' "$f" "{ read x; \$V $bin/at_position s; } < a" "> \$V $bin/at_position s < a"
 hazard 'pread' "$f" "\$V $bin/at_position p < b" '! echo 98 > b' "> \$V $bin/at_position p < a"
 hazard 'fstat of what was given' "$f" "\$V $bin/at_position z < a" '! echo 9 > a'
-hazard 'ftruncate of what was given' 'echo 12345 > o' "\$V $bin/at_position t 1<> o" '! echo 6789 > o' "> \$V $bin/at_position t 1>> a"
-hazard 'fchmod of what was given' 'touch o p; chmod 644 o p' "\$V $bin/at_position m 1<> o" '! chmod 644 o' "> \$V $bin/at_position m 1<> p"
-hazard 'pwrite to what was given' 'echo 12345 > o; echo 6789 > p' "\$V $bin/at_position w 1<> o" '! echo 12345 > o' "> \$V $bin/at_position w 1<> p"
+uncached 'ftruncate of what was given' 'echo 12345 > o' "\$V $bin/at_position t 1<> o" '! echo 6789 > o' "> \$V $bin/at_position t 1>> a"
+uncached 'fchmod of what was given' 'touch o p; chmod 644 o p' "\$V $bin/at_position m 1<> o" '! chmod 644 o' "> \$V $bin/at_position m 1<> p"
+uncached 'pwrite to what was given' 'echo 12345 > o; echo 6789 > p' "\$V $bin/at_position w 1<> o" '! echo 12345 > o' "> \$V $bin/at_position w 1<> p"
 hazard 'the flags of what was given' "$f" "\$V $bin/at_position f < a" "> \$V $bin/at_position f 0<> a" "> \$V $bin/at_position f < /dev/null"
 hazard 'whether a descriptor is open' "$f" "\$V $bin/at_position c" "> \$V $bin/at_position c 5< a" "> \$V $bin/at_position c"
 hazard 'a descriptor far up' "$f" '$V sh -c "cat <&9" 9< a' '! echo 7 > a' '> $V bash -c "cat <&12" 12< a' '> $V bash -c "cat <&12" 12< b'

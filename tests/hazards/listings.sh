@@ -26,7 +26,7 @@ program list_types <<'C'
 int main(int n, char** a) { int t[20] = {0}; DIR* d = opendir(a[1]); struct dirent* e; while ((e = readdir(d))) ++t[e->d_type];
   printf("%d files, %d directories, %d links\n", t[DT_REG], t[DT_DIR], t[DT_LNK]); }
 C
-program list_fd <<'C'
+program list_fd -D_GNU_SOURCE <<'C'
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -45,20 +45,22 @@ program() { # NAME [WORDS FOR GCC...]
   gcc -w -x c - -o "$bin/$name" "$@" || { echo "cannot compile $name"; exit 1; }
 }
 cat >"$here/tree.pl" <<'P'
-# The tree as a program could find it. Times less than an hour old are "now": nobody set them.
+# The tree as a program could find it. Times less than an hour old are "now": nobody set them. Those of directories are
+# left out, see docs/limits.md.
 my $recent = time - 3600;
 sub show {
   my ($path) = @_;
   my ($mode, $links, $uid, $gid, $size, $mtime) = (lstat $path)[2, 3, 4, 5, 7, 9];
   my $kind = $mode >> 12;
   my $noise = $path =~ /\.noise$/;
-  printf "%s %o %d:%d %s", $path, $mode, $uid, $gid, $mtime > $recent ? "now" : $mtime;
+  printf "%s %o %d:%d", $path, $mode, $uid, $gid;
   if ($kind == 4) {
     print "\n";
     opendir my $list, $path or return print "cannot be listed\n";
     show("$path/$_") for sort grep { $_ ne "." && $_ ne ".." } readdir $list;
     return;
   }
+  print $mtime > $recent ? " now" : " $mtime";
   print " links $links" unless $noise;
   print " size $size" if $kind == 8 && !$noise;
   print " -> ", readlink $path if $kind == 10;
@@ -68,9 +70,20 @@ sub show {
   local $/;
   print "  | $_\n" for split /\n/, <$file>, -1;
 }
+# What came of the command, and then the tree.
+for my $stream ("out", "err") {
+  open my $file, "<", "$ARGV[0]/$stream" or next;
+  print "$stream: $_" while <$file>;
+}
 show(".");
 P
-counts() { "$VESTAL" stats --json | sed -n 's/^ *"\(hits\|misses\|not_cacheable\)": \([0-9]*\).*/\2/p' | tr '\n' ' '; }
+count() { # sets hits, others
+  local json
+  json=$("$VESTAL" stats --json)
+  [[ $json =~ '"hits": '([0-9]+) ]] && hits=${BASH_REMATCH[1]}
+  [[ $json =~ '"misses": '([0-9]+) ]] && others=${BASH_REMATCH[1]}
+  [[ $json =~ '"not_cacheable": '([0-9]+) ]] && others="$others ${BASH_REMATCH[1]}"
+}
 
 # The whole sequence as the text of one shell.
 run_as_one() { # LABEL
@@ -85,27 +98,28 @@ run_as_one() { # LABEL
 ( $command ); echo status \$?"
   done
   V= $tool bash -c "$text" >"$here/noted/out" 2>"$here/noted/err" </dev/null
-  { echo "status $?"; sed 's/^/out: /' "$here/noted/out"; sed 's/^/err: /' "$here/noted/err"; "$perl" "$here/tree.pl"; } >>"$here/noted/$1" 2>&1
+  { echo "status $?"; "$perl" "$here/tree.pl" "$here/noted"; } >>"$here/noted/$1" 2>&1
 }
 # One pass over the sequence. Everything seen is appended to one file.
 run_once() { # LABEL NUMBER [hit]
-  local before after
-  [ "${3-}" = hit ] && before=$(counts)
+  local status hits others hits_before others_before
+  [ "${3-}" = hit ] && count && hits_before=$hits others_before=$others
   case $place in
     top) case $command in *'$V'*) V=$tool; eval "$command" ;; *) eval "$tool $command" ;; esac ;;
     sh) V=; $tool sh -c "$command; exit \$?" ;;
-    make) V=; { printf 'all:\n\t@%s\n' "${command//\$/\$\$}" >"$here/rule.mk" && touch -d @1000000000 "$here/rule.mk"; } 2>/dev/null
-      $tool make -rR -f "$here/rule.mk" ;;
+    make) V=; $tool make -rR -f "$here/rule.mk" ;;
   esac >"$here/noted/out" 2>"$here/noted/err" </dev/null
-  local status=$?
+  status=$?
   if [ "${3-}" = hit ]; then
-    after=$(counts)
-    # shellcheck disable=SC2086
-    set -- "$1" "$2" hit $before $after
-    [ "$7" -gt "$4" ] && { [ $place = make ] || [ "$8 $9" = "$5 $6" ]; } || echo "$1, command $2" >>"$here/noted/not_hit"
+    count
+    [ "$hits" -gt "$hits_before" ] && { [ $place = make ] || [ "$others" = "$others_before" ]; } || echo "$1, command $2" >>"$here/noted/not_hit"
   fi
-  { echo "command $2: $command"; echo "status $status"
-    sed 's/^/out: /' "$here/noted/out"; sed 's/^/err: /' "$here/noted/err"; "$perl" "$here/tree.pl"; } >>"$here/noted/$1" 2>&1
+  { echo "command $2: $command"; echo "status $status"; "$perl" "$here/tree.pl" "$here/noted"; } >>"$here/noted/$1" 2>&1
+}
+recipe() { # for the command of now
+  [ $place = make ] || return
+  printf 'all:\n\t@%s\n' "${command//\$/\$\$}" >"$here/rule.mk"
+  touch -d @1000000000 "$here/rule.mk"
 }
 pass() { # LABEL TOOL
   local label=$1 tool=$2 number=1 step hits=no
@@ -118,6 +132,7 @@ pass() { # LABEL TOOL
     cd "$here/$place" || exit
     { eval "$setup"; } >/dev/null 2>&1 </dev/null
     if [ $place = one ]; then run_as_one $label; exit; fi
+    recipe
     if [ $hits = yes ] && [ $label = warm ]; then run_once $label 1 hit; else run_once $label 1; fi
     for step in "${steps[@]}"; do
       number=$((number + 1))
@@ -125,7 +140,7 @@ pass() { # LABEL TOOL
         '= '*) { eval "${step:2}"; } >/dev/null 2>&1 </dev/null
           if [ $hits = yes ]; then run_once $label $number hit; else run_once $label $number; fi ;;
         '! '*) { eval "${step:2}"; } >/dev/null 2>&1 </dev/null; run_once $label $number ;;
-        '> '*) command=${step:2}; run_once $label $number ;;
+        '> '*) command=${step:2}; recipe; run_once $label $number ;;
         *) echo "$name: no such step: $step" >>"$here/noted/$label" ;;
       esac
     done

@@ -193,12 +193,13 @@ int main() {
 })--");
   const auto run = session.shell(program + " </etc/hostname");
   INFO(run.log());
-  int of_output[8] = {}, of_input[8] = {};
+  int of_output[64] = {}, of_input[64] = {};
   for (const Event& event : run.of(kind_fd_kind)) ++(event.arg == 1 ? of_output : of_input)[event.result];
   CHECK(of_output[fd_asked_kind] == 1);
   CHECK(of_output[fd_asked_kind | fd_asked_window] == 1);
-  CHECK(of_input[fd_asked_exactly] == 1);
-  CHECK(run.of(kind_fd_kind).size() == 3);
+  CHECK(of_output[fd_asked_kind | fd_asked_access] == 1);
+  CHECK(of_input[fd_asked_exactly | fd_asked_position] == 1);
+  CHECK(run.of(kind_fd_kind).size() == 4);
   CHECK(spoils(run) == "");
 }
 
@@ -249,7 +250,7 @@ TEST_CASE("make's tokens are nobody's input") {
   for (const Event& event : run.of(kind_exec)) {
     makes += event.words()[0] == "/usr/bin/make";
     const auto exec = event.payload_as<ExecPayload>();
-    for (unsigned i = 0; i < exec.fd_count; ++i) CHECK(exec.fds[i].fd < 3);
+    for (unsigned i = 0; i < exec.fd_count; ++i) CHECK((exec.fds[i].fd < 3 || exec.fds[i].kind != fd_pipe));
   }
   CHECK(makes == 2);
 }

@@ -1,0 +1,36 @@
+#!/bin/bash
+# Clocks, random numbers, process ids: what has another answer each time is asked anew each time.
+. "$SOURCE/tests/hazards/play.sh"
+
+# anew NAME TEXT: the answer of TEXT must be another than that of the command before.
+anew() {
+  uncached "$1" '' "sh -c '{ $2; } > t.noise 2>&1; cmp -s t.noise old.noise 2>/dev/null && echo stale; mv t.noise old.noise'" '! :' '! :'
+}
+program moment <<'C'
+#include <stdio.h>
+#include <sys/time.h>
+#include <time.h>
+int main(void) { struct timespec t; struct timeval v; clock_gettime(CLOCK_MONOTONIC, &t); gettimeofday(&v, 0); printf("%ld %ld\n", t.tv_nsec, (long)v.tv_usec); }
+C
+program dice <<'C'
+#include <stdio.h>
+#include <sys/random.h>
+int main(void) { unsigned long x = 0; getrandom(&x, sizeof x, 0); printf("%lx\n", x); }
+C
+anew 'date' 'date +%N'
+anew 'date, further in' 'sh -c "date +%N; :"'
+anew 'clock_gettime' "$bin/moment"
+anew 'getrandom' "$bin/dice"
+anew '/dev/urandom' 'head -c 16 /dev/urandom | od -x'
+anew 'a uuid' 'cat /proc/sys/kernel/random/uuid'
+anew 'the process id' 'sh -c "echo \$\$; :"'
+anew 'RANDOM' 'bash -c "echo \$RANDOM\$RANDOM\$RANDOM"'
+anew 'EPOCHREALTIME' 'bash -c "echo \$EPOCHREALTIME"'
+anew 'mktemp -u' 'mktemp -u'
+anew 'shuf' 'seq 500 | shuf'
+anew 'sort -R' 'seq 500 | sort -R'
+anew 'awk' 'awk "BEGIN { srand(); print rand() }"; date +%N'
+anew 'Perl' '$perl -e "print rand"'
+anew 'Python' '$python -c "import random; print(random.random())"'
+uncached 'the time of a file made just now' 'touch -d @1000000 a' "sh -c 'touch b; test b -nt a && echo newer'" '! :'
+finish
