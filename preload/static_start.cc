@@ -32,14 +32,16 @@ struct Stacks {
 __attribute__((section(".data"))) constinit Stacks stacks{};
 __attribute__((section(".data"))) constinit const char* malloc_mark = nullptr;
 
+// Not before they are needed. Two children may be at it at once.
 bool make_stacks() {
+  if (load(stacks.start)) return true;
   const long place = kernel(__NR_mmap, nullptr, all_stacks_bytes, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (place < 0 && place > -4096) return false;
   // Older kernels would fill two megabytes for the first of them.
   constexpr int no_huge_pages = 15;
   kernel(__NR_madvise, place, all_stacks_bytes, no_huge_pages);
-  stacks.start = reinterpret_cast<char*>(place);
+  if (!exchange_if<char*>(stacks.start, nullptr, reinterpret_cast<char*>(place))) kernel(__NR_munmap, place, all_stacks_bytes);
   return true;
 }
 
@@ -59,7 +61,7 @@ extern "C" {
 // The top of a stack for this call, or nullptr to stay where it is.
 __attribute__((visibility("hidden"))) char* vestal_take_stack() {
   if (!load(vestal_small_stacks) && !in_vfork_child()) return nullptr;
-  if (stacks.start == nullptr) return nullptr;
+  if (!make_stacks()) return nullptr;
   for (;;) {
     for (uint32_t at = 0; at < stack_words; ++at) {
       take_back_what_was_left(at);
@@ -255,7 +257,8 @@ void start_session(const char* value) {
   started.arg = state.parent_pid;
   append(started);
   store(state.attached, 1u);
-  if (load(header().state) == region_live && make_stacks()) return;
+  const bool can_be_followed = !load(vestal_small_stacks) || make_stacks();
+  if (load(header().state) == region_live && can_be_followed) return;
   spoil("there is no memory for vestal's stacks");
   detach();
 }

@@ -91,7 +91,11 @@ Result<StaticProgramImage> build_static_image(const ElfFile& program, const ElfF
   const std::uint64_t vaddr = round_up(end, page_bytes);
   const std::uint64_t image_at = round_up(headers_bytes, 16);
   const std::uint64_t stubs_at = image_at + sizeof(preload::StaticImage);
-  const std::uint64_t shim_at = round_up(stubs_at + (selection.patches.size() + 1) * static_stub_bytes_max, page_bytes);
+  // How much room the stubs take does not depend on where the shim is.
+  StaticStubs measured(vaddr + stubs_at, parts.places);
+  measured.add_entry(0);
+  for (const SitePatch& patch : selection.patches) TRY(measured.add_site(patch));
+  const std::uint64_t shim_at = round_up(stubs_at + measured.code().size(), page_bytes);
   if (!last) return fail(Fault::unsupported, program.path() + ": has nothing to be loaded");
 
   ShimPlaces places = parts.places;

@@ -111,6 +111,9 @@ int main(void) { unsigned char code[] = {0xb8, 7, 0, 0, 0, 0xc3};
 C
 gcc -static -o "$here/code" "$here/code.c"
 scenario 'code made while it runs' run "cp $here/code code$old" './code'
+sed -i 's/ | PROT_EXEC, /, /; s/memcpy(p, code, sizeof code);/& mprotect(p, 4096, PROT_READ | PROT_EXEC);/' "$here/code.c"
+gcc -static -o "$here/code" "$here/code.c"
+scenario 'code made in two steps' run "cp $here/code code$old" './code'
 
 # ---- images that were damaged are made anew
 check_again() { # WHAT
