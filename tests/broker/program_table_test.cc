@@ -242,6 +242,8 @@ TEST_CASE("a static program has a plan to run its image, and a script in front o
 
 TEST_CASE("what cannot be traced says why") {
   Table table;
+  table.shim_path = fake::shim_path();
+  table.programs = table.new_table();
   auto reason = [&](const std::string& path) {
     const Program program = table.look_up(path);
     CHECK(program.untraced);
