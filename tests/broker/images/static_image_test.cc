@@ -167,6 +167,7 @@ TEST_CASE("what might be seen wrongly is not rewritten, and the reason is told")
   // A number that is not known, and no room for a jump: every neighbour is a jump's target.
   CHECK(reason(with("mov %%rbx,%%rax; 1: syscall; 2: jc 1b; 3: jz 2b; 4: js 3b; jo 4b")).find("cannot be patched") != std::string::npos);
   CHECK(reason(with("nop", "gcc -nostdlib -static -Wl,-N,-e,main")).find("can be written to") != std::string::npos);
+  CHECK(reason(with("mov $0xffffffffff600400,%%rax; call *%%rax")).find("vsyscall") != std::string::npos);
   std::string bytes = scratch::read(with("nop"));
   Elf64_Ehdr header;
   std::memcpy(&header, bytes.data(), sizeof header);
