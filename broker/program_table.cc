@@ -105,7 +105,7 @@ struct ProgramTable::State {
         view(the_view),
         image_directory(std::move(the_directory)),
         shim_path(std::move(the_shim)),
-        static_store(image_directory, shim_path, libc_wanted_calls()) {}
+        static_store(image_directory, shim_path, static_wanted_calls()) {}
 
   Result<Images> make_images() const;
   Result<Images> images_now(bool try_again);

@@ -89,6 +89,8 @@ inline Place place_of(std::string_view path) {
     if (path == "/proc/filesystems" || path.starts_with("/proc/sys/")) return Place::proc_stable;
     return Place::proc_other;
   }
+  // The size of huge pages, which every Go program asks for.
+  if (path == "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size") return Place::proc_stable;
   if (path.starts_with("/sys/")) return path.starts_with("/sys/devices/system/cpu/") || path.starts_with("/sys/fs/") ? Place::proc_stable : Place::proc_other;
   return Place::ordinary;
 }

@@ -31,4 +31,12 @@ images::WantedCalls loader_wanted_calls() {
   return wanted;
 }
 
+images::WantedCalls static_wanted_calls() {
+  images::WantedCalls wanted;
+  wanted.numbers = libc_wanted_calls().numbers;
+  wanted.numbers.set(__NR_mprotect);
+  wanted.numbers.set(__NR_pkey_mprotect);
+  return wanted;
+}
+
 }  // namespace broker

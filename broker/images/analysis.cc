@@ -93,7 +93,6 @@ Result<bool> describe_elf(const std::string& path, std::string_view head, ElfAna
   analysis.soname = elf.soname();
   analysis.needed = elf.needed();
   if (analysis.kind == Kind::foreign) analysis.reason = path + ": loaded by " + analysis.interpreter;
-  if (analysis.kind == Kind::static_program) analysis.reason = path + ": statically linked";
   const RawCalls calls = find_raw_calls(elf);
   analysis.raw_syscalls = calls.count > 0;
   if (analysis.raw_syscalls && analysis.reason.empty()) analysis.reason = calls.first;

@@ -50,6 +50,13 @@ bool is_go(const ElfFile& program) {
   return false;
 }
 
+// Very old programs read clocks by a call to a fixed page, ffffffffff600000: no system call is seen then.
+bool calls_fixed_page(Bytes code) {
+  for (std::size_t at = 0; at + 4 <= code.size(); ++at)
+    if (code[at + 3] == 0xff && code[at + 2] == 0x60 && code[at] == 0 && (code[at + 1] & ~0x0c) == 0) return true;
+  return false;
+}
+
 // Why the program has to be left as it is, apart from its sites; or nothing.
 std::string hindrance(const ElfFile& program) {
   std::uint64_t code_bytes = 0;
@@ -57,6 +64,7 @@ std::string hindrance(const ElfFile& program) {
     if (segment.executable() && segment.writable()) return "has code that can be written to";
     if (segment.executable() && segment.file_bytes != segment.memory_bytes) return "has code that is not in its file";
     if (segment.executable()) code_bytes += segment.file_bytes;
+    if (segment.executable() && calls_fixed_page(program.file_range(segment.offset, segment.file_bytes))) return "reads clocks by the vsyscall page";
   }
   // Packed programs have none, and their code is not to be seen.
   if (program.sections().empty()) return "has no table of sections: packed, or stripped to the last";
@@ -91,7 +99,11 @@ Result<StaticProgramImage> build_static_image(const ElfFile& program, const ElfF
   const std::uint64_t vaddr = round_up(end, page_bytes);
   const std::uint64_t image_at = round_up(headers_bytes, 16);
   const std::uint64_t stubs_at = image_at + sizeof(preload::StaticImage);
-  const std::uint64_t shim_at = round_up(stubs_at + (selection.patches.size() + 1) * static_stub_bytes_max, page_bytes);
+  // How much room the stubs take does not depend on where the shim is.
+  StaticStubs measured(vaddr + stubs_at, parts.places);
+  measured.add_entry(0);
+  for (const SitePatch& patch : selection.patches) TRY(measured.add_site(patch));
+  const std::uint64_t shim_at = round_up(stubs_at + measured.code().size(), page_bytes);
   if (!last) return fail(Fault::unsupported, program.path() + ": has nothing to be loaded");
 
   ShimPlaces places = parts.places;

@@ -38,11 +38,15 @@ StaticStore::StaticStore(std::string directory, std::string shim_path, const Wan
 
 Result<std::string> StaticStore::ready(const std::string& name) const {
   const std::string image = directory_ + "/" + name, note = image + ".note";
-  const std::string text = TRY(read_text(note));
-  const std::string line = TRY(unseal(note, text));
+  const auto text = read_text(note);
+  if (!text) return tl::unexpected(text.error());
+  const auto unsealed = unseal(note, *text);
+  if (!unsealed) return tl::unexpected(unsealed.error());
+  const std::string& line = *unsealed;
   if (line.starts_with(refused_word)) return fail(Fault::unsupported, line.substr(refused_word.size()));
   if (!line.starts_with(made_word)) return fail(Fault::corrupt, note + ": is of another kind");
-  TRY(check_image(image, line.substr(made_word.size())));
+  // Fault::unsupported is for programs only.
+  if (!check_image(image, line.substr(made_word.size()))) return fail(Fault::corrupt, image + ": has changed");
   if (::access(image.c_str(), X_OK) != 0) return fail(Fault::corrupt, image + ": may not be executed");
   return image;
 }

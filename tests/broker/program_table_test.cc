@@ -16,6 +16,7 @@
 
 #include "broker/images/closure.h"
 #include "tests/broker/images/scratch.h"
+#include "tests/preload/fake_session.h"
 
 using namespace broker;
 namespace fs = std::filesystem;
@@ -36,10 +37,11 @@ struct Table {
   cache::BlobStore blobs = *cache::BlobStore::open(directory.at("blobs"));
   View view{memo, blobs};
   std::string images_in = image_directory();
+  std::string shim_path = "/usr/lib/vestal/libvestal_shim.so";
   std::unique_ptr<ProgramTable> programs = new_table();
 
   std::unique_ptr<ProgramTable> new_table() {
-    return std::make_unique<ProgramTable>(*cache, view, images_in, "/usr/lib/vestal/libvestal_shim.so");
+    return std::make_unique<ProgramTable>(*cache, view, images_in, shim_path);
   }
   std::string at(const std::string& name) const { return directory.at(name); }
   std::string compile(const std::string& name, const std::string& source,
@@ -210,18 +212,47 @@ TEST_CASE("an interpreter may be a script, but not for ever") {
   CHECK(table.look_up(loop).untraced);
 }
 
+TEST_CASE("a static program has a plan to run its image, and a script in front of it the words the kernel would put there") {
+  Table table;
+  table.shim_path = fake::shim_path();
+  table.programs = table.new_table();
+  const std::string fixed = table.compile("fixed", main_source, "-static");
+  const Program program = table.look_up(fixed);
+  CHECK_FALSE(program.untraced);
+  CHECK(program.is_static);
+  const auto end = program.preload.find('\n');
+  REQUIRE(end != std::string::npos);
+  const std::string image = program.preload.substr(0, end);
+  CHECK(program.preload.substr(end) == "\n" + fixed);
+  CHECK(image.starts_with(table.images_in + "/static-"));
+  CHECK(scratch::run(image).status == 0);
+
+  const std::string inner = table.script("inner", "#!" + fixed + " one word\n");
+  const std::string outer = table.script("outer", "#!" + inner + "\n");
+  CHECK(table.look_up(inner).preload == image + "\n" + fixed + "\n" + fixed + "\none word");
+  CHECK(table.look_up(outer).preload == image + "\n" + fixed + "\n" + fixed + "\none word\n" + inner);
+
+  // A copy of the program has the same image; a damaged image is made anew, though nothing else has changed.
+  fs::copy_file(fixed, table.at("copy"));
+  CHECK(table.look_up(table.at("copy")).preload == image + "\n" + table.at("copy"));
+  fs::resize_file(image, 5000);
+  let_lease_end();
+  CHECK(table.look_up(fixed).preload == program.preload);
+  CHECK(scratch::run(image).status == 0);
+}
+
 TEST_CASE("what cannot be traced says why") {
   Table table;
+  table.shim_path = fake::shim_path();
+  table.programs = table.new_table();
   auto reason = [&](const std::string& path) {
     const Program program = table.look_up(path);
     CHECK(program.untraced);
     CHECK(program.preload.empty());
     return program.reason;
   };
-  const std::string fixed = table.compile("fixed", main_source, "-static");
-  CHECK(reason(fixed) == fixed + ": statically linked");
-  const std::string by_fixed = table.script("by-fixed", "#!" + fixed + "\n");
-  CHECK(reason(by_fixed) == fixed + ": statically linked");
+  const std::string old = table.compile("old", "int main(void) { __asm__ volatile(\"int $0x80\"); return 0; }", "-static");
+  CHECK(reason(old).starts_with(old + ": statically linked, and cannot be rewritten: system call at "));
   const std::string foreign =
       table.compile("foreign", main_source, "-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1");
   CHECK(reason(foreign) == foreign + ": loaded by /lib/ld-musl-x86_64.so.1");
