@@ -207,6 +207,7 @@ MappedSessionRegion::MappedSessionRegion(std::string name, std::unique_ptr<Memor
   head.loader_text_vaddr = setup.images.loader_text_vaddr;
   head.loader_text_size = setup.images.loader_text_size;
   head.loader_slot = setup.images.loader_slot;
+  head.constants_check = constants_check_of(head);
   head.epoch = epoch_;
   make_ring_ready(ring_ahead_bytes);
   shared(head.state).store(region_live, std::memory_order_relaxed);

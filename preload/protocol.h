@@ -150,6 +150,7 @@ struct RegionHeader {
   uint64_t libc_originals[hook_slot_count];
   uint64_t loader_text_offset, loader_text_vaddr, loader_text_size, loader_slot;
   SessionPolicies policies;
+  uint64_t constants_check;  // constants_check_of(this): a step that writes into the region must not change another's world
 
   // Sockets below a name that processes of the session have bound, by hash, newest over oldest. Only if the network is
   // denied.
@@ -402,6 +403,13 @@ inline uint64_t quick_hash(const char* text, size_t bytes, uint64_t seed = 0) {
 
 // One entry of a listing; `type` as in d_type.
 inline uint64_t entry_hash(const char* name, size_t bytes, unsigned type) { return quick_hash(name, bytes, 0x6c697374 + type); }
+
+// Over what stands in front of it in the header and is written only once.
+inline uint64_t constants_check_of(const RegionHeader& header) {
+  const char* start = reinterpret_cast<const char*>(&header.version);
+  const char* end = reinterpret_cast<const char*>(&header.constants_check);
+  return quick_hash(start, static_cast<size_t>(end - start), 0x72656769);
+}
 
 inline uint64_t plan_key(const char* path, size_t bytes, const char* library_path, size_t library_path_bytes) {
   const uint64_t key = quick_hash(path, bytes, library_path_bytes ? quick_hash(library_path, library_path_bytes) : 0);

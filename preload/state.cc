@@ -39,7 +39,8 @@ char* map_session(const char* path) {
   if (place < 0 && place > -4096) return nullptr;
   const RegionHeader& region = *reinterpret_cast<const RegionHeader*>(place);
   if (region.magic == region_magic && region.version == protocol_version &&
-      region.region_bytes == region_bytes && load(region.state) == region_live)
+      region.region_bytes == region_bytes && load(region.state) == region_live &&
+      region.constants_check == constants_check_of(region))
     return reinterpret_cast<char*>(place);
   kernel(__NR_munmap, place, region_bytes);
   return nullptr;
