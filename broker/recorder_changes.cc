@@ -54,7 +54,7 @@ void Recorder::handle_change(Process& process, const Event& event) {
       if (!owned) use.was_absent = true;
       // It was removed before, and is not the one that may be there next time.
       if (owned) use.mode_set = true;
-      use.contents_changed = use.present = true;
+      use.contents_changed = use.present = use.fresh = true;
       use.entry_type = 4;
       paths_.changed(path, true);
       break;
@@ -92,6 +92,7 @@ void Recorder::handle_change(Process& process, const Event& event) {
       use.present = false;
       use.fresh = false;
       use.mode_set = use.times_set = false;
+      use.linked_to = no_path;
       paths_.changed(path, event.kind == kind_rmdir);
       break;
     }
@@ -141,7 +142,7 @@ void Recorder::handle_change(Process& process, const Event& event) {
       if (event.kind == kind_utimens) {
         use.times_set = event.payload_as<TimesPayload>().is_now == 0;
         // Also after a chmod the time is to become now.
-        if (!use.contents_changed && !use.times_set) use.fresh = true;
+        if (!use.contents_changed) use.fresh = !use.times_set;
       }
       break;
     }
@@ -202,7 +203,7 @@ void Recorder::move_directory(Process& process, PathId from, PathId to, Position
     const PathId moved_from = own_time ? step.uses[old_path].moved_from : old_path;
     PathUse& arrived = change(process, new_path, at);
     if (!owned) arrived.was_absent = true;
-    arrived.contents_changed = arrived.present = true;
+    arrived.contents_changed = arrived.present = arrived.fresh = true;
     arrived.entry_type = 4;
     arrived.times_set = set_times;
     arrived.moved_from = moved_from;

@@ -351,8 +351,9 @@ void Recorder::handle_open(Process& process, const Event& event) {
     step.spoil(text + " was replaced from outside while the step ran");
   PathUse& use = change(process, path, at);
   if (!owned) use.was_absent = was_absent || seen_absent;
+  use.fresh = (owned && use.fresh) || exclusive || own_removed || step.policy.makes_new_files;
   use.contents_changed = true;
-  use.fresh = use.fresh || exclusive || own_removed || step.policy.makes_new_files;
+  use.linked_to = no_path;
   use.present = true;
   use.entry_type = 8;
   use.times_set = false;

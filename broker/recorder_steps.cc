@@ -317,6 +317,12 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
     if (use.changed()) changes.emplace_back(path, &use);
   std::sort(changes.begin(), changes.end(), [](const auto& a, const auto& b) { return a.second->order < b.second->order; });
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> inodes;
+  const auto names_of = [&](const std::pair<std::uint64_t, std::uint64_t>& inode) {
+    return static_cast<std::uint64_t>(std::count_if(changes.begin(), changes.end(), [&](const auto& each) {
+      const PathFacts facts = parts_.view->look(paths_.text(each.first));
+      return each.second->contents_changed && std::pair(facts.device, facts.inode) == inode;
+    }));
+  };
   for (const auto& [path, use] : changes) {
     const std::string& text = paths_.text(path);
     if (touched_later(path, at)) {
@@ -372,6 +378,11 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
               break;
             }
           }
+        }
+        // It was moved here, or is a new name that was written to; its other names are none of the step's.
+        if (use->fresh && facts.links > 1 && names_of(inode) < facts.links) {
+          problem = text + ": has other names as well";
+          return false;
         }
         PathState& state = states_[path];
         std::optional<Digest> digest;

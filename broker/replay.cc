@@ -220,7 +220,7 @@ Result<bool> Replay::stage_change(const Change& change, Staged& staged) {
       return stage_attributes(change, staged);
     case What::directory: {
       if (staged.before.type == FileType::directory) {
-        if ((change.mode_set || change.times_set) && !may_be_changed_by_us(staged.before))
+        if ((change.fresh || change.mode_set || change.times_set) && !may_be_changed_by_us(staged.before))
           return failed(change.path, "not ours", EPERM);
         return true;
       }
@@ -526,10 +526,12 @@ Result<bool> Replay::finish_directories() {
   for (const std::size_t i : directories) {
     const Change& change = changes_[i];
     if (change.what == What::removed) continue;
-    const bool made = change.what == What::directory && staged_[i].before.type == FileType::absent;
+    // Fresh: the step removed the one that was there.
+    const bool was_there = staged_[i].before.type == FileType::directory;
+    const bool made = change.what == What::directory && (change.fresh || !was_there);
     if ((made || change.mode_set) && ::chmod(change.path.c_str(), change.mode) != 0)
       return failed(change.path, "cannot get its mode");
-    const bool touched = change.what == What::attributes && (change.fresh || !change.mode_set);
+    const bool touched = change.what == What::attributes ? change.fresh || !change.mode_set : change.fresh && was_there;
     if ((change.times_set || touched) && !set_time(change.path, change))
       return failed(change.path, "cannot get its time");
   }

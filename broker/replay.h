@@ -22,7 +22,7 @@
 //   which is an earlier change or a file that is there.
 // - Change::attributes sets the mode if mode_set and the time if times_set. The
 //   time becomes "now" if neither is set (a touch), or if `fresh`.
-// - A directory that is there already keeps its mode unless mode_set. New ones
+// - A directory that is there already keeps its mode unless mode_set or fresh. New ones
 //   get their mode, and directories removed go, when all else is done.
 // - Removals of what is not there any more are not errors. A directory to be
 //   removed must hold nothing that is not removed as well, and devices are never

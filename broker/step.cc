@@ -172,17 +172,26 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
       own.observed_first = never;
       own.unknown = false;
     }
+    own.inode = 0;
+    if (use->contents_changed) {
+      // Made where the outer one had removed it, it is as new as if made exclusively.
+      own.fresh = use->present && (use->fresh || (own.contents_changed && (own.fresh || !own.present)));
+      own.mode_set = use->mode_set || (own.mode_set && use->present && !own.fresh);
+      own.times_set = use->times_set;
+      own.moved_from = use->moved_from;
+      if (const auto source = moved.find(use->moved_from); source != moved.end() && source->second.has_own_time() && source->second.changed_at < use->changed_at) {
+        own.times_set = source->second.times_set;
+        own.moved_from = source->second.moved_from;
+      }
+    } else {
+      // Of attributes alone, `fresh` says that the time became now.
+      own.mode_set = own.mode_set || use->mode_set;
+      own.times_set = use->times_set || (own.times_set && !use->fresh);
+      if (use->times_set || use->fresh) own.moved_from = no_path;
+      if (!own.contents_changed) own.fresh = !own.times_set && (own.fresh || use->fresh);
+    }
     own.contents_changed = own.contents_changed || use->contents_changed;
     own.attributes_changed = own.attributes_changed || use->attributes_changed;
-    own.fresh = own.fresh || use->fresh;
-    own.mode_set = own.mode_set || use->mode_set;
-    own.times_set = use->times_set;
-    own.inode = 0;
-    own.moved_from = use->moved_from;
-    if (const auto source = moved.find(use->moved_from); source != moved.end() && source->second.has_own_time() && source->second.changed_at < use->changed_at) {
-      own.times_set = source->second.times_set;
-      own.moved_from = source->second.moved_from;
-    }
     if (use->contents_changed) {
       own.present = use->present;
       own.entry_type = use->entry_type;

@@ -70,4 +70,9 @@ if unshare -m -u true 2>/dev/null; then
   same 'another mount namespace and host name' "echo A >f; mkdir m; echo A >m/f; \$V cat m/f; unshare -m sh -c 'mount -t tmpfs none m; echo B >m/f; \$V cat m/f' 2>/dev/null; \$V cat m/f; \$V hostname; unshare -u sh -c 'hostname other; \$V hostname' 2>/dev/null; \$V hostname"
   same 'namespaces made by an inner step' "mkdir m; echo A >m/f; \$V cat m/f; \$V unshare -m sh -c 'mount -t tmpfs none m; echo B >m/f; cat m/f'; \$V cat m/f; \$V unshare -u sh -c 'hostname other; hostname'; \$V hostname"
 fi
+same 'a file removed by one inner step and made again by another has the mode of a new one' "r='rm -f f; sh -c \"echo y >f\"'; echo x >f; \$V sh -c \"\$r\"; chmod 600 f; \$V sh -c \"\$r\"; stat -c %a f"
+same 'a directory removed and made again has the mode of a new one' "mkdir d; \$V sh -c 'rmdir d; mkdir d'; chmod 700 d; \$V sh -c 'rmdir d; mkdir d'; stat -c %a d"
+same 'a file with another name is written, then moved' "for i in 1 2; do rm -f o l g; echo 1 >o; ln o l; \$V sh -c 'echo 2 >o; mv o g'; stat -c %h g; cat l; done"
+same 'a new name is written to' "for i in 1 2; do rm -f h; echo 1 >a; \$V sh -c 'ln a h; echo 2 >h'; cat a; stat -c %h h; done"
+same 'moved by one inner step, the mode set by another' "for i in 1 2; do rm -f b; echo x >a; touch -d @1000 a; \$V sh -c 'mv a b; chmod 600 b'; stat -c '%Y %a' b; done"
 finish

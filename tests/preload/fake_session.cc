@@ -210,10 +210,13 @@ Session::Session() {
   region.loader_text_vaddr = system.loader_text_vaddr;
   region.loader_text_size = system.loader_text_size;
   region.loader_slot = system.loader_slot;
+  seal();
   region.epoch = 1;
   store<std::uint32_t>(region.state, region_live);
   broker_ = std::thread([this] { serve(); });
 }
+
+void Session::seal() { header().constants_check = constants_check_of(header()); }
 
 Session::~Session() {
   store<std::uint32_t>(header().state, region_gone);
@@ -378,7 +381,7 @@ Outcome Session::run(const std::vector<std::string>& arguments, const Environmen
         if (!usable) ::_exit(97);
         ::_exit(-result == ENOENT ? 96 : 95);
       },
-      [&](pid_t child) { header().top_pid = child; });
+      [&](pid_t child) { header().top_pid = child, seal(); });
   outcome.events = take_events();
   return outcome;
 }

@@ -68,6 +68,8 @@ class Session {
   static Outcome run_plain(const std::vector<std::string>& arguments,
                            const Environment& environment = plain_environment());
 
+  // After a change of what the broker writes only once; run() does it.
+  void seal();
   preload::RegionHeader& header() const { return *reinterpret_cast<preload::RegionHeader*>(region_); }
   char* region() const { return region_; }
   const std::string& name() const { return name_; }

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -160,6 +161,7 @@ int run(Options options) {
   Counts& counts = *new (shared) Counts{};
   for (unsigned i = 0; i < options.jobs; ++i)
     if (fork() == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
       work(options, counts);
       std::_Exit(0);
     }
