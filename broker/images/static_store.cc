@@ -1,6 +1,7 @@
 #include "broker/images/static_store.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +30,19 @@ Result<std::string> unseal(const std::string& path, const std::string& text) {
   const std::string line = text.substr(0, text.rfind("\nsum "));
   if (sealed(line) != text) return fail(Fault::corrupt, path + ": is damaged");
   return line;
+}
+
+// Somebody waits for an answer, and gives up after a minute (preload::answer_ms_max).
+void wait_for(pid_t maker) {
+  constexpr int step_us = 2000, steps_max = 40'000'000 / step_us;
+  for (int step = 0; step < steps_max; ++step) {
+    const pid_t ended = ::waitpid(maker, nullptr, WNOHANG);
+    if (ended == maker || (ended < 0 && errno != EINTR)) return;
+    ::usleep(step_us);
+  }
+  ::kill(maker, SIGKILL);
+  while (::waitpid(maker, nullptr, 0) < 0 && errno == EINTR) {
+  }
 }
 
 }  // namespace
@@ -89,8 +103,7 @@ Result<std::string> StaticStore::image_of(const std::string& path, const std::st
   if (const pid_t maker = ::fork(); maker == 0) {
     ::_exit(make(path, digest_hex, name) ? 0 : 1);
   } else if (maker > 0) {
-    while (::waitpid(maker, nullptr, 0) < 0 && errno == EINTR) {
-    }
+    wait_for(maker);
   }
   found = ready(name);
   if (!found) found.error().message = reason + found.error().message;

@@ -1,0 +1,51 @@
+#!/bin/bash
+# Go's static programs: small stacks, signals at any instruction, a vfork of their own.
+. "$SOURCE/tests/end_to_end/same.sh"
+command -v go >/dev/null || { echo "there is no go"; exit 77; }
+old='; find . -depth -exec touch -h -d @1600000000 {} +'
+cat > "$here/go.go" <<'GO'
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"time"
+)
+
+func main() {
+	if len(os.Args) > 1 {
+		fmt.Fprintln(os.Stderr, time.Now().Year() > 2000)
+	}
+	in, _ := os.ReadFile("in")
+	fmt.Print(string(in))
+	var group sync.WaitGroup
+	for i := 0; i < 40; i++ {
+		group.Add(1)
+		go func(i int) {
+			defer group.Done()
+			name := fmt.Sprint("f", i)
+			os.WriteFile(name, []byte(name), 0644)
+			read, _ := os.ReadFile(name)
+			if len(os.Args) > 1 {
+				runtime.GC() // notes when it was
+			}
+			out, err := exec.Command("cat", "in").Output()
+			if string(read) != name || string(out) != string(in) || err != nil {
+				fmt.Println("wrong", string(read), string(out), err)
+			}
+		}(i)
+	}
+	group.Wait()
+	fmt.Println("done")
+}
+GO
+for flags in '' '-s -w'; do
+  HOME=$here CGO_ENABLED=0 go build -ldflags="$flags" -o "$here/go" "$here/go.go" || { echo 'go: does not compile'; faults=$((faults + 1)); }
+  scenario "go $flags" hit "echo x > in; cp $here/go go$old" './go'
+  edited "go $flags: an input changed" run "echo x > in; cp $here/go go$old" './go' 'echo y > in'
+  scenario "go $flags: the time" run "echo x > in; cp $here/go go$old" './go time'
+done
+finish
