@@ -1,6 +1,8 @@
 // What a step reads from and writes to the descriptors it was given.
 #include "broker/recorder.h"
 
+#include <algorithm>
+
 #include "broker/recorder_state.h"
 
 namespace broker {
@@ -69,6 +71,14 @@ void Recorder::handle_fd(Process& process, const Event& event) {
     if (own->fd == 0 && asked == fd_asked_exactly && step.policy.ignores_standard_input) return;
     if ((event.result & fd_asked_window) && what.kind == fd_terminal) return spoil(process, "asks for the size of the terminal");
     step.descriptors[own->fd] |= asked & (fd_asked_kind | fd_asked_exactly | fd_asked_position | fd_asked_access);
+    // What it is told of a file it was given, the size say, it may use without ever reading it.
+    if (own->kind == fd_regular && !own->writable && (asked & fd_asked_exactly)) {
+      const auto given = std::find_if(states_.begin(), states_.end(), [&](const auto& each) {
+        return each.second.digest && each.second.facts.inode == what.inode && each.second.facts.device == what.device;
+      });
+      if (given == states_.end()) step.not_storable("asks what a file is like that it was given");
+      else if (!step.owns(given->first, event.position)) step.inherited_files.emplace(own->fd, std::pair(own->offset, *given->second.digest));
+    }
     return;
   }
   if (!own) {

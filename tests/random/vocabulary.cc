@@ -142,7 +142,7 @@ const std::vector<Phrase> rough_steps = {
     {1, "mv @P @M && mv @2 @1"},
     {2, "ln @E @H"},
     {2, "echo @W > @J; ln -f @2 @J"},
-    {2, "rm -f @H; ln @E @1; stat -c %h @1"},
+    {2, "rm -f @H; ln @E @1; cat @1"},
     {1, "rm -f @J; echo @W > @J; ln @3 @1; echo @W > @1; cat @3"},
     {2, "chmod @A @P"},
     {2, "chmod @A @F"},
