@@ -54,6 +54,10 @@ Digest describe_session(std::int32_t top_pid, const SessionPolicies& policies) {
   // What a program is told of the machine depends on it (linux32, setarch).
   std::ifstream personality(fmt::format("/proc/{}/personality", top_pid));
   hasher.add_piece(std::string(std::istreambuf_iterator<char>(personality), {}));
+  // What it may do: groups and capabilities.
+  std::ifstream status(fmt::format("/proc/{}/status", top_pid));
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("Groups:") || line.starts_with("Cap") || line.starts_with("Seccomp:")) hasher.add_piece(line);
   if (any_chosen(policies)) hasher.add_piece(bytes_of(policies));
   if (struct sysinfo memory{}; policies.clock != clock_real && ::sysinfo(&memory) == 0) {
     add(memory.totalram);

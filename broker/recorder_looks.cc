@@ -209,8 +209,11 @@ void Recorder::handle_look(Process& process, const Event& event) {
   if (event.arg & look_xattr && place == Place::ordinary) {
     if (step_owns_or_lost(process, path, event.position)) return;
     PathContents contents;
+    const PathFacts now = parts_.view->look(text);
     contents.attributes = parts_.view->attributes(text);
-    return observe(process, path, aspect_type | aspect_attributes, parts_.view->look(text), contents, event.position);
+    // It was told that there is none, which may have been before somebody set it.
+    if (*contents.attributes != 0 && now.ctime_ns >= pass_floor_ns_) return observe_unknown(process, path);
+    return observe(process, path, aspect_type | aspect_attributes, now, contents, event.position);
   }
   if (event.arg & look_no_stat) return observe_type(process, path, event.position);
   if (place == Place::proc_other || place == Place::device || place == Place::terminal || place == Place::null_device || place == Place::random)

@@ -134,7 +134,13 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
     if (use.changed()) changes.emplace_back(path, &use);
     if (use.aspects == 0 && !use.unknown) continue;
     PathUse& own = outer.uses[path];
-    if (own.contents_changed && own.changed_at < use.observed_first) continue;
+    if (own.contents_changed && own.changed_at < use.observed_first) {
+      // Its link count is that of a file which was there before, and may have other names next time.
+      const auto source = own.linked_to == no_path ? outer.uses.end() : outer.uses.find(own.linked_to);
+      if (own.linked_to != no_path && use.aspects & aspect_links && (source == outer.uses.end() || !source->second.contents_changed))
+        outer.spoil("asks how many names a file has that it gave another one");
+      continue;
+    }
     own.unknown = own.unknown || use.unknown;
     std::uint32_t aspects = use.aspects;
     if (own.attributes_changed && own.changed_at < use.observed_first) aspects &= ~std::uint32_t{aspect_mode | aspect_times};

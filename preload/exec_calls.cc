@@ -5,7 +5,7 @@
 // KiB at least, and must leave nothing behind in the memory they share.
 #include "preload/exec.h"
 
-#include <poll.h>
+#include <asm/poll.h>
 
 #include "preload/ask.h"
 #include "preload/descriptors.h"

@@ -73,6 +73,7 @@ long spoiling(const Call& call, const char* what);
 long spoiling_what_follows(const Call& call, const char* what);
 long handle_limits(const Call& call);
 long handle_attribute(const Call& call);
+long handle_prctl(const Call& call);
 // The same if what it gives is a descriptor.
 long spoiling_descriptor(const Call& call, const char* what);
 long unknown_call(const Call& call);

@@ -272,18 +272,19 @@ TEST_CASE("directories get their exact mode although files are put into them") {
   ::chmod(stage.at("outer/inner").c_str(), 0755);
 }
 
-TEST_CASE("a directory that is there already keeps its mode unless the step set it") {
+TEST_CASE("a directory that is there already keeps its mode unless the step set it or made it anew") {
   Stage stage;
-  for (const char* name : {"kept", "chmoded"}) {
+  for (const char* name : {"kept", "chmoded", "anew"}) {
     fs::create_directory(stage.at(name));
     ::chmod(stage.at(name).c_str(), 0700);
   }
-  Change& kept = stage.add(Change::What::directory, "kept");
-  kept.fresh = true;
+  stage.add(Change::What::directory, "kept");
+  stage.add(Change::What::directory, "anew").fresh = true;
   stage.add(Change::What::directory, "chmoded").mode_set = true;
   REQUIRE(stage.replay());
   CHECK(mode_of(stage.at("kept")) == 0700);
   CHECK(mode_of(stage.at("chmoded")) == 0755);
+  CHECK(mode_of(stage.at("anew")) == 0755);
 }
 
 TEST_CASE("a directory that somebody makes meanwhile is as good as one made") {

@@ -98,8 +98,12 @@ run_as_one() { # LABEL
 ( $command ); echo status \$?"
   done
   V= $tool bash -c "$text" >"$here/noted/out" 2>"$here/noted/err" </dev/null
-  { echo "status $?"; "$perl" "$here/tree.pl" "$here/noted"; } >>"$here/noted/$1" 2>&1
+  status=$?
+  tidy_errors
+  { echo "status $status"; "$perl" "$here/tree.pl" "$here/noted"; } >>"$here/noted/$1" 2>&1
 }
+# What the shell says of a process that died has its number in it. That vestal cannot serve a command is said in one line.
+tidy_errors() { sed -i -E 's/line ([0-9]+): +[0-9]+ Killed.*/line \1: killed/; /^vestal: running without the cache: /d' "$here/noted/err"; }
 # One pass over the sequence. Everything seen is appended to one file.
 run_once() { # LABEL NUMBER [hit]
   local status hits others hits_before others_before
@@ -110,6 +114,7 @@ run_once() { # LABEL NUMBER [hit]
     make) V=; $tool make -rR -f "$here/rule.mk" ;;
   esac >"$here/noted/out" 2>"$here/noted/err" </dev/null
   status=$?
+  tidy_errors
   if [ "${3-}" = hit ]; then
     count
     [ "$hits" -gt "$hits_before" ] && { [ $place = make ] || [ "$others" = "$others_before" ]; } || echo "$1, command $2" >>"$here/noted/not_hit"

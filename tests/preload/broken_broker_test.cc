@@ -30,6 +30,7 @@ TEST_CASE("without an answer from a dead broker programs run, quickly and as eve
   Session session;
   session.silent = true;
   session.header().broker_pid = dead_pid();
+  session.seal();
   const auto run = session.shell("echo one; /bin/echo two; env | grep -c VESTAL; exit 4");
   CHECK(run.output == "one\ntwo\n0\n");
   CHECK(run.exited_with(4));
@@ -45,6 +46,7 @@ TEST_CASE("a broker that dies during a session is noticed at the next question")
     while (::access(mark.c_str(), F_OK) != 0) ::usleep(1000);
     session.silent = true;
     session.header().broker_pid = dead_pid();
+    session.seal();
   });
   const auto run = session.shell(fmt::format(
       "touch {}; sleep 0.2; for i in 1 2 3 4 5; do /bin/echo $i; done; cat /etc/hostname >/dev/null", mark));
@@ -81,6 +83,7 @@ int main() {
   session.on_exec = [&](const Event&, Slot&) {
     session.silent = true;
     session.header().broker_pid = dead_pid();
+    session.seal();
   };
   const auto run = session.run({program});
   CHECK(run.output == "done\n");
@@ -136,6 +139,7 @@ int main() {
   session.on_exec = [&](const Event&, Slot&) {
     session.silent = true;
     session.header().broker_pid = dead_pid();
+    session.seal();
   };
   const auto run = session.run({program});
   CHECK(run.output == "done\n");
@@ -148,6 +152,7 @@ TEST_CASE("a question that is given up is marked as abandoned") {
   std::thread killer([&] {
     ::usleep(100000);
     session.header().broker_pid = dead_pid();
+    session.seal();
   });
   const auto run = session.run({"/bin/true"});
   killer.join();
