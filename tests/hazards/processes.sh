@@ -62,7 +62,7 @@ uncached 'yes' "$f" "sh -c 'yes | head -n 3; cat in'" '= :' "$e"
 hazard 'status of a pipe' "$f" "bash -c 'false | true; echo \${PIPESTATUS[@]}; set -o pipefail; false | cat in; echo \$?'" "$e"
 hazard 'background and wait' "$f" "sh -c 'cat in > o1 & cat in > o2 & wait; cat o1 o2'" '= rm o1' "$e"
 hazard 'background, waited for by number' "$f" "bash -c '(cat in; exit 7) & wait -n; echo \$?'" "$e"
-uncached 'left in the background' "$f" "sh -c '(sleep 0.1; cat in > late) & :'" '! sleep 0.2' '! rm late; echo 2 > in' '! sleep 0.2'
+uncached 'left in the background' "$f" "sh -c '(sleep 0.8; cat in > late) & :'" '! sleep 1' '! sleep 1; rm late; echo 2 > in' '! sleep 1'
 hazard 'coprocess' "$f" "bash -c 'coproc cat; cat in >&\${COPROC[1]}; exec {COPROC[1]}>&-; cat <&\${COPROC[0]}'" "$e"
 uncached 'xargs -P' 'seq 6 > in' "sh -c 'xargs -P 2 -n 1 touch < in'" '= rm 3' '! seq 8 > in'
 uncached 'timeout' "$f" 'timeout 5 cat in' "$e"
