@@ -66,8 +66,8 @@ std::vector<std::string> seeds() {
                 {NeedKind::environment, 0, "PATH"}, {NeedKind::program, 0, std::string("/usr/bin/gcc\0/lib", 17)}, {NeedKind::descriptor, 3, "1"}};
   std::sort(names.begin(), names.end());
   StepResult result;
-  result.changes.push_back({Change::What::file, "/b/main.o", "", digest_of("object"), 6, 0644, true, true, true, -5});
-  result.changes.push_back({Change::What::symlink, "/b/l", "main.o", {}, 0, 0, true, false, false, 0});
+  result.changes.push_back({Change::What::file, "/b/main.o", "", digest_of("object"), 6, 0644, true, true, true, -5, {}});
+  result.changes.push_back({Change::What::symlink, "/b/l", "main.o", {}, 0, 0, true, false, false, 0, {}});
   result.streams = {{2, "warning\n"}, {1, "x"}};
   result.positions = {{3, 100}};
   const LastRun run{.program = "/usr/bin/gcc", .arguments = {"gcc", "-c"}, .directory = "/src", .need_set = digest_of("set"), .values = {"1", ""}, .not_stored = "", .when_ns = 17};
