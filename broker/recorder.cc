@@ -111,8 +111,8 @@ void Recorder::handle_pass(const std::vector<KeptEvent>& events) {
   for (const KeptEvent& kept : events) {
     const Event& event = kept.event;
     if (event.result < 0 || event.malformed || event.lost) continue;
-    auto touch = [&](std::string_view text) {
-      if (!text.starts_with("/dev/")) touches_.emplace(name_hash(text), Touch{event.position, event.pid, text});
+    auto touch = [&](std::string_view text, bool only_attributes = false) {
+      if (!text.starts_with("/dev/")) touches_.emplace(name_hash(text), Touch{event.position, event.pid, text, only_attributes});
     };
     switch (event.kind) {
       case kind_open:
@@ -123,6 +123,7 @@ void Recorder::handle_pass(const std::vector<KeptEvent>& events) {
         touch(event.text2);
         break;
       case kind_unlink: case kind_truncate: case kind_symlink: case kind_rmdir: touch(event.text); break;
+      case kind_chmod: case kind_chown: touch(event.text, true); break;
       default: break;
     }
   }
@@ -130,11 +131,11 @@ void Recorder::handle_pass(const std::vector<KeptEvent>& events) {
   touches_.clear();  // they view the events
 }
 
-bool Recorder::touched_later(PathId path, Position at) {
+bool Recorder::touched_later(PathId path, Position at, bool attributes) {
   const auto [first, last] = touches_.equal_range(name_hash(paths_.text(path)));
   for (auto each = first; each != last; ++each) {
     const Touch& touch = each->second;
-    if (touch.at <= at) continue;
+    if (touch.at <= at || (touch.only_attributes && !attributes)) continue;
     const auto process = processes_.find(touch.pid);
     if (process == processes_.end() || process->second->directory == no_path) return true;
     if (paths_.resolve(process->second->directory, touch.text, false).path == path) return true;

@@ -106,7 +106,8 @@ class Recorder {
   bool is_written_to(PathId path) const;
   PathFacts facts_in_pass(PathId path);
   std::optional<cache::Digest> bytes_at(PathId path, Position at, PathFacts* facts, const PathFacts* looked = nullptr);
-  bool touched_later(PathId path, Position at);
+  // In this pass. `attributes`: also if only mode or owner were changed.
+  bool touched_later(PathId path, Position at, bool attributes = false);
 
   void step_ended(Step* step, Position at);
   void finish(Step& step, Position at);
@@ -141,6 +142,7 @@ class Recorder {
     Position at;
     std::int32_t pid;
     std::string_view text;
+    bool only_attributes;  // mode or owner
   };
   std::unordered_multimap<std::uint64_t, Touch> touches_;
   std::unordered_map<PathId, bool> temporary_names_;

@@ -85,7 +85,7 @@ void Recorder::observe_type(Process& process, PathId path, Position at, std::uin
   if (known != process.step->uses.end() && (known->second.aspects & aspects) == aspects) return;
   if (process.step->owns(path, at)) return;
   // What is there now came later.
-  if (touched_later(path, at)) return observe_unknown(process, path);
+  if (touched_later(path, at, extra_aspects & aspect_mode)) return observe_unknown(process, path);
   const PathFacts facts = parts_.view->look(paths_.text(path));
   observe(process, path, aspect_type | extra_aspects, facts, {}, at);
 }

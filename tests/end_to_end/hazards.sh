@@ -37,6 +37,7 @@ same 'a directory moved onto what is empty now' "mkdir a b; touch b/x; \$V mv -T
 same 'mkdir twice' "\$V mkdir d; \$V mkdir d"
 same 'how many names a file has that the step gave another one' "echo x >a; \$V sh -c 'rm -f h; ln a h; stat -c %h h'; ln a other; \$V sh -c 'rm -f h; ln a h; stat -c %h h'"
 same 'a limit of the stack' "\$V sh -c 'ulimit -s 4096; sh -c \"ulimit -s\"'; \$V sh -c 'ulimit -s 2048; sh -c \"ulimit -s\"'; \$V sh -c 'sh -c \"ulimit -s; ulimit -c\"'"
+same 'permissions asked for just before they change' "echo 'int main(int n, char** a) { return -access(a[1], 2); }' >m.c; sed -i '1i #include <unistd.h>' m.c; gcc -o m m.c; echo x >a; [ \$(id -u) = 0 ] && chown nobody . a m; for i in 1 2 3; do \$V setpriv --reuid 65534 --clear-groups sh -c 'chmod 600 a; ./m a; echo \$?; chmod 400 a; ./m a; echo \$?' 2>/dev/null || \$V sh -c 'chmod 600 a; ./m a; echo \$?; chmod 400 a; ./m a; echo \$?'; done"
 same 'a lock directory' "\$V sh -c 'if mkdir lock; then echo got; else echo busy; fi' 2>/dev/null; \$V sh -c 'if mkdir lock; then echo got; else echo busy; fi' 2>/dev/null"
 same 'test as a program' ": > a; \$V /usr/bin/test -s a; echo \$?; echo x > a; \$V /usr/bin/test -s a; echo \$?; touch -d @100 a; touch -d @200 b; \$V /usr/bin/test a -nt b; echo \$?; touch -d @300 a; \$V /usr/bin/test a -nt b; echo \$?"
 same 'times that ls shows in other ways' "touch -d @100 a; \$V ls -n --time-style=+%s a; touch -d @200 a; \$V ls -n --time-style=+%s a; \$V ls --format=long --time-style=+%s a; touch -d @300 a; \$V ls --format=long --time-style=+%s a"
