@@ -87,6 +87,8 @@ void Recorder::observe_type(Process& process, PathId path, Position at, std::uin
   // What is there now came later.
   if (touched_later(path, at, extra_aspects & aspect_mode)) return observe_unknown(process, path);
   const PathFacts facts = parts_.view->look(paths_.text(path));
+  // Its mode may have been another when it was asked for.
+  if (extra_aspects & aspect_mode && facts.type == FileType::regular && facts.ctime_ns >= pass_floor_ns_) return observe_unknown(process, path);
   observe(process, path, aspect_type | extra_aspects, facts, {}, at);
 }
 
