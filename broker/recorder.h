@@ -98,6 +98,7 @@ class Recorder {
   bool step_owns_or_lost(Process& process, PathId path, Position at);
   void observe_failure(Process& process, PathId path, bool complete, int error, Position at);
   void observe_absent(Process& process, PathId path, Position at);
+  void observe_missing_interpreter(Process& process, PathId path, Position at);
   // `looked`: what a look in this pass has told already.
   void observe_bytes(Process& process, PathId path, Position at, bool also_mode = false, const PathFacts* looked = nullptr);
   void observe(Process& process, PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at);

@@ -281,9 +281,23 @@ void Recorder::handle_exec_failed(Process& process, const Event& event) {
     bool complete = true;
     const PathId path = resolve(process, step->exec.program, true, event.position, &complete);
     if (event.result == -ENOEXEC) observe_bytes(process, path, event.position, true);
+    else if (event.result == -ENOENT && complete && parts_.view->look(paths_.text(path)).type != FileType::absent)
+      observe_missing_interpreter(process, path, event.position);
     else observe_failure(process, path, complete, -event.result, event.position);
   }
   steps_.erase(step->number);
+}
+
+// The file is there and could not be executed all the same: what it names to run it with is not.
+void Recorder::observe_missing_interpreter(Process& process, PathId path, Position at) {
+  const std::string text = text_of_file(paths_.text(path)).value_or(std::string()).substr(0, 256);
+  const std::size_t start = text.find_first_not_of(" \t", 2), end = text.find_first_of(" \t\n", start);
+  if (!text.starts_with("#!/") && !(text.starts_with("#! ") && start != text.npos && text[start] == '/'))
+    return spoil(process, paths_.text(path) + " could not be executed, for its interpreter is missing");
+  observe_bytes(process, path, at, true);
+  bool complete = true;
+  const PathId interpreter = resolve(process, std::string_view(text).substr(start, end - start), true, at, &complete);
+  observe_failure(process, interpreter, complete, ENOENT, at);
 }
 
 bool Recorder::verify_observations(Step& step) {

@@ -55,7 +55,7 @@ int main(int n, char** a) {
   }
 }
 C
-uncached 'lseek' "$f" "{ read x; \$V $bin/at_position s; } < a" "> \$V $bin/at_position s < a"
+hazard 'lseek' "$f" "{ read x; \$V $bin/at_position s; } < a" "> \$V $bin/at_position s < a"
 hazard 'pread' "$f" "\$V $bin/at_position p < b" '! echo 98 > b' "> \$V $bin/at_position p < a"
 hazard 'fstat of what was given' "$f" "\$V $bin/at_position z < a" '! echo 9 > a'
 uncached 'ftruncate of what was given' 'echo 12345 > o' "\$V $bin/at_position t 1<> o" '! echo 6789 > o' "> \$V $bin/at_position t 1>> a"

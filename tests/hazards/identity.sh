@@ -3,7 +3,7 @@
 . "$SOURCE/tests/hazards/play.sh"
 
 f='echo x > a'
-uncached 'umask of what is made' "$f" "sh -c 'echo x > o; mkdir d'" '= :' '! umask 077; rm -rf o d' '! umask 002; rm -rf o d' '! umask 022; rm -rf o d'
+hazard 'umask of what is made' "$f" "sh -c 'echo x > o; mkdir d'" '= rm -r o d' '! umask 077; rm -rf o d' '! umask 002; rm -rf o d' '! umask 022; rm -rf o d'
 hazard 'umask that is shown' "$f" "sh -c umask" '= :' '! umask 077' '! umask 022'
 hazard 'umask of a program that is built' 'echo "int main(void) { return 0; }" > m.c' 'gcc m.c -o m' '! umask 077; rm m' '! umask 022; rm m'
 hazard 'umask set inside' "$f" "sh -c 'umask 027; echo x > o'" '= :' '! rm o; umask 077' '! rm o; umask 0'
@@ -25,11 +25,12 @@ hazard 'the machine' "$f" 'uname -m' '= :' '> setarch i686 $V uname -m' '> uname
 hazard 'the kernel' "$f" 'uname -r' '> setarch --uname-2.6 $V uname -r' '> uname -r'
 hazard 'the working directory' 'mkdir d e; echo 1 > d/f; echo 2 > e/f' '{ cd d; $V cat f; }' '> { cd e; $V cat f; }' '> { cd d; $V pwd; }' '> { cd e; $V pwd; }'
 hazard 'a directory that was moved' 'mkdir d; echo 1 > d/f' '{ cd d; $V cat f; $V pwd; }' '! mv d e; mkdir d; echo 2 > d/f' '> { cd e; $V cat f; }'
+# ls that shows whole times reads the clock.
 uncached 'TZ' 'touch -d @1000000 a' 'ls --full-time a' '= :' '! export TZ=XYZ-3' '! export TZ=XYZ-4' '! unset TZ'
 zone=/usr/share/zoneinfo
 if [ -f $zone/Asia/Tokyo ]; then
-  uncached 'a time zone file' "cp $zone/Asia/Tokyo z; export TZ=:\$PWD/z; touch -d @1000000 a" 'date -r a' "! cp $zone/Europe/Paris z" "! cp $zone/Asia/Tokyo z"
-  uncached 'TZDIR' "mkdir z; cp $zone/Asia/Tokyo z/Here; export TZDIR=\$PWD/z TZ=Here; touch -d @1000000 a" 'date -r a' "! cp $zone/Europe/Paris z/Here" "! unset TZDIR"
+  hazard 'a time zone file' "cp $zone/Asia/Tokyo z; export TZ=:\$PWD/z; touch -d @1000000 a z" 'date -r a' "! cp $zone/Europe/Paris z" "! cp $zone/Asia/Tokyo z"
+  hazard 'TZDIR' "mkdir z; cp $zone/Asia/Tokyo z/Here; export TZDIR=\$PWD/z TZ=Here; touch -d @1000000 a z/Here" 'date -r a' "! cp $zone/Europe/Paris z/Here" "! unset TZDIR"
 fi
 program zone_of <<'C'
 #include <stdio.h>

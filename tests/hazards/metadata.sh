@@ -5,6 +5,7 @@
 t='touch -d @1000000' n='touch -d @2000000'
 f="echo x > a; echo x > b; $t a b ."
 uncached 'the time in an archive' "$f" 'tar cf t.tar a' '= touch other' "! $n a" "! $t a"
+# With such a word what find does with the clock counts.
 uncached 'find -newer' "$f" 'find a b -newer a' '= touch -d @500000 b' "! $n b" "! touch -d @3000000 a"
 hazard 'test -nt' "$f" "sh -c 'test a -nt b && echo newer; test a -ot b && echo older; :'" '= :' "! $n a" "! touch -d @3000000 b"
 uncached 'test -nt of a file that is not there' "$f; rm b" "sh -c 'test a -nt b && echo newer; :'" '! touch -d @3000000 b' '! rm b'
