@@ -107,7 +107,18 @@ void Recorder::begin_pass() {
   }
 }
 
+// The name that the event's own leads to by a symlink, or its own. What the directory of its process is now may be what it
+// becomes later; then a write in this pass by another name of the file is not noticed here, but by its ctime in the next.
+std::string_view Recorder::led_to(const Event& event) {
+  const auto process = processes_.find(event.pid);
+  const bool placed = event.text.starts_with('/') || (process != processes_.end() && process->second->directory != no_path);
+  if (!placed) return event.text;
+  const PathId directory = event.text.starts_with('/') ? paths_.intern("/") : process->second->directory;
+  return paths_.text(paths_.resolve(directory, event.text, true).path);
+}
+
 void Recorder::handle_pass(const std::vector<KeptEvent>& events) {
+  pass_start_ = events.empty() ? pass_start_ : events.front().event.position;
   for (const KeptEvent& kept : events) {
     const Event& event = kept.event;
     if (event.result < 0 || event.malformed || event.lost) continue;
@@ -116,22 +127,28 @@ void Recorder::handle_pass(const std::vector<KeptEvent>& events) {
     };
     switch (event.kind) {
       case kind_open:
-        if (event.arg & (O_WRONLY | O_RDWR | O_TRUNC)) touch(event.text);
+        if (event.arg & (O_WRONLY | O_RDWR | O_TRUNC)) touch(event.text), touch(led_to(event));
         break;
       case kind_rename: case kind_link:
         touch(event.text);
         touch(event.text2);
         break;
-      case kind_unlink: case kind_truncate: case kind_symlink: case kind_rmdir: touch(event.text); break;
-      case kind_chmod: case kind_chown: touch(event.text, true); break;
+      case kind_truncate: touch(event.text), touch(led_to(event)); break;
+      case kind_unlink: case kind_symlink: case kind_rmdir: case kind_mkdir: case kind_mknod: touch(event.text); break;
+      case kind_chmod: case kind_chown: touch(event.text, true), touch(led_to(event), true); break;
       default: break;
     }
   }
   for (const KeptEvent& kept : events) handle(kept.event);
+  std::sort(changed_in_pass_.begin(), changed_in_pass_.end());
+  changed_in_pass_.erase(std::unique(changed_in_pass_.begin(), changed_in_pass_.end()), changed_in_pass_.end());
+  for (const PathId path : changed_in_pass_) states_[path].after_pass = parts_.view->look(paths_.text(path));
+  changed_in_pass_.clear();
   touches_.clear();  // they view the events
 }
 
 bool Recorder::touched_later(PathId path, Position at, bool attributes) {
+  if (replaced_about(path, at)) return true;
   const auto [first, last] = touches_.equal_range(name_hash(paths_.text(path)));
   for (auto each = first; each != last; ++each) {
     const Touch& touch = each->second;
@@ -141,6 +158,12 @@ bool Recorder::touched_later(PathId path, Position at, bool attributes) {
     if (paths_.resolve(process->second->directory, touch.text, false).path == path) return true;
   }
   return false;
+}
+
+// A replay changes names without an event; whatever was logged while it did so may have come before or after.
+bool Recorder::replaced_about(PathId path, Position at) const {
+  const auto state = states_.find(path);
+  return state != states_.end() && at > state->second.replay_from && at < state->second.replay_until;
 }
 
 // ---- processes ---------------------------------------------------------------------------------------------------------
@@ -336,7 +359,11 @@ void Recorder::handle(const Event& event) {
     case kind_closed:
       std::erase_if(process->writes, [&](const auto& each) {
         const std::string& text = paths_.text(each.first);
-        return pending_index(text.data(), text.size()) == static_cast<std::uint32_t>(event.arg);
+        if (pending_index(text.data(), text.size()) != static_cast<std::uint32_t>(event.arg)) return false;
+        PathState& state = states_[each.first];
+        state.last_write = event.position;
+        changed_in_pass_.push_back(each.first);
+        return true;
       });
       break;
     case kind_getenv:
@@ -383,10 +410,12 @@ void Recorder::handle_clock(Process& process, const Event& event) {
   spoil(process, event.arg == clock_by_usage ? "reads how much time or memory was used" : "reads the clock");
 }
 
-void Recorder::note_replayed(const Step& step, PathId path, Position at, const std::optional<Digest>& content) {
+void Recorder::note_replayed(const Step& step, PathId path, Position at, Position done, const std::optional<Digest>& content) {
   spoil_others_that_made(path, step);
   PathState& state = states_[path];
   state.last_write = at;
+  state.replay_from = at;
+  state.replay_until = done;
   state.digest = content;
   state.facts = parts_.view->look(paths_.text(path));
   state.pass = content ? pass_ : 0;

@@ -63,7 +63,8 @@ class Recorder {
   PathTable& paths() { return paths_; }
   std::optional<cache::Digest> session_digest() const { return session_digest_; }
   // A replay changed this path: what is there now has this digest, if it is a file.
-  void note_replayed(const Step& step, PathId path, Position at, const std::optional<cache::Digest>& content);
+  // `done`: where the log stood after the replay.
+  void note_replayed(const Step& step, PathId path, Position at, Position done, const std::optional<cache::Digest>& content);
 
  private:
   struct Process;
@@ -98,17 +99,21 @@ class Recorder {
   bool step_owns_or_lost(Process& process, PathId path, Position at);
   void observe_failure(Process& process, PathId path, bool complete, int error, Position at);
   void observe_absent(Process& process, PathId path, Position at);
+  void observe_what_runs(Process& process, Position at);
   void observe_missing_interpreter(Process& process, PathId path, Position at);
   // `looked`: what a look in this pass has told already.
   void observe_bytes(Process& process, PathId path, Position at, bool also_mode = false, const PathFacts* looked = nullptr);
   void observe(Process& process, PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at);
-  PathUse& change(Process& process, PathId path, Position at);
+  PathUse& change(Process& process, PathId path, Position at, bool attributes = false);
   void spoil_others_that_made(PathId path, const Step& changer);
+  void note_inherited(Step& step, const preload::FdPayload& given, PathId path, Position at, std::uint64_t inode);
   bool is_written_to(PathId path) const;
   PathFacts facts_in_pass(PathId path);
   std::optional<cache::Digest> bytes_at(PathId path, Position at, PathFacts* facts, const PathFacts* looked = nullptr);
   // In this pass. `attributes`: also if only mode or owner were changed.
   bool touched_later(PathId path, Position at, bool attributes = false);
+  bool replaced_about(PathId path, Position at) const;
+  std::string_view led_to(const Event& event);
 
   void step_ended(Step* step, Position at);
   void finish(Step& step, Position at);
@@ -147,10 +152,10 @@ class Recorder {
   };
   std::unordered_multimap<std::uint64_t, Touch> touches_;
   std::unordered_map<PathId, bool> temporary_names_;
+  std::vector<PathId> changed_in_pass_;
+  Position pass_start_ = 0;  // of this pass's first event
   std::int64_t looked_again_ns_ = 0;
 };
 
-// Names a step that runs with these arguments in this place. `program`: its identity with its policy rows. `session` covers user, machine and limits.
-cache::Digest step_key_of(const ExecRecord& exec, const cache::Digest& program, const cache::Digest& session);
 
 }  // namespace broker

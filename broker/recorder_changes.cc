@@ -127,7 +127,7 @@ void Recorder::handle_change(Process& process, const Event& event) {
       const auto facts = state.facts;
       const auto pass = state.pass;
       const PathId moved_from = step.uses[path].moved_from;
-      PathUse& use = change(process, path, at);
+      PathUse& use = change(process, path, at, true);
       if (event.kind == kind_chmod) use.moved_from = moved_from;
       if (digest) {
         const PathFacts now = parts_.view->look(text);
@@ -296,6 +296,7 @@ void Recorder::handle_link(Process& process, const Event& event) {
   if (from != no_path) {
     // The new name changed the file's ctime.
     states_[from].last_write = at;
+    changed_in_pass_.push_back(from);
     if (!step.owns(from, at)) observe_bytes(process, from, at, true);
   }
   const bool owned = step.owns(to, at);

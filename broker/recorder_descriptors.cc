@@ -10,12 +10,6 @@ namespace broker {
 using namespace cache;
 using namespace preload;
 
-namespace {
-
-constexpr std::uint64_t stream_bytes_kept_max = 4 << 20;
-
-}  // namespace
-
 // ---- descriptors ---------------------------------------------------------------------------------------------------------
 
 void Recorder::handle_stream(Process& process, const Event& event) {
@@ -42,17 +36,18 @@ void Recorder::handle_stream(Process& process, const Event& event) {
     const FdPayload* same = step->exec.same_stream(what);
     if (!same) return;
     step->descriptors[same->fd] |= fd_asked_sharing;
-    step->stream_bytes += event.text.size();
-    if (step->stream_bytes > stream_bytes_kept_max) {
-      step->not_storable("writes more to its standard output than is kept");
-      step->streams.clear();
-    } else if (!step->streams.empty() && step->streams.back().fd == same->fd) {
-      step->streams.back().bytes += event.text;
-    } else {
-      step->streams.push_back({same->fd, std::string(event.text)});
-    }
+    step->add_stream(same->fd, event.text);
     what.fd = same->fd;
   }
+}
+
+// The contents of a file that the step was given are a need by the descriptor's number.
+void Recorder::note_inherited(Step& step, const FdPayload& given, PathId path, Position at, std::uint64_t inode) {
+  if (step.owns(path, at)) return;
+  PathFacts facts;
+  const auto digest = bytes_at(path, at, &facts);
+  const auto [place, fresh] = step.inherited_files.emplace(given.fd, std::pair(given.offset, digest.value_or(Digest{})));
+  if (!digest || facts.inode != inode || (!fresh && place->second.second != *digest)) step.not_storable("reads a file that changed while in use");
 }
 
 void Recorder::handle_fd(Process& process, const Event& event) {
@@ -77,7 +72,7 @@ void Recorder::handle_fd(Process& process, const Event& event) {
         return each.second.digest && each.second.facts.inode == what.inode && each.second.facts.device == what.device;
       });
       if (given == states_.end()) step.not_storable("asks what a file is like that it was given");
-      else if (!step.owns(given->first, event.position)) step.inherited_files.emplace(own->fd, std::pair(own->offset, *given->second.digest));
+      else note_inherited(step, *own, given->first, event.position, what.inode);
     }
     return;
   }
@@ -94,12 +89,7 @@ void Recorder::handle_fd(Process& process, const Event& event) {
   switch (what.kind) {
     case fd_null: step.descriptors[own->fd] |= fd_asked_kind; return;
     case fd_regular: {
-      const PathId path = paths_.intern(event.text);
-      if (step.owns(path, event.position)) return;
-      const auto digest = bytes_at(path, event.position, nullptr);
-      if (digest) step.inherited_files.emplace(own->fd, std::pair(own->offset, *digest));
-      else step.not_storable("reads a file that changed while in use");
-      return;
+      return note_inherited(step, *own, paths_.intern(event.text), event.position, what.inode);
     }
     case fd_random:
       if (options_.policies.random != random_real) {

@@ -104,7 +104,10 @@ void Recorder::observe_failure(Process& process, PathId path, bool complete, int
     case ENOTEMPTY: {
       PathContents contents;
       if (step_owns_or_lost(process, path, at)) return;
+      // Not empty then; what is there now may have come or gone since.
+      if (parts_.view->look(paths_.text(path)).ctime_ns >= pass_floor_ns_) return observe_unknown(process, path);
       if (auto sum = parts_.view->listing(paths_.text(path))) contents.listing = *sum;
+      if (contents.listing.value_or(0) == 0) return observe_unknown(process, path);
       std::string except;
       process.step->subtract_own_entries(path, at, paths_, contents, except);
       observe(process, path, aspect_type | aspect_listing, PathFacts::from_mode(S_IFDIR), contents, at);
@@ -136,6 +139,7 @@ std::optional<Digest> Recorder::bytes_at(PathId path, Position at, PathFacts* fa
     auto digest = parts_.view->bytes(text, facts);
     return digest ? std::optional(*digest) : std::nullopt;
   }
+  if (replaced_about(path, at)) return std::nullopt;
   if (touched_later(path, at)) {
     // Only what was noted before can be told of it now.
     if (state.digest && state.pass + 1 >= pass_ && facts) *facts = state.facts;
@@ -155,7 +159,11 @@ std::optional<Digest> Recorder::bytes_at(PathId path, Position at, PathFacts* fa
     return state.digest;
   }
   const bool old = now.ctime_ns < pass_floor_ns_;
-  if (!old && state.last_write == 0) return std::nullopt;
+  if (!old) {
+    // It must be as the session's own last write left it, and have no other name by which somebody may have written unseen.
+    if (state.last_write == 0 || (now.links > 1 && now.mtime_ns >= pass_floor_ns_)) return std::nullopt;
+    if (state.last_write < pass_start_ && !same_file(now, state.after_pass)) return std::nullopt;
+  }
   const auto digest = parts_.view->bytes(text, &now);
   if (!digest) return std::nullopt;
   state.facts = now;
@@ -379,11 +387,12 @@ void Recorder::spoil_others_that_made(PathId path, const Step& changer) {
   }
 }
 
-PathUse& Recorder::change(Process& process, PathId path, Position at) {
+PathUse& Recorder::change(Process& process, PathId path, Position at, bool attributes) {
   Step& step = *process.step;
   spoil_others_that_made(path, step);
   PathState& state = states_[path];
   state.last_write = at;
+  changed_in_pass_.push_back(path);
   state.digest.reset();
   state.pass = 0;
   parts_.programs->forget(paths_.text(path));
@@ -393,7 +402,7 @@ PathUse& Recorder::change(Process& process, PathId path, Position at) {
     if (known == step.uses.end() || known->second.aspects == 0)
       step.observe(directory, aspect_type, PathFacts::from_mode(S_IFDIR), {}, at, true);
   }
-  PathUse& use = step.change(path, at);
+  PathUse& use = step.change(path, at, attributes);
   use.moved_from = no_path;
   return use;
 }

@@ -43,6 +43,8 @@ struct Recorder::PathState {
   std::optional<cache::Digest> digest;
   std::uint32_t pass = 0;     // in which `facts` were last seen to hold
   Position last_write = 0;    // by a process of this session; 0: none
+  PathFacts after_pass;       // as it was at the end of the pass with that write
+  Position replay_from = 0, replay_until = 0;  // the log stood there before and after a replay changed it
   Position seen_existing = 0; // by who was about to write to it
 };
 

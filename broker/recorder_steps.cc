@@ -257,6 +257,11 @@ void Recorder::handle_exec(Process* process, const Event& event) {
       if (awk_text_varies(step.text)) step.policy.ignored_clocks = 0, step.policy.ignores_random = false;
       if (step.text.find("ENVIRON") != step.text.npos) step.whole_environment = true;
     }
+    for (const Step* around = outer; around; around = around->parent)
+      if (around->owns(step.file, event.position)) {
+        observe_what_runs(*process, event.position);
+        break;
+      }
     if (!(step.exec.flags & exec_too_big)) step.key = step_key_of(step.exec, step.identity, *session_digest_, process->attributes);
   }
   for (const std::string& argument : step.exec.arguments) {
@@ -267,6 +272,27 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     if (temporary_names_.count(path)) step.not_storable("has the name of a temporary file among its arguments");
   }
   if (event.slot >= 0) decide_(step, event.slot);
+}
+
+// A program that a step around made is none of that step's needs, but the interpreter and the libraries it runs with are.
+void Recorder::observe_what_runs(Process& process, Position at) {
+  Step& step = *process.step;
+  const Program& program = *step.program;
+  if (!program.script.empty()) {
+    const auto interpreter = parts_.programs->look_up(program.real_path, step.exec.library_path);
+    if (!interpreter) return step.spoil(program.real_path + ": the interpreter could not be looked at");
+    step.programs.push_back({program.real_path, step.exec.library_path, options_.policy_table->with_rows((*interpreter)->identity, (*interpreter)->real_path),
+                             paths_.resolve(paths_.intern("/"), program.real_path, true).path, at});
+    return;
+  }
+  if (program.is_static) return;
+  const std::string images = parts_.cache_directory + "/images/";
+  for (std::string_view rest = program.preload; !rest.empty();) {
+    const std::string_view library = rest.substr(0, rest.find(':'));
+    rest.remove_prefix(std::min(rest.size(), library.size() + 1));
+    if (library == parts_.shim_path || library.starts_with(images)) continue;
+    observe_bytes(process, resolve(process, library, true, at), at);
+  }
 }
 
 void Recorder::handle_exec_failed(Process& process, const Event& event) {

@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <list>
 #include <mutex>
 #include <thread>
@@ -269,6 +270,14 @@ class Server {
   bool leave_early_ = false;   // as soon as nothing is under way
 };
 
+// The groups by which files are made and judged, as the kernel tells them of a process.
+std::string group_line(const std::string& process) {
+  std::ifstream status("/proc/" + process + "/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("Gid:")) return line;
+  return {};
+}
+
 // What makes names mean something else for that process than for the broker; empty if nothing does.
 std::string different_world(pid_t pid) {
   constexpr std::pair<const char*, const char*> worlds[] = {
@@ -280,6 +289,8 @@ std::string different_world(pid_t pid) {
     if (::stat(fmt::format("/proc/{}/{}", pid, name).c_str(), &theirs) != 0 || own.st_ino != theirs.st_ino || own.st_dev != theirs.st_dev)
       return words;
   }
+  // What the broker makes in a replay would belong to its own group.
+  if (group_line("self") != group_line(std::to_string(pid))) return "group";
   return {};
 }
 

@@ -183,13 +183,19 @@ class RunningSession final : public Session {
   // Whether what the result writes to descriptors can be written: to a pipe whose reader goes away, or a full disk, the
   // program itself has to write, for what it and those around it do then is not in the record.
   static bool streams_fit(const Step& step, const StepResult& result) {
-    std::map<std::uint32_t, std::uint64_t> bytes;
-    for (const StreamPiece& piece : result.streams) bytes[piece.fd] += piece.bytes.size();
-    for (const auto& [fd, count] : bytes) {
-      const preload::FdPayload* what = step.exec.fd(fd);
+    // Two descriptors may be one pipe.
+    std::map<std::pair<std::uint64_t, std::uint64_t>, std::pair<const preload::FdPayload*, std::uint64_t>> streams;
+    for (const StreamPiece& piece : result.streams) {
+      const preload::FdPayload* what = step.exec.fd(piece.fd);
       if (!what || (what->kind != preload::fd_pipe && what->kind != preload::fd_regular)) continue;
+      auto& stream = streams[{what->device, what->inode}];
+      stream.first = what;
+      stream.second += piece.bytes.size();
+    }
+    for (const auto& [inode, stream] : streams) {
+      const auto& [what, count] = stream;
       // The process that asks waits for the answer, so its descriptor is still there.
-      const OwnedFd file(::open(fmt::format("/proc/{}/fd/{}", step.exec.pid, fd).c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+      const OwnedFd file(::open(fmt::format("/proc/{}/fd/{}", step.exec.pid, what->fd).c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
       if (!file) return false;  // ENXIO: nobody reads from the pipe
       if (what->kind == preload::fd_pipe) {
         int waiting = 0;
@@ -220,12 +226,6 @@ class RunningSession final : public Session {
       asked_[step.number] = {staged.error().message};
       return false;
     }
-    if (slot < 0 || !region_->begin_answer(slot)) return false;
-    if (const auto applied = replay.apply(); !applied) {
-      region_->answer_run(slot, plan_of(step));
-      return false;
-    }
-    fill_in(step, verdict);
     std::string pieces;
     for (const StreamPiece& piece : verdict.result->streams) {
       const preload::StreamPiece head{piece.fd, static_cast<std::uint32_t>(piece.bytes.size())};
@@ -235,13 +235,26 @@ class RunningSession final : public Session {
     }
     std::vector<std::pair<std::int32_t, std::int64_t>> positions;
     for (const FilePosition& position : verdict.result->positions) positions.emplace_back(position.fd, position.offset);
-    region_->answer_leave(slot, verdict.result->status, pieces, positions, parts_.cache_directory);
+    // Whatever may fail comes before the first change.
+    auto leave = region_->prepare_leave(verdict.result->status, std::move(pieces), positions, parts_.cache_directory);
+    if (!leave) {
+      asked_[step.number] = {"its recorded output could not be handed over"};
+      return false;
+    }
+    if (slot < 0 || !region_->begin_answer(slot)) return false;
+    if (const auto applied = replay.apply(); !applied) {
+      region_->answer_run(slot, plan_of(step));
+      return false;
+    }
+    fill_in(step, verdict);
+    region_->answer_leave(slot, std::move(*leave));
     return true;
   }
 
   // What a replayed step would have seen and done, for the steps around it.
   void fill_in(Step& step, const Verdict& verdict) {
     PathTable& paths = recorder_.paths();
+    const Position done = region_->head();
     step.replayed = true;
     step.started = true;
     step.saved_ns = verdict.result->wall_ns;
@@ -281,7 +294,7 @@ class RunningSession final : public Session {
     for (const Change& change : verdict.result->changes) {
       const PathId path = paths.intern(change.path);
       const bool was_absent = step.uses.count(path) && step.uses[path].aspects && step.uses[path].facts.type == FileType::absent;
-      PathUse& use = step.change(path, step.began);
+      PathUse& use = step.change(path, step.began, change.what == Change::What::attributes);
       use.was_absent = was_absent;
       use.fresh = change.fresh;
       use.mode_set = change.mode_set;
@@ -297,7 +310,7 @@ class RunningSession final : public Session {
         case Change::What::symlink: use.entry_type = 10; break;
         default: use.entry_type = 8; break;
       }
-      recorder_.note_replayed(step, path, step.began, change.what == Change::What::file ? std::optional(change.content) : std::nullopt);
+      recorder_.note_replayed(step, path, step.began, done, change.what == Change::What::file ? std::optional(change.content) : std::nullopt);
       judge_.forget(change.path);
       parts_.programs->forget(change.path);
     }
@@ -308,9 +321,7 @@ class RunningSession final : public Session {
       for (Step* outer = step.parent; outer; outer = outer->parent) {
         const preload::FdPayload* same = outer->exec.same_stream(looked_for);
         if (!same) break;
-        outer->stream_bytes += piece.bytes.size();
-        if (!outer->streams.empty() && outer->streams.back().fd == same->fd) outer->streams.back().bytes += piece.bytes;
-        else outer->streams.push_back({same->fd, piece.bytes});
+        outer->add_stream(same->fd, piece.bytes);
         looked_for.fd = same->fd;
       }
     }

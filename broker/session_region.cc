@@ -144,15 +144,17 @@ class MappedSessionRegion final : public SessionRegion {
   bool next_event(Event& event) override;
   void end_pass() override;
   std::uint64_t pass_position() const override { return reader_.pass_position(); }
+  std::uint64_t head() const override;
   void wait(int ms) override;
   void ring_doorbell() override;
   void set_known(std::uint64_t short_key) override;
   std::uint32_t publish_plan(const Plan& plan, const std::string& preload_text) override;
   bool begin_answer(int slot) override;
   void answer_run(int slot, std::uint32_t plan_index) override;
-  void answer_leave(int slot, std::int32_t status, const std::string& pieces,
-                    const std::vector<std::pair<std::int32_t, std::int64_t>>& positions,
-                    const std::string& spill_directory) override;
+  std::optional<LeaveAnswer> prepare_leave(std::int32_t status, std::string pieces,
+                                           const std::vector<std::pair<std::int32_t, std::int64_t>>& positions,
+                                           const std::string& spill_directory) override;
+  void answer_leave(int index, LeaveAnswer leave) override;
   void answer_done(int slot) override { answer_run(slot, plan_count); }
   void reclaim_slots() override;
 
@@ -340,6 +342,10 @@ std::uint32_t MappedSessionRegion::publish_plan(const Plan& plan, const std::str
   return index;
 }
 
+std::uint64_t MappedSessionRegion::head() const {
+  return shared(header().head).load(std::memory_order_seq_cst);
+}
+
 // ---- questions --------------------------------------------------------------------------------------------------------
 
 bool MappedSessionRegion::turn(int index, std::uint32_t from, std::uint32_t to) {
@@ -367,28 +373,35 @@ void MappedSessionRegion::answer_run(int index, std::uint32_t plan_index) {
   publish_answer(index);
 }
 
-void MappedSessionRegion::answer_leave(int index, std::int32_t status, const std::string& pieces,
-                                       const std::vector<std::pair<std::int32_t, std::int64_t>>& positions,
-                                       const std::string& spill_directory) {
-  Slot& answer = slot(index);
-  std::string file;
-  const bool in_file = pieces.size() > slot_text_bytes;
-  if (in_file) file = spill(spill_directory, pieces);
-  const std::string& text = in_file ? file : pieces;
-  // To run the program is right at any time.
-  if (positions.size() > std::size(answer.positions) || (in_file && (file.empty() || file.size() >= slot_text_bytes))) {
-    if (!file.empty()) ::unlink(file.c_str());
-    return answer_run(index, plan_count);
+std::optional<LeaveAnswer> MappedSessionRegion::prepare_leave(std::int32_t status, std::string pieces,
+                                                              const std::vector<std::pair<std::int32_t, std::int64_t>>& positions,
+                                                              const std::string& spill_directory) {
+  if (positions.size() > std::extent_v<decltype(Slot::positions)>) return std::nullopt;
+  LeaveAnswer leave;
+  leave.status = status;
+  leave.positions = positions;
+  if (pieces.size() <= slot_text_bytes) {
+    leave.text = std::move(pieces);
+    return leave;
   }
+  leave.text = spill(spill_directory, pieces);
+  leave.in_file = !leave.text.empty();
+  if (!leave.in_file || leave.text.size() >= slot_text_bytes) return std::nullopt;
+  return leave;
+}
+
+void MappedSessionRegion::answer_leave(int index, LeaveAnswer leave) {
+  Slot& answer = slot(index);
   answer.verdict = verdict_leave;
   answer.plan = plan_count;
-  answer.status = status;
-  answer.in_file = in_file;
-  answer.text_bytes = static_cast<std::uint32_t>(text.size());
-  std::memcpy(answer.text, text.data(), text.size());
-  if (in_file) answer.text[text.size()] = '\0';
-  answer.position_count = static_cast<std::uint32_t>(positions.size());
-  for (std::size_t i = 0; i < positions.size(); ++i) answer.positions[i] = {positions[i].first, 0, positions[i].second};
+  answer.status = leave.status;
+  answer.in_file = leave.in_file;
+  answer.text_bytes = static_cast<std::uint32_t>(leave.text.size());
+  std::memcpy(answer.text, leave.text.data(), leave.text.size());
+  if (leave.in_file) answer.text[leave.text.size()] = '\0';
+  answer.position_count = static_cast<std::uint32_t>(leave.positions.size());
+  for (std::size_t i = 0; i < leave.positions.size(); ++i) answer.positions[i] = {leave.positions[i].first, 0, leave.positions[i].second};
+  leave.in_file = false;
   (void)FAILPOINT("answer_leave");
   publish_answer(index);
 }
@@ -430,6 +443,13 @@ void MappedSessionRegion::reclaim_slots() {
 }
 
 }  // namespace
+
+LeaveAnswer::LeaveAnswer(LeaveAnswer&& other) noexcept
+    : status(other.status), text(std::move(other.text)), in_file(std::exchange(other.in_file, false)), positions(std::move(other.positions)) {}
+
+LeaveAnswer::~LeaveAnswer() {
+  if (in_file) ::unlink(text.c_str());
+}
 
 cache::Result<std::unique_ptr<SessionRegion>> SessionRegion::create(const Setup& setup) {
   try {

@@ -13,6 +13,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "broker/images/patcher.h"
@@ -43,6 +45,20 @@ struct Event {
   }
 };
 
+// Made by prepare_leave(). The file goes with it unless a shim was told of it, who removes it then.
+struct LeaveAnswer {
+  std::int32_t status = 0;
+  std::string text;          // pieces, or the file's name
+  bool in_file = false;
+  std::vector<std::pair<std::int32_t, std::int64_t>> positions;
+
+  LeaveAnswer() = default;
+  LeaveAnswer(LeaveAnswer&& other) noexcept;
+  LeaveAnswer& operator=(LeaveAnswer&&) = delete;
+  ~LeaveAnswer();
+};
+
+
 class SessionRegion {
  public:
   struct Setup {
@@ -67,6 +83,8 @@ class SessionRegion {
   virtual void end_pass() = 0;
   // Position at the last begin_pass(): events with a smaller position happened before that call.
   virtual std::uint64_t pass_position() const = 0;
+  // Where the log stands: whatever has been logged so far has a smaller position.
+  virtual std::uint64_t head() const = 0;
 
   // Sleeps until the doorbell rings, at most `ms`. Returns at once if there is something to do.
   virtual void wait(int ms) = 0;
@@ -80,10 +98,12 @@ class SessionRegion {
   // Takes the question: false if the shim has given up, and then it must not be answered (nor anything replayed).
   virtual bool begin_answer(int slot) = 0;
   virtual void answer_run(int slot, std::uint32_t plan_index) = 0;
-  // `pieces` in the form of preload::StreamPiece; if too long for the slot they go to a file made in `spill_directory`.
-  virtual void answer_leave(int slot, std::int32_t status, const std::string& pieces,
-                            const std::vector<std::pair<std::int32_t, std::int64_t>>& positions,
-                            const std::string& spill_directory) = 0;
+  // What a process is to leave as. `pieces` in the form of preload::StreamPiece; if too long for the slot they go to a file made
+  // in `spill_directory`. Nothing if they cannot be kept there, or if there are too many positions.
+  virtual std::optional<LeaveAnswer> prepare_leave(std::int32_t status, std::string pieces,
+                                                   const std::vector<std::pair<std::int32_t, std::int64_t>>& positions,
+                                                   const std::string& spill_directory) = 0;
+  virtual void answer_leave(int slot, LeaveAnswer leave) = 0;
   // For kind_preserve and kind_flush.
   virtual void answer_done(int slot) = 0;
   // Frees slots whose owner is dead.

@@ -12,6 +12,8 @@ namespace {
 using namespace cache;
 using namespace preload;
 
+constexpr std::uint64_t stream_bytes_kept_max = 4 << 20;
+
 std::string bytes_of(std::uint64_t value) { return std::string(reinterpret_cast<const char*>(&value), sizeof value); }
 
 // Copies the aspects that are new; says whether those already there are the same.
@@ -83,9 +85,12 @@ bool Step::owns(PathId path, Position at) const {
 
 bool Step::observe(PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at, bool is_strict) {
   PathUse& use = uses[path];
-  if (use.contents_changed && use.changed_at < at) return true;
+  if (use.contents_changed && use.changed_at < at) {
+    note_look_at_own(use, aspects);
+    return true;
+  }
   // After its own chmod or touch, mode and times are its own.
-  if (use.attributes_changed && use.changed_at < at) aspects &= ~std::uint32_t{aspect_mode | aspect_times};
+  if (use.attributes_changed && use.attributes_at < at) aspects &= ~std::uint32_t{aspect_mode | aspect_times};
   if (aspects == 0) return true;
   use.observed_first = std::min(use.observed_first, at);
   use.strict = use.strict || is_strict;
@@ -94,11 +99,31 @@ bool Step::observe(PathId path, std::uint32_t aspects, const PathFacts& facts, c
   return false;
 }
 
-PathUse& Step::change(PathId path, Position at) {
+void Step::note_look_at_own(const PathUse& use, std::uint32_t aspects) {
+  if (aspects & aspect_times && use.moved_from != no_path) spoil("asks for the time of a file that it moved");
+  if (use.linked_to == no_path || !(aspects & (aspect_links | aspect_times))) return;
+  const auto source = uses.find(use.linked_to);
+  if (source == uses.end() || !source->second.contents_changed) spoil("asks about a file from before by another name that it gave it");
+}
+
+void Step::add_stream(std::uint32_t fd, std::string_view bytes) {
+  stream_bytes += bytes.size();
+  if (stream_bytes > stream_bytes_kept_max) {
+    not_storable("writes more to its standard output than is kept");
+    streams.clear();
+  } else if (!streams.empty() && streams.back().fd == fd) {
+    streams.back().bytes += bytes;
+  } else {
+    streams.push_back({fd, std::string(bytes)});
+  }
+}
+
+PathUse& Step::change(PathId path, Position at, bool attributes) {
   PathUse& use = uses[path];
   if (!use.changed()) use.order = ++change_count;
   use.inode = 0;
-  use.changed_at = std::min(use.changed_at, at);
+  Position& when = attributes ? use.attributes_at : use.changed_at;
+  when = std::min(when, at);
   return use;
 }
 
@@ -135,15 +160,12 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
     if (use.aspects == 0 && !use.unknown) continue;
     PathUse& own = outer.uses[path];
     if (own.contents_changed && own.changed_at < use.observed_first) {
-      // Its link count is that of a file which was there before, and may have other names next time.
-      const auto source = own.linked_to == no_path ? outer.uses.end() : outer.uses.find(own.linked_to);
-      if (own.linked_to != no_path && use.aspects & aspect_links && (source == outer.uses.end() || !source->second.contents_changed))
-        outer.spoil("asks how many names a file has that it gave another one");
+      outer.note_look_at_own(own, use.aspects);
       continue;
     }
     own.unknown = own.unknown || use.unknown;
     std::uint32_t aspects = use.aspects;
-    if (own.attributes_changed && own.changed_at < use.observed_first) aspects &= ~std::uint32_t{aspect_mode | aspect_times};
+    if (own.attributes_changed && own.attributes_at < use.observed_first) aspects &= ~std::uint32_t{aspect_mode | aspect_times};
     if (aspects == 0) continue;
     own.observed_first = std::min(own.observed_first, use.observed_first);
     own.strict = own.strict || use.strict;
@@ -166,6 +188,7 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
     PathUse& own = outer.uses[path];
     const bool first = !own.changed();
     if (first) own.order = ++outer.change_count;
+    own.attributes_at = std::min(own.attributes_at, use->attributes_at);
     if (first || use->changed_at < own.changed_at) {
       own.changed_at = use->changed_at;
       own.was_absent = use->was_absent;
@@ -202,7 +225,7 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
       own.present = use->present;
       own.entry_type = use->entry_type;
       own.linked_to = use->linked_to;
-      own.creation_mode = use->creation_mode;
+      if (use->creation_mode >= 0 || use->fresh || use->was_absent) own.creation_mode = use->creation_mode;
     }
   }
 

@@ -40,7 +40,8 @@ struct PathUse {
   bool unknown = false;   // an aspect could not be told: it changed while in use
   std::string except;     // aspect_listing: names left out, each followed by '/'
 
-  Position changed_at = never;
+  Position changed_at = never;     // contents: made, removed, written, replaced
+  Position attributes_at = never;  // mode or times
   std::uint32_t order = 0;         // of the first change, within the step
   bool contents_changed = false;   // made, removed, written or replaced: nothing seen from then on is a need
   bool attributes_changed = false; // mode or times only
@@ -55,7 +56,7 @@ struct PathUse {
   std::uint8_t entry_type = 0;     // present: d_type
   // Whether it was there before does not matter to anybody who looked.
   bool replaceable() const;
-  bool changed() const { return changed_at != never; }
+  bool changed() const { return changed_at != never || attributes_at != never; }
   // Not the one it had before the step.
   bool has_own_time() const { return contents_changed || (attributes_changed && (times_set || fresh)); }
 };
@@ -136,7 +137,12 @@ struct Step {
 
   // Adds an observation made at `at` by a program with this policy. False if it contradicts an earlier one.
   bool observe(PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at, bool strict);
-  PathUse& change(PathId path, Position at);
+  // `attributes`: of mode or times alone.
+  PathUse& change(PathId path, Position at, bool attributes = false);
+  // Wrote to the inherited descriptor `fd`.
+  void add_stream(std::uint32_t fd, std::string_view bytes);
+  // Looked at a path of its own that was there before the step under another name: what that name tells of it counts.
+  void note_look_at_own(const PathUse& use, std::uint32_t aspects);
   // Takes what the step itself changed in a directory out of a listing: names that it may have replaced are left out on
   // both sides (`except`), names that are known to be its own are only subtracted.
   void subtract_own_entries(PathId directory, Position at, PathTable& paths, PathContents& contents, std::string& except) const;

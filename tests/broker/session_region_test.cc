@@ -539,7 +539,7 @@ TEST_CASE("a question is answered once, and only if the asker is still waiting")
   }
   SECTION("leave") {
     REQUIRE(region->begin_answer(slot));
-    region->answer_leave(slot, 0x300, "pieces", {{1, 100}, {2, 7}}, "/nowhere");
+    region->answer_leave(slot, *region->prepare_leave(0x300, "pieces", {{1, 100}, {2, 7}}, "/nowhere"));
     REQUIRE(shim.wait_for_answer(slot));
     const Slot& answer = shim.slot(slot);
     CHECK(answer.verdict == verdict_leave);
@@ -555,7 +555,9 @@ TEST_CASE("a question is answered once, and only if the asker is still waiting")
     REQUIRE(::mkdtemp(directory));
     const std::string pieces(slot_text_bytes + 1, 'p');
     REQUIRE(region->begin_answer(slot));
-    region->answer_leave(slot, 0, pieces, {}, directory);
+    { CHECK(region->prepare_leave(0, pieces, {}, directory)); }
+    CHECK(std::filesystem::is_empty(directory));  // nobody was told of it
+    region->answer_leave(slot, *region->prepare_leave(0, pieces, {}, directory));
     REQUIRE(shim.wait_for_answer(slot));
     const Slot& answer = shim.slot(slot);
     REQUIRE(answer.in_file == 1);
@@ -563,12 +565,9 @@ TEST_CASE("a question is answered once, and only if the asker is still waiting")
     CHECK(std::string(std::istreambuf_iterator<char>(file), {}) == pieces);
     std::filesystem::remove_all(directory);
   }
-  SECTION("leave with more than fits and nowhere to put it") {
-    REQUIRE(region->begin_answer(slot));
-    region->answer_leave(slot, 0, std::string(slot_text_bytes + 1, 'p'), {}, "/nowhere/at/all");
-    REQUIRE(shim.wait_for_answer(slot));
-    CHECK(shim.slot(slot).verdict == verdict_run);
-    CHECK(shim.slot(slot).plan == plan_count);
+  SECTION("leave with more than fits and nowhere to put it, or with too many positions") {
+    CHECK_FALSE(region->prepare_leave(0, std::string(slot_text_bytes + 1, 'p'), {}, "/nowhere/at/all"));
+    CHECK_FALSE(region->prepare_leave(0, "", {{3, 0}, {4, 0}, {5, 0}, {6, 0}, {7, 0}}, "/nowhere"));
   }
   SECTION("abandoned") {
     REQUIRE(shim.give_up(slot));

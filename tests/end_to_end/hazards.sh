@@ -78,4 +78,17 @@ same 'a directory removed and made again has the mode of a new one' "mkdir d; \$
 same 'a file with another name is written, then moved' "for i in 1 2; do rm -f o l g; echo 1 >o; ln o l; \$V sh -c 'echo 2 >o; mv o g'; stat -c %h g; cat l; done"
 same 'a new name is written to' "for i in 1 2; do rm -f h; echo 1 >a; \$V sh -c 'ln a h; echo 2 >h'; cat a; stat -c %h h; done"
 same 'moved by one inner step, the mode set by another' "for i in 1 2; do rm -f b; echo x >a; touch -d @1000 a; \$V sh -c 'mv a b; chmod 600 b'; stat -c '%Y %a' b; done"
+
+# What is looked at a moment after it was seen.
+same 'a write by a symbolic link after a read' "ln -s real link; \$V sh -c 'echo old >real; cat real; echo new >link'; \$V cat real"
+same 'a write by a hard link after a read' "echo old >real; ln real link; \$V sh -c 'echo older >real; cat real; echo new >link'; \$V cat real"
+same 'a directory made after it was missed' "\$V sh -c 'mkdir z; cat d/f; head d/f; mkdir d; echo hi >d/f' 2>/dev/null; \$V head d/f 2>/dev/null"
+same 'a directory emptied after it was not empty' "\$V sh -c 'rm -f z; mkdir d; >d/x; rmdir --ignore-fail-on-non-empty d; rm d/x'; \$V rmdir --ignore-fail-on-non-empty d; ls"
+same 'the interpreter of a script that the step made' "cp /bin/cat tool; C='printf \"#!\$PWD/tool\n\" >s; chmod +x s; ./s'; \$V sh -c \"\$C\"; cp /usr/bin/wc tool; \$V sh -c \"\$C\""
+same 'a library of a program that the step made' "echo 'int f(void) { return 1; }' >f.c; gcc -shared -fPIC f.c -o libf.so; echo 'int f(void); int main(void) { return f(); }' >m.c; gcc m.c -L. -lf -Wl,-rpath,\$PWD -o kept; \$V sh -c 'cp kept m; ./m; echo \$?'; echo 'int f(void) { return 2; }' >f.c; gcc -shared -fPIC f.c -o libf.so; rm m; \$V sh -c 'cp kept m; ./m; echo \$?'; rm f.c m.c libf.so kept m"
+same 'the time of a file that the step moved' "echo x >a; touch -d @1000 a; \$V sh -c 'mv a b; stat -c %Y b'; rm b; echo x >a; touch -d @2000 a; \$V sh -c 'mv a b; stat -c %Y b'"
+same 'more positions than fit into an answer' "for f in a b c d e; do echo \$f >\$f; done; for i in 1 2; do rm -f log; \$V bash -c 'for n in 3 4 5 6 7; do eval \"read x <&\$n\"; echo \$x >>log; done' 3<a 4<b 5<c 6<d 7<e; cat log; done"
+same 'read after its mode and before its contents were changed' "echo 1 >f; S='chmod u+w f; sh -c \"cat f; sleep .3\" & sleep .1; echo new >f; wait'; \$V sh -c \"\$S\"; echo 2 >f; \$V sh -c \"\$S\""
+same 'both streams into one pipe whose reader goes' "for i in 1 2; do \$V sh -c 'seq 9000; seq 9000 >&2; echo after >aft' 2>&1 | head -n 1; echo \${PIPESTATUS[*]}; ls; rm -f aft; done"
+same 'the mode of a file that is cut later' "echo x >f; chmod 755 f; \$V sh -c 'echo hi >f; truncate -c -s 3 f'; rm f; \$V sh -c 'echo hi >f; truncate -c -s 3 f'; stat -c %a f"
 finish
