@@ -204,6 +204,7 @@ void Recorder::end_process(std::int32_t pid, std::optional<std::int32_t> status,
   if (!step) return;
   for (const auto& [directory, listing] : process->listings)
     if (!listing.complete) step->uses[directory].unknown = true;
+  if (!process->unplaced.empty()) step->spoil("left without a word of how far it has read from what it was given");
   if (!status) step->spoil("a process ended in a way that nobody saw");
   if (process->exec_pending) {
     if (step->program && step->program->untraced) step->spoil(step->program->reason);
@@ -376,7 +377,11 @@ void Recorder::handle(const Event& event) {
     case kind_spoil:
       if (step->policy.ignores_file_system && event.text == "asked for the state of a file system") break;
       spoil(*process, std::string(event.text.substr(0, 200)));
-      if (event.arg & 1) process->spoils_what_follows = "was started by a process that " + std::string(event.text.substr(0, 200));
+      if (event.arg == preload::spoils_session) {
+        session_spoils_ = "runs after a process " + std::string(event.text.substr(0, 200));
+        spoil_all(session_spoils_);
+      }
+      if (event.arg == preload::spoils_what_follows) process->spoils_what_follows = "was started by a process that " + std::string(event.text.substr(0, 200));
       break;
     case kind_altered: process->attributes[event.arg] = event.payload; break;
 

@@ -152,6 +152,7 @@ class Recorder {
   };
   std::unordered_multimap<std::uint64_t, Touch> touches_;
   std::unordered_map<PathId, bool> temporary_names_;
+  std::string session_spoils_;  // why nothing that begins from now on can be cached
   std::vector<PathId> changed_in_pass_;
   Position pass_start_ = 0;  // of this pass's first event
   std::int64_t looked_again_ns_ = 0;

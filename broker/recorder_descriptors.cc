@@ -67,7 +67,7 @@ void Recorder::handle_fd(Process& process, const Event& event) {
     if ((event.result & fd_asked_window) && what.kind == fd_terminal) return spoil(process, "asks for the size of the terminal");
     step.descriptors[own->fd] |= asked & (fd_asked_kind | fd_asked_exactly | fd_asked_position | fd_asked_access);
     // What it is told of a file it was given, the size say, it may use without ever reading it.
-    if (own->kind == fd_regular && !own->writable && (asked & fd_asked_exactly)) {
+    if (own->kind == fd_regular && !own->writable && (asked & fd_asked_exactly) && !(asked & fd_asked_position)) {
       const auto given = std::find_if(states_.begin(), states_.end(), [&](const auto& each) {
         return each.second.digest && each.second.facts.inode == what.inode && each.second.facts.device == what.device;
       });
@@ -82,15 +82,16 @@ void Recorder::handle_fd(Process& process, const Event& event) {
     return spoil(process, "reads from a descriptor that is not recorded");
   }
   if (event.kind == kind_fd_position) {
+    process.unplaced.erase(event.arg);
     step.positions[own->fd] = what.offset;
     return;
   }
   // Reads from something it was given.
   switch (what.kind) {
     case fd_null: step.descriptors[own->fd] |= fd_asked_kind; return;
-    case fd_regular: {
+    case fd_regular:
+      if (event.parent_pid == 0 && event.arg2 != 0) process.unplaced.insert(event.arg);
       return note_inherited(step, *own, paths_.intern(event.text), event.position, what.inode);
-    }
     case fd_random:
       if (options_.policies.random != random_real) {
         step.descriptors[own->fd] |= fd_asked_exactly;

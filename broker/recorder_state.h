@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <unordered_map>
 
@@ -33,6 +34,8 @@ struct Recorder::Process {
   std::map<std::int32_t, std::string> attributes;
   std::string spoils_what_follows;  // why nothing that it executes can be cached
   std::unordered_map<PathId, Listing> listings;
+  // Inherited files it has read from and not yet said how far; it says so when it closes them and at its end.
+  std::set<std::int32_t> unplaced;
   // Files it may still write to through descriptors: closed by the next exec or not.
   std::map<PathId, bool> writes;
 };

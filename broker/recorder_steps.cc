@@ -169,7 +169,8 @@ void Recorder::handle_exec(Process* process, const Event& event) {
   }
   if (event.pid == options_.top_pid) top_seen_ = true;
   Step* outer = process->step;
-  if (payload.flags & exec_unknown_parent && outer) outer->spoil("made a process in an unusual way");
+  const bool of_unknown_make = payload.flags & exec_unknown_parent;
+  if (of_unknown_make && outer) outer->spoil("made a process in an unusual way");
 
   auto owned = std::make_unique<Step>();
   Step& step = *owned;
@@ -185,6 +186,8 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     --outer->processes;
     ++outer->open_steps;
   }
+  if (outer && !process->unplaced.empty()) outer->spoil("became another program without a word of how far it has read from what it was given");
+  process->unplaced.clear();
   process->step = &step;
   std::erase_if(process->writes, [](const auto& each) { return each.second; });
   process->exec_pending = true;
@@ -194,7 +197,9 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     return;
   }
   process->directory = paths_.intern(step.exec.directory);
+  if (!session_spoils_.empty()) step.spoil(session_spoils_);
   if (!process->spoils_what_follows.empty()) step.spoil(process->spoils_what_follows);
+  if (of_unknown_make) step.spoil("was started by a process made in an unusual way");
   if (step.exec.flags & exec_too_big) step.not_storable("has too many arguments to record");
   if (step.exec.flags & exec_foreign_fds) step.spoil("was given more descriptors than are recorded");
   if (step.exec.flags & exec_has_preload) step.spoil("runs with an LD_PRELOAD of its own");

@@ -92,20 +92,26 @@ bool copy_all(int from, int to) {
 
 class PrivateNames {
  public:
-  PrivateNames() {
-    if (::getrandom(&state_, sizeof state_, GRND_NONBLOCK) != sizeof state_)
-      state_ = reinterpret_cast<std::uintptr_t>(this);
+  explicit PrivateNames(StagingJournal* journal) : journal_(journal) {
+    if (::getrandom(&next_, sizeof next_, GRND_NONBLOCK) != sizeof next_) next_ = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(this) >> 4);
+    if (journal_) journal_->begin();
   }
+  ~PrivateNames() {
+    if (journal_) journal_->end();
+  }
+  PrivateNames(const PrivateNames&) = delete;
+  PrivateNames& operator=(const PrivateNames&) = delete;
+
   std::string in(const std::string& directory) {
-    // splitmix64: a sequence without repetition.
-    std::uint64_t mixed = state_ += 0x9e3779b97f4a7c15;
-    mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9;
-    mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111eb;
-    return fmt::format("{}/.vestal-{:016x}", directory == "/" ? "" : directory, mixed ^ mixed >> 31);
+    if (journal_ && noted_.insert(directory).second) journal_->note(directory);
+    const std::uint32_t id = journal_ ? journal_->id() : static_cast<std::uint32_t>(::getpid());
+    return fmt::format("{}/.vestal-{:08x}{:08x}", directory == "/" ? "" : directory, id, next_++);
   }
 
  private:
-  std::uint64_t state_ = 0;
+  StagingJournal* const journal_;
+  std::unordered_set<std::string> noted_;
+  std::uint32_t next_ = 0;
 };
 
 }  // namespace
@@ -126,7 +132,7 @@ struct Replay::Staged {
 // The directories of a result: which are there, which it makes, where in them one can write.
 class Replay::Places {
  public:
-  explicit Places(const View& view) : view_(view) {}
+  Places(const View& view, StagingJournal* journal) : names(journal), view_(view) {}
 
   // Where to put private files for `path`: its directory, or the nearest one that is there already.
   Result<std::string> staging_directory(const std::string& path) {
@@ -164,8 +170,8 @@ class Replay::Places {
   std::unordered_set<std::string> writable_, files_;
 };
 
-Replay::Replay(const cache::StepResult& result, const cache::BlobStore& blobs, const View& view)
-    : changes_(result.changes), blobs_(blobs), view_(view) {}
+Replay::Replay(const cache::StepResult& result, const cache::BlobStore& blobs, const View& view, StagingJournal* journal)
+    : changes_(result.changes), blobs_(blobs), view_(view), journal_(journal) {}
 
 Replay::~Replay() { discard(); }
 
@@ -181,7 +187,7 @@ void Replay::discard() {
 
 Result<bool> Replay::stage() {
   assert(staged_.empty());
-  places_ = std::make_unique<Places>(view_);
+  places_ = std::make_unique<Places>(view_, journal_);
   for (Change& change : changes_) {
     if (change.what == What::removed) places_->removed.insert(change.path);
     if (change.moved_from.empty()) continue;

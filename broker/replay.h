@@ -28,7 +28,7 @@
 //   removed must hold nothing that is not removed as well, and devices are never
 //   removed.
 //
-// Private names are ".vestal-" and 16 hexadecimal digits, in the destination's
+// Private names (staging_journal.h) are in the destination's
 // directory or, if that is still to be made, in the nearest one that is there.
 // One thread at a time for each Replay.
 #pragma once
@@ -38,6 +38,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/staging_journal.h"
 #include "broker/view.h"
 #include "cache/base/result.h"
 #include "cache/blob_store.h"
@@ -47,8 +48,8 @@ namespace broker {
 
 class Replay {
  public:
-  // All three must outlive it.
-  Replay(const cache::StepResult& result, const cache::BlobStore& blobs, const View& view);
+  // All must outlive it. Without a journal private files of a process that is killed stay.
+  Replay(const cache::StepResult& result, const cache::BlobStore& blobs, const View& view, StagingJournal* journal = nullptr);
   ~Replay();  // removes what was staged and not applied
   Replay(const Replay&) = delete;
   Replay& operator=(const Replay&) = delete;
@@ -83,6 +84,7 @@ class Replay {
   std::vector<cache::Change> changes_;  // those of the result; staging adds the times of what is moved
   const cache::BlobStore& blobs_;
   const View& view_;
+  StagingJournal* const journal_;
   std::unique_ptr<Places> places_;
   std::vector<Staged> staged_;  // one for each change
 };

@@ -125,6 +125,7 @@ cache::Result<std::unique_ptr<Parts>> open_parts(const std::string& directory, L
   parts->programs =
       std::make_unique<ProgramTable>(*parts->cache, *parts->view, directory + "/images", parts->shim_path);
   parts->explanations = std::make_unique<ExplanationLog>(directory);
+  parts->staging = std::make_unique<StagingJournal>(directory);
   return parts;
 }
 

@@ -218,7 +218,7 @@ class RunningSession final : public Session {
       asked_[step.number] = {"its output might not have been taken: a pipe without room for it or without a reader, or a full disk"};
       return false;
     }
-    Replay replay(*verdict.result, *parts_.blobs, *parts_.view);
+    Replay replay(*verdict.result, *parts_.blobs, *parts_.view, parts_.staging.get());
     const auto staged = replay.stage();
     if (!staged) {
       if (staged.error().fault == Fault::corrupt || staged.error().fault == Fault::not_found)

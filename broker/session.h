@@ -19,6 +19,7 @@
 #include "broker/program_table.h"
 #include "broker/session_policies.h"
 #include "broker/session_region.h"
+#include "broker/staging_journal.h"
 #include "broker/view.h"
 #include "cache/blob_store.h"
 #include "cache/file_memo.h"
@@ -35,6 +36,7 @@ struct Parts {
   std::unique_ptr<View> view;
   std::unique_ptr<ProgramTable> programs;
   std::unique_ptr<ExplanationLog> explanations;
+  std::unique_ptr<StagingJournal> staging;  // may be null
   std::string shim_path;
 };
 

@@ -34,6 +34,12 @@ images::WantedCalls loader_wanted_calls() {
 images::WantedCalls static_wanted_calls() {
   images::WantedCalls wanted;
   wanted.numbers = libc_wanted_calls().numbers;
+  // Without arguments of a name or a file, and hooked for the sake of a chosen clock alone.
+  for (const int waits : {__NR_futex, __NR_poll, __NR_ppoll, __NR_select, __NR_pselect6, __NR_epoll_wait, __NR_epoll_pwait, 441 /* epoll_pwait2 */,
+                          __NR_clock_nanosleep, __NR_rt_sigtimedwait})
+    wanted.not_on_small_stacks.set(static_cast<std::size_t>(waits));
+  // The last thread may end the process by it.
+  wanted.numbers.set(__NR_exit);
   wanted.numbers.set(__NR_mprotect);
   wanted.numbers.set(__NR_pkey_mprotect);
   return wanted;

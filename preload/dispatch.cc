@@ -14,6 +14,19 @@ long serve_alone(const Call& call) {
     case __NR_gettimeofday:
     case __NR_time:
       return handle_clock(call);
+    case __NR_futex:
+      return handle_futex(call);
+    case __NR_clock_nanosleep:
+      return handle_sleep(call);
+    case __NR_poll:
+    case __NR_ppoll:
+    case __NR_select:
+    case __NR_pselect6:
+    case __NR_epoll_wait:
+    case __NR_epoll_pwait:
+    case __NR_epoll_pwait2:
+    case __NR_rt_sigtimedwait:
+      return handle_wait_for_events(call);
     case __NR_getrandom:
       return handle_random(call);
     case __NR_uname:

@@ -392,7 +392,7 @@ long start_program(const ExecRequest& request, const Arguments& arguments, const
   failed.kind = kind_exec_failed;
   long result;
   if (plan.flags & plan_static && may_execute(request)) {
-    result = variables.count <= variable_limit() ? execute_static(request, arguments, variables, plan, umask, random_start) : -E2BIG;
+    result = variables.count + arguments.count <= variable_limit() ? execute_static(request, arguments, variables, plan, umask, random_start) : -E2BIG;
     failed.result = static_cast<int>(result);
     append(failed);
     spoil("could not run vestal's copy of a static program");

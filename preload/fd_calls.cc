@@ -41,7 +41,10 @@ class Reading {
       const NamedPath named = NamedPath::of_descriptor(fd_);
       if (!named.ok) spoil("read from an inherited file without a name");
       record.text = named.text;
-      if (!reading_is_noted(fd_, info_)) append(record);
+      // Again if its size was asked for before, for now it goes on from where it stands.
+      reading_is_noted(fd_, info_);
+      record.arg2 = 1;
+      append(record);
       remember_position();
     }
     set_class(fd_, fd_read_noted);

@@ -74,6 +74,7 @@ long spoiling_what_follows(const Call& call, const char* what);
 long handle_limits(const Call& call);
 long handle_attribute(const Call& call);
 long handle_prctl(const Call& call);
+long handle_seccomp(const Call& call);
 // The same if what it gives is a descriptor.
 long spoiling_descriptor(const Call& call, const char* what);
 long unknown_call(const Call& call);

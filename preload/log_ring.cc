@@ -119,19 +119,20 @@ void append(const LogRecord& record) {
   writer.commit(head);
 }
 
-void spoil(const char* what) {
+namespace {
+
+void spoil(const char* what, SpoilReach reach) {
   LogRecord record;
   record.kind = kind_spoil;
+  record.arg = reach;
   record.text = Text::of(what);
   append(record);
 }
 
-void spoil_what_follows(const char* what) {
-  LogRecord record;
-  record.kind = kind_spoil;
-  record.arg = 1;
-  record.text = Text::of(what);
-  append(record);
-}
+}  // namespace
+
+void spoil(const char* what) { spoil(what, spoils_step); }
+void spoil_what_follows(const char* what) { spoil(what, spoils_what_follows); }
+void spoil_session(const char* what) { spoil(what, spoils_session); }
 
 }  // namespace preload

@@ -64,6 +64,8 @@ void append(const LogRecord& record);
 void spoil(const char* what);
 // The same, and so is all that the process executes from now on.
 void spoil_what_follows(const char* what);
+// And so is all that anybody executes in this session from now on.
+void spoil_session(const char* what);
 
 // `value` as the payload of a record.
 template <class Payload>

@@ -11,7 +11,7 @@ namespace preload {
 long handle_fork(const Call& call) {
   constexpr long new_namespaces =
       0x7e020080;  // CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET, NEWTIME
-  if (call.number == __NR_clone && call.arguments[0] & new_namespaces) spoil("made namespaces of its own");
+  if (call.number == __NR_clone && call.arguments[0] & new_namespaces) spoil_what_follows("made namespaces of its own");
   const int parent = current_pid();
   const uint32_t index = __atomic_fetch_add(&state.children_forked, 1, __ATOMIC_RELAXED);
   const long result = native(call);
@@ -124,34 +124,38 @@ long handle_identity(const Call& call) {
 
 namespace {
 
-constexpr size_t attribute_bytes_max = 1024;  // of a set of processors
-
-void note_altered(int attribute, const void* value, size_t bytes) {
-  uint64_t copied[attribute_bytes_max / 8] = {};
-  if (bytes > sizeof copied) bytes = sizeof copied;
-  copy(reinterpret_cast<char*>(copied), static_cast<const char*>(value), bytes);
+void note_altered(int attribute, const uint64_t* value, size_t bytes) {
   LogRecord record;
   record.kind = kind_altered;
   record.arg = attribute;
-  record.payload = copied;
+  record.payload = value;
   record.payload_bytes = static_cast<uint32_t>(align_up(bytes, 8));
   append(record);
 }
 
+// Whether a call by number of a process or thread is about this process as a whole. What it does to another one, to a
+// group, or to one thread of several cannot be told from here.
+bool is_about_this_process(int number) {
+  const int own = own_pid();
+  return number == own || (number == 0 && kernel(__NR_gettid) == own);
+}
+
 }  // namespace
 
-// make raises the limit of the stack for itself and lowers it again for what it starts: the same each time.
+// What holds afterwards is asked of the kernel: the caller's memory may have changed with the call.
 long handle_limits(const Call& call) {
   const bool by_pid = call.number == __NR_prlimit64;
   const int resource = call.integer(by_pid ? 1 : 0);
-  const void* limits = call.pointer<const void>(by_pid ? 2 : 1);
+  const bool sets = call.arguments[by_pid ? 2 : 1] != 0;
+  const bool is_own = !by_pid || call.integer(0) == 0 || call.integer(0) == own_pid();
   const long result = native(call);
-  if (result < 0 || !limits) return result;
-  if (by_pid && call.integer(0) != 0 && call.integer(0) != own_pid()) {
-    spoil("set limits of another process");
-    return result;
+  if (!sets || (result < 0 && result != -EFAULT)) return result;
+  uint64_t limits[2] = {};
+  if (!is_own) {
+    spoil_session("set limits of another process");
+  } else if (kernel(__NR_prlimit64, 0, resource, nullptr, limits) == 0) {
+    note_altered(attribute_limit + resource, limits, sizeof limits);
   }
-  note_altered(attribute_limit + resource, limits, 2 * sizeof(uint64_t));
   return result;
 }
 
@@ -159,36 +163,48 @@ long handle_limits(const Call& call) {
 long handle_attribute(const Call& call) {
   const long result = native(call);
   if (result < 0) return result;
-  const uint64_t first = static_cast<uint64_t>(call.arguments[0]);
-  constexpr uint64_t just_asking = 0xffffffff;
   switch (call.number) {
-    case __NR_personality:
-      if ((first & just_asking) != just_asking) note_altered(attribute_personality, &first, 4);
+    case __NR_personality: {
+      constexpr uint64_t just_asking = 0xffffffff;
+      const uint64_t persona = static_cast<uint64_t>(call.arguments[0]) & just_asking;
+      if (persona != just_asking) note_altered(attribute_personality, &persona, sizeof persona);
       break;
+    }
     case __NR_sched_setaffinity: {
-      if (static_cast<int>(first) != 0 && static_cast<int>(first) != own_pid()) {
-        spoil("set the processors of another process");
-        break;
-      }
-      const size_t bytes = static_cast<size_t>(call.arguments[1]);
-      note_altered(attribute_processors, call.pointer<const void>(2), bytes);
+      uint64_t processors[1024 / 64] = {};
+      const long bytes = kernel(__NR_sched_getaffinity, 0, sizeof processors, processors);
+      if (!is_about_this_process(call.integer(0)) || bytes < 0) spoil_session("set the processors of another process or thread");
+      else note_altered(attribute_processors, processors, sizeof processors);
       break;
     }
     default: {
-      const int niceness = call.integer(2);
-      note_altered(attribute_niceness, &niceness, sizeof niceness);
+      constexpr int one_process = 0;  // PRIO_PROCESS
+      const uint64_t niceness = static_cast<uint64_t>(kernel(__NR_getpriority, one_process, 0));
+      if (call.integer(0) != one_process || !is_about_this_process(call.integer(1))) spoil_session("set the niceness of others");
+      else note_altered(attribute_niceness, &niceness, sizeof niceness);
     }
   }
   return result;
 }
 
+// A filter may kill the process for a call of the shim's own, so from then on it makes none.
+long handle_seccomp(const Call& call) {
+  constexpr int ask_action = 2, ask_sizes = 3;  // SECCOMP_GET_ACTION_AVAIL, SECCOMP_GET_NOTIF_SIZES
+  if (call.number == __NR_seccomp && (call.integer(0) == ask_sizes || call.integer(0) == ask_action)) return native(call);
+  spoil_what_follows("filters its system calls");
+  const long result = native(call);
+  if (result >= 0) detach();
+  return result;
+}
+
 // Most of what prctl does is about the process alone. What takes permissions away holds for what it executes as well.
 long handle_prctl(const Call& call) {
+  constexpr int set_seccomp = 22, drop_from_bounding_set = 24, set_secure_bits = 28, ambient = 47;  // <linux/prctl.h>
+  if (call.integer(0) == set_seccomp) return handle_seccomp(call);
   const long result = native(call);
   if (result < 0) return result;
-  constexpr int set_seccomp = 22, drop_from_bounding_set = 24, set_secure_bits = 28, ambient = 47;  // <linux/prctl.h>
   switch (call.integer(0)) {
-    case set_seccomp: case drop_from_bounding_set: case set_secure_bits: case ambient:
+    case drop_from_bounding_set: case set_secure_bits: case ambient:
       // PR_CAP_AMBIENT_IS_SET asks.
       if (call.integer(0) == ambient && call.integer(1) == 1) break;
       spoil_what_follows("changed what it may do");

@@ -285,13 +285,13 @@ enum Kind : uint16_t {
   kind_getenv,     // text: name
   kind_clock,      // arg: ClockSource
   kind_random,     // arg: how many bytes
-  kind_spoil,      // did something that cannot be recorded. text: what, for a human; arg: 1 if it holds for all that it executes from now on
+  kind_spoil,      // did something that cannot be recorded. text: what, for a human; arg: SpoilReach
   kind_altered,    // has other limits, processors, ... from now on, as all that it starts. arg: Attribute; payload: what was set
 
   // Descriptors the process did not open itself.
   kind_stream,      // wrote bytes. arg: fd; payload FdPayload; text: the bytes
   kind_fd_kind,     // asked what kind of thing it is. arg: fd; result: FdQuestion; payload FdPayload
-  kind_fd_read,     // read from it, noted once. arg: fd; payload FdPayload; text: absolute path if a regular file
+  kind_fd_read,     // read from it, noted once; arg2: 1, or 0 if it only asked for the size. arg: fd; payload FdPayload; text: absolute path if a regular file
   kind_fd_position, // at exit: where a regular file it read from was left. arg: fd; payload FdPayload (offset)
 
   kind_closed,  // closed the last descriptor by which it could write to a file. arg: pending_index() of the name it was opened by
@@ -303,6 +303,11 @@ enum Kind : uint16_t {
 
 enum LookFlags : int32_t { look_nofollow = 1, look_no_stat = 2 /* the payload means nothing */, look_xattr = 4 };
 enum ClockSource : int32_t { clock_by_gettime = 1, clock_by_timeofday = 2, clock_by_time = 4, clock_by_usage = 8 };
+enum SpoilReach : int32_t {
+  spoils_step = 0,
+  spoils_what_follows = 1,  // and all that the process executes from now on
+  spoils_session = 2,       // and all that is under way or executed by anybody
+};
 enum Attribute : int32_t { attribute_limit = 0 /* + number of the resource */, attribute_processors = 100, attribute_personality, attribute_niceness };
 enum FdQuestion : int32_t {
   fd_asked_kind = 1, fd_asked_exactly = 2, fd_asked_window = 4, fd_asked_sharing = 8 /* by the broker */,

@@ -4,6 +4,7 @@
 //
 // Not part of the client.
 #include "preload/handlers.h"
+#include "preload/leave.h"
 #include "preload/log_ring.h"
 #include "preload/policies.h"
 
@@ -22,7 +23,7 @@ struct AuxiliaryEntry {
 // child is left.
 
 constexpr uint64_t stack_bytes = 128 << 10;
-constexpr uint32_t stack_words = 4, stacks_per_word = 64;
+constexpr uint32_t stack_words = 160, stacks_per_word = 64;  // Go makes up to ten thousand threads
 constexpr uint64_t all_stacks_bytes = stack_bytes * stack_words * stacks_per_word;
 
 struct Stacks {
@@ -154,10 +155,17 @@ bool is_for_malloc(const Call& call) {
 }
 
 // Go's scheduler looks at the clock that counts from the machine's start all the time. A program that asks how long
-// something took has asked for the time of day as well: time.Now reads both.
+// something took has asked for the time of day as well: time.Now reads both. Where that is chosen, see start_session().
 bool is_for_scheduler(const Call& call) {
   constexpr long monotonic = 1;
   return call.number == __NR_clock_gettime && call.arguments[0] == monotonic && load(vestal_small_stacks);
+}
+
+// Of the process: then it ends with the thread.
+bool is_last_thread() {
+  struct stat tasks {};
+  constexpr uint64_t links_of_one = 3;  // ".", "..", and the thread
+  return load(state.attached) && stat_at(AT_FDCWD, "/proc/self/task", tasks, 0) == 0 && tasks.st_nlink == links_of_one;
 }
 
 bool makes_code(const Call& call) {
@@ -172,6 +180,7 @@ extern "C" __attribute__((visibility("hidden"))) long vestal_dispatch_static(con
   const bool leaves = call->number == __NR_execve || call->number == __NR_execveat || call->number == __NR_exit_group ||
                       call->number == __NR_exit;
   if (leaves) leave_stack(__builtin_frame_address(0));
+  if (call->number == __NR_exit && is_last_thread()) before_exit(call->integer(0));
   const long result = vestal_dispatch(call);
   if (leaves) come_back(__builtin_frame_address(0));
   // Code that did not stand in the file may make system calls that nobody sees.
@@ -270,6 +279,15 @@ void start_session(const char* value) {
   store(state.attached, 1u);
   constexpr size_t random_bytes = 16;
   if (state.policies & policy_random && state.random_bytes) draw(state.random_bytes, random_bytes);
+  if (load(vestal_small_stacks)) {
+    // Go's run time begins its random numbers (the order of maps, math/rand) with what the kernel has put beside the arguments.
+    LogRecord random;
+    random.kind = kind_random;
+    random.arg = random_bytes;
+    if (!(state.policies & policy_random)) append(random);
+    // Its scheduler needs the real one for its waits.
+    if (state.policies & policy_clock) spoil("is a Go program, which sees how the real time passes");
+  }
   const bool can_be_followed = !load(vestal_small_stacks) || make_stacks();
   if (load(header().state) == region_live && can_be_followed) return;
   spoil("there is no memory for vestal's stacks");

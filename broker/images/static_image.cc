@@ -84,7 +84,9 @@ Result<StaticProgramImage> build_static_image(const ElfFile& program, const ElfF
   if (const std::string reason = hindrance(program); !reason.empty()) return fail(Fault::unsupported, program.path() + ": " + reason);
   const RawCalls calls = find_raw_calls(program);
   const CodeSurvey survey = TRY(CodeSurvey::make(program));
-  const SiteSelection selection = TRY(select_static_sites(survey, wanted, calls.calls));
+  WantedCalls own_wanted = wanted;
+  if (is_go(program)) own_wanted.numbers &= ~wanted.not_on_small_stacks;
+  const SiteSelection selection = TRY(select_static_sites(survey, own_wanted, calls.calls));
 
   const Segment* last = nullptr;
   std::uint64_t end = 0;

@@ -15,6 +15,8 @@ inline constexpr std::size_t hook_slot_count = 8;  // slot 0: system calls
 struct WantedCalls {
   // Wanted wherever they are issued.
   std::bitset<call_numbers_max> numbers;
+  // Of these, not wanted in programs with small stacks (Go), for which each call under way takes a stack of the shim's.
+  std::bitset<call_numbers_max> not_on_small_stacks;
   // Wanted only inside the exported functions named, which overrides `numbers`.
   // clone (56) can be wanted only this way.
   std::map<std::uint32_t, std::vector<std::string>> only_within;

@@ -91,4 +91,16 @@ same 'more positions than fit into an answer' "for f in a b c d e; do echo \$f >
 same 'read after its mode and before its contents were changed' "echo 1 >f; S='chmod u+w f; sh -c \"cat f; sleep .3\" & sleep .1; echo new >f; wait'; \$V sh -c \"\$S\"; echo 2 >f; \$V sh -c \"\$S\""
 same 'both streams into one pipe whose reader goes' "for i in 1 2; do \$V sh -c 'seq 9000; seq 9000 >&2; echo after >aft' 2>&1 | head -n 1; echo \${PIPESTATUS[*]}; ls; rm -f aft; done"
 same 'the mode of a file that is cut later' "echo x >f; chmod 755 f; \$V sh -c 'echo hi >f; truncate -c -s 3 f'; rm f; \$V sh -c 'echo hi >f; truncate -c -s 3 f'; stat -c %a f"
+
+# What one process does to another.
+same 'niceness set from outside' "\$V sh -c 'renice -n 5 -p \$\$ >/dev/null; nice; true'; \$V sh -c 'nice; true'"
+same 'limits set from outside' "\$V sh -c 'prlimit --pid \$\$ --nofile=100:100; sh -c \"ulimit -n\"; true'; \$V sh -c 'sh -c \"ulimit -n\"; true'"
+same 'processors set from outside' "\$V sh -c 'taskset -p -c 0 \$\$ >/dev/null; nproc; true'; \$V sh -c 'nproc; true'"
+same 'a child in namespaces of its own' "LC_ALL=C \$V perl -e '\$p=syscall(56,0x10000000|17,0,0,0,0); if(!\$p){exec \"id\",\"-u\"} waitpid(\$p,0)'; LC_ALL=C \$V id -u"
+same 'a process that allows itself to read, write and end' "\$V perl -e 'syscall(157,22,1); syscall(1,1,\$x=\"x\n\",2); syscall(60,0)'; echo \$?"
+same 'a program that ends with its last thread' "cat >e.c <<'C'
+static long call(long n, long a, const void* b, long c) { long r; __asm__ volatile(\"syscall\" : \"=a\"(r) : \"a\"(n), \"D\"(a), \"S\"(b), \"d\"(c) : \"rcx\", \"r11\", \"memory\"); return r; }
+void _start(void) { char b[4]; call(0, 0, b, 4); call(1, 1, b, 4); call(60, 0, 0, 0); }
+C
+gcc -O1 -nostdlib -static -fno-stack-protector -o e e.c; printf abcdefgh >in; \$V sh -c '{ ./e; cat; } <in'; echo; \$V sh -c '{ ./e; cat; } <in; echo 1; true'; rm e e.c"
 finish

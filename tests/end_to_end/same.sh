@@ -7,6 +7,7 @@
 # and error, and the whole tree (names, types, modes, link targets, link counts, contents) must be what they were plain.
 # The last run must be a hit of the whole command ("hit"), or must have run it ("run").
 #
+# options  if set, vestal's own options for what follows
 # finish   ends the script with the number of faults as its status
 [ -x "$VESTAL" ] || { echo "there is no $VESTAL"; exit 1; }
 here=$PWD
@@ -43,13 +44,13 @@ compare() { # NAME LABEL
 scenario() {
   local name=$1 expect=$2 setup=$3 command=$4 before after
   fill "$setup"; observe plain sh -c "$command"
-  fill "$setup"; observe cold "$VESTAL" -v run -- sh -c "$command"
+  fill "$setup"; observe cold "$VESTAL" -v ${options-} run -- sh -c "$command"
   grep '^vestal: ' "$here/cold.err" >"$here/cold.notes"
   sed -i '/^vestal: /d' "$here/cold.err"
   compare "$name" cold
   fill "$setup"
   before=$(stat_count hits)
-  observe warm "$VESTAL" -v run -- sh -c "$command"
+  observe warm "$VESTAL" -v ${options-} run -- sh -c "$command"
   # What vestal says itself does not belong to the command.
   grep '^vestal: ' "$here/warm.err" >"$here/warm.notes"
   sed -i '/^vestal: /d' "$here/warm.err"
@@ -76,11 +77,11 @@ finish() {
 #   directory; what it exports holds for COMMAND.
 edited() {
   local name=$1 expect=$2 setup=$3 command=$4 edit=$5
-  fill "$setup"; observe first "$VESTAL" run -- sh -c "$command"
+  fill "$setup"; observe first "$VESTAL" ${options-} run -- sh -c "$command"
   fill "$setup"
   ( cd "$here/t" && eval "$edit" && cd "$here" && observe plain sh -c "$command" )
   fill "$setup"
-  ( cd "$here/t" && eval "$edit" && cd "$here" && observe warm "$VESTAL" -v run -- sh -c "$command" )
+  ( cd "$here/t" && eval "$edit" && cd "$here" && observe warm "$VESTAL" -v ${options-} run -- sh -c "$command" )
   grep '^vestal: ' "$here/warm.err" >"$here/warm.notes"
   sed -i '/^vestal: /d' "$here/warm.err"
   compare "$name" warm

@@ -125,6 +125,10 @@ twice 'another host name is another step' hit $'turing\nturing turing' --hostnam
 run "$VESTAL" run uname -n
 result 'without a policy it is real' 0 "$(uname -n)" ''
 
+if command -v busybox >/dev/null; then
+  twice 'a static program' hit 'hi' --random=7 busybox echo hi
+fi
+
 # ---- network -------------------------------------------------------------------------------------------------------
 
 reach='exec 2>&1; exec 3<>/dev/tcp/127.0.0.1/9; echo $?'

@@ -44,8 +44,38 @@ func main() {
 GO
 for flags in '' '-s -w'; do
   HOME=$here CGO_ENABLED=0 go build -ldflags="$flags" -o "$here/go" "$here/go.go" || { echo 'go: does not compile'; faults=$((faults + 1)); }
+  # The order of its maps is another one each time, so it is cached only where random numbers are chosen.
+  scenario "go $flags: random numbers" run "echo x > in; cp $here/go go$old" './go'
+  options=--random=7
   scenario "go $flags" hit "echo x > in; cp $here/go go$old" './go'
   edited "go $flags: an input changed" run "echo x > in; cp $here/go go$old" './go' 'echo y > in'
   scenario "go $flags: the time" run "echo x > in; cp $here/go go$old" './go time'
+  options=
 done
+# More threads at once in calls than a small number of stacks would serve.
+cat > "$here/many.go" <<'GO'
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+)
+
+func main() {
+	c := make(chan int)
+	var ready, done sync.WaitGroup
+	for i := 0; i < 300; i++ {
+		ready.Add(1)
+		done.Add(1)
+		go func() { runtime.LockOSThread(); ready.Done(); <-c; done.Done() }()
+	}
+	ready.Wait()
+	close(c)
+	done.Wait()
+	fmt.Println("done")
+}
+GO
+HOME=$here CGO_ENABLED=0 go build -o "$here/many" "$here/many.go" || { echo 'many: does not compile'; faults=$((faults + 1)); }
+scenario 'many threads' run "cp $here/many many" 'timeout 20 ./many'
 finish
