@@ -144,8 +144,8 @@ struct Answer {
   std::string body;
 };
 
-// Sends the request to the broker of this directory, which is started if there is none.
-Result<Answer> ask(const std::string& path, RequestKind kind, std::string_view body) {
+// Sends the request to the broker of this directory. If there is none it is started, or, if it may not be, Fault::not_found.
+Result<Answer> ask(const std::string& path, RequestKind kind, std::string_view body, bool may_start = true) {
   const OwnedFd directory(away_from_standard(TRY(cache::open_private_directory(path)).release()));
   const BuildId build = BuildId::of_this_program();
   const auto deadline = Clock::now() + find_max;
@@ -156,6 +156,7 @@ Result<Answer> ask(const std::string& path, RequestKind kind, std::string_view b
       if (errno != ENOENT && errno != ECONNREFUSED) {
         return fail(Fault::io, path + ": no connection to the broker: " + std::strerror(errno));
       }
+      if (!may_start) return fail(Fault::not_found, "no broker runs for " + path);
       started = TRY(start_broker(path));
       if (!started) nap(5);
       continue;
@@ -382,12 +383,19 @@ int run_command(char* const* arguments, const CommandOptions& given) {
   return become_traced(session->body, program, arguments, options);
 }
 
-Result<std::string> ask_broker(RequestKind kind, std::string_view body) {
+namespace {
+
+Result<std::string> ask_without_session(RequestKind kind, std::string_view body, bool may_start) {
   const std::string place = TRY(cache_place());
   if (::access(place.c_str(), F_OK) != 0 && errno == ENOENT) {
     return fail(Fault::not_found, "there is no cache at " + place + " yet");
   }
-  return std::move(TRY(ask(place, kind, body)).body);
+  return std::move(TRY(ask(place, kind, body, may_start)).body);
 }
+
+}  // namespace
+
+Result<std::string> ask_broker(RequestKind kind, std::string_view body) { return ask_without_session(kind, body, true); }
+Result<std::string> ask_running_broker(RequestKind kind, std::string_view body) { return ask_without_session(kind, body, false); }
 
 }  // namespace broker

@@ -39,6 +39,8 @@ int run_command(char* const* arguments, const CommandOptions& options);
 
 // Asks the broker, starting it if necessary, and returns the answer: JSON, or nothing.
 cache::Result<std::string> ask_broker(RequestKind kind, std::string_view body);
+// The same of a broker that runs already; Fault::not_found if there is none.
+cache::Result<std::string> ask_running_broker(RequestKind kind, std::string_view body);
 
 // A line on standard error: `vestal: <text>`.
 void complain(const std::string& text);

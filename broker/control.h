@@ -9,7 +9,7 @@
 //             configuration (broker/configuration.h)
 //   stats                        JSON
 //   clear                        nothing: counters have been set to zero
-//   why       path or word       JSON: list of explanations
+//   why       a path             all explanations are in their file; JSON: list of the commands that made the path
 //   stop                         nothing: the broker leaves after its sessions
 //
 // The heads stay as they are for ever, for a broker may meet a client of another

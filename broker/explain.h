@@ -2,10 +2,11 @@
 //
 // Kept as JSON, one object a line, in <cache directory>/explanations; when that
 // has explanations_max lines it is renamed to explanations.old, so that between
-// one and two times as many are there. Lines are written a few at a time. What is
-// lost with a broker that is killed is missing in an explanation and nowhere else.
+// one and two times as many are there. Lines are written a few at a time, and at
+// the end of a session. What is lost with a broker that is killed is missing in
+// an explanation and nowhere else. Anybody may read it, without a broker too.
 //
-// Of a variable only its name may be in here, never its value. Any thread.
+// Of a variable only its name may be in here, never its value.
 #pragma once
 
 #include <cstdint>
@@ -20,16 +21,23 @@ namespace broker {
 
 enum class Outcome;
 
+// How the last reason begins if the session had policies of its own.
+inline constexpr std::string_view in_session = "in a session with ";
+
 struct Explanation {
+  std::int64_t session = 0;         // as begin_session() said
+  std::uint64_t step = 0, outer = 0;  // within the session; outer: the step around it, 0 if there is none
   std::string command;    // program and arguments
   std::string directory;  // it ran in
   std::int64_t when_ns = 0;  // CLOCK_REALTIME
   Outcome outcome{};
-  std::vector<std::string> reasons;  // a sentence each; none for a hit
+  std::vector<std::string> reasons;  // what explains most first; none for a hit
+  std::string culprit;               // not cacheable: the command inside it that the first reason comes from; empty: itself
   std::string policy;                // the row used, see row_text()
-  std::vector<std::string> outputs;  // absolute paths
+  std::vector<std::string> outputs;  // absolute paths; without those that a step inside it is named for
 };
 
+// Any thread.
 class ExplanationLog {
  public:
   static constexpr std::size_t explanations_max = 2000;
@@ -37,12 +45,9 @@ class ExplanationLog {
   explicit ExplanationLog(std::string cache_directory);
   ~ExplanationLog();  // writes what is left to write
 
-  void begin_session();  // what is added from now on belongs to a later session
+  std::int64_t begin_session();  // a number greater than any before
   void add(const Explanation& explanation);
-
-  // The explanations that name this path as an output or this word in their command, newest first. Without a filter:
-  // the last session's steps that were not hits.
-  std::vector<Explanation> find(std::string_view filter, std::size_t count_max);
+  void flush();  // all of it can be read then
 
  private:
   void append(std::string line);
@@ -52,7 +57,24 @@ class ExplanationLog {
   std::mutex mutex_;
   cache::OwnedFd file_;
   std::size_t lines_ = 0;  // in the file and in `unwritten_`
+  std::int64_t last_session_ = 0;
   std::string unwritten_;
 };
+
+struct Explanations {
+  std::vector<Explanation> steps;  // in the order of their ends
+  std::int64_t last_session = 0;   // the one that began last; 0: none is known
+
+  static Explanations read(const std::string& cache_directory);
+
+  std::vector<Explanation> of_session(std::int64_t session) const;
+  // In the last session in which a step left this file: the steps that did, without those around them.
+  std::vector<Explanation> makers_of(std::string_view path) const;
+  // The last run of each command that has this in its text or is itself of that text, newest first.
+  std::vector<Explanation> with_text(std::string_view text) const;
+};
+
+// Those that contain no other of them.
+std::vector<Explanation> innermost(const std::vector<Explanation>& steps, const std::vector<Explanation>& session);
 
 }  // namespace broker

@@ -6,15 +6,20 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include <fmt/format.h>
+
+#include "broker/wording.h"
+#include "preload/protocol.h"
 
 namespace broker {
 namespace {
 
 using namespace cache;
 
-constexpr std::size_t reasons_max = 3;
+constexpr std::size_t reasons_max = 5;
+constexpr std::size_t entries_max = 5000;  // of a directory whose changes are told by name
 
 std::string key_of(const NeedName& need) {
   std::string key(reinterpret_cast<const char*>(&need.detail), sizeof need.detail);
@@ -27,22 +32,15 @@ std::uint32_t number_in(const std::string& text) {
   return number;
 }
 
-// For a human: which need, from what to what.
-std::string explain(const NeedName& need, const std::string& before, const std::string& now) {
-  const std::string text = need.text.substr(0, need.text.find('\0'));
-  switch (need.kind) {
-    case NeedKind::path:
-      return fmt::format("{}: was {}, is {}", text, describe(need.detail, before), describe(need.detail, now));
-    case NeedKind::environment:
-      if (before.empty()) return fmt::format("variable {}: was not set, is now", text);
-      if (now.empty()) return fmt::format("variable {}: was set, is not now", text);
-      return fmt::format("variable {}: has another value", text);
-    case NeedKind::environment_names: return "the set of variables is another";
-    case NeedKind::program: return fmt::format("{}: is another program, or has other libraries or another policy row", text);
-    case NeedKind::descriptor: return fmt::format("descriptor {}: was {}, is {}", text, before, now);
-    case NeedKind::inherited_file: return fmt::format("descriptor {}: the file behind it has other contents or another position", text);
+// What is known to have been made in a directory since then.
+HashedNames made_since(const std::string& directory, const HashedNames& there, std::int64_t when_ns) {
+  HashedNames recent;
+  for (const auto& entry : there) {
+    struct statx status;
+    if (::statx(AT_FDCWD, (directory + "/" + entry.first).c_str(), AT_SYMLINK_NOFOLLOW, STATX_BTIME, &status) != 0 || !(status.stx_mask & STATX_BTIME)) continue;
+    if (status.stx_btime.tv_sec * std::int64_t{1'000'000'000} + status.stx_btime.tv_nsec > when_ns) recent.push_back(entry);
   }
-  return text;
+  return recent;
 }
 
 }  // namespace
@@ -136,17 +134,57 @@ Verdict Judge::decide(const Step& step) {
 
 std::vector<std::string> Judge::why_not(const Step& step) {
   const auto last = step.key ? parts_.cache->last_run(*step.key) : std::nullopt;
-  if (!last) return {"no result of this command with this program in this directory was known"};
-  std::vector<std::string> reasons;
+  if (!last) return {unknown_command_reason};
   const auto names = parts_.cache->need_set(last->need_set);
+  struct Differing {
+    int rank;
+    std::size_t index;
+    std::string now;
+  };
+  std::vector<Differing> differing;
   if (names && names->size() == last->values.size()) {
-    for (std::size_t i = 0; i < names->size() && reasons.size() < reasons_max; ++i) {
-      const std::string now = value_today(step, (*names)[i]);
-      if (now != last->values[i]) reasons.push_back(explain((*names)[i], last->values[i], now));
+    for (std::size_t i = 0; i < names->size(); ++i) {
+      std::string now = value_today(step, (*names)[i]);
+      if (now == last->values[i]) continue;
+      const int rank = rank_of((*names)[i], last->values[i], now);
+      differing.push_back({rank, i, std::move(now)});
     }
   }
-  if (reasons.empty()) reasons.push_back(last->not_stored.empty() ? "its result is no longer in the cache" : last->not_stored);
+  if (differing.empty()) return {last->not_stored.empty() ? "its result is no longer in the cache" : last->not_stored};
+  std::stable_sort(differing.begin(), differing.end(), [](const Differing& a, const Differing& b) { return a.rank < b.rank; });
+  std::vector<std::string> reasons;
+  for (const Differing& one : differing) {
+    if (reasons.size() == reasons_max) break;
+    const NeedName& need = (*names)[one.index];
+    reasons.push_back(difference_text(need, last->values[one.index], one.now, entry_changes_of(*names, *last, one.index, one.now)));
+  }
+  if (differing.size() > reasons_max)
+    reasons.push_back(count_text(differing.size() - reasons_max, "more need differs", "more needs differ"));
   return reasons;
+}
+
+// If it is a listing that differs: which of its names do. Names that are gone are known only if the step looked at them too.
+EntryChanges Judge::entry_changes_of(const NeedSet& names, const LastRun& last, std::size_t index, const std::string& now) const {
+  const NeedName& need = names[index];
+  if (need.kind != NeedKind::path || !(need.detail & aspect_listing)) return {};
+  const auto before = parts_of(need.detail, last.values[index]), today = parts_of(need.detail, now);
+  if (!before || !today || !before->listing || !today->listing || *before->listing == *today->listing) return {};
+  const std::size_t end = need.text.find('\0');
+  const std::string directory = need.text.substr(0, end);
+  const HashedNames there = parts_.view->entries(directory, end == need.text.npos ? std::string_view() : std::string_view(need.text).substr(end + 1));
+  if (there.size() > entries_max) return {};
+  HashedNames missing;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const NeedName& other = names[i];
+    const std::string path = other.text.substr(0, other.text.find('\0'));
+    const std::size_t slash = path.rfind('/');
+    if (other.kind != NeedKind::path || slash == path.npos || path.compare(0, slash, directory) != 0 || slash != directory.size()) continue;
+    const auto then = parts_of(other.detail, last.values[i]);
+    const std::string name = path.substr(slash + 1);
+    if (!then || !then->readable || then->type == FileType::absent || parts_.view->look(path).type != FileType::absent) continue;
+    missing.emplace_back(name, preload::entry_hash(name.data(), name.size(), entry_type_of(then->type)));
+  }
+  return entry_changes(*before->listing, *today->listing, there, missing, made_since(directory, there, last.when_ns));
 }
 
 }  // namespace broker

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "broker/difference.h"
 #include "broker/program_table.h"
 #include "broker/session.h"
 #include "broker/step.h"
@@ -20,12 +21,15 @@
 
 namespace broker {
 
+// Of a step whose key nothing was kept under.
+inline constexpr const char* unknown_command_reason = "no result of this command with this program in this directory was known";
+
 struct Verdict {
   std::optional<cache::StepResult> result;  // a hit
   cache::NeedSet names;                     // of the hit
   cache::NeedValues values;
   cache::Digest need_set, values_digest;
-  std::vector<std::string> reasons;  // a miss: what differs from the last run, for a human
+  std::vector<std::string> reasons;  // a miss: what differs from the last run, for a human; what explains most comes first
 };
 
 class Judge {
@@ -44,6 +48,7 @@ class Judge {
 
  private:
   std::string value_today(const Step& step, const cache::NeedName& need);
+  EntryChanges entry_changes_of(const cache::NeedSet& names, const cache::LastRun& last, std::size_t index, const std::string& now) const;
   cache::NeedValues values_today(const Step& step, const cache::NeedSet& names);
 
   struct Look {

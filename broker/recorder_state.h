@@ -62,19 +62,6 @@ inline std::uint64_t name_hash(std::string_view path) {
   return preload::quick_hash(name.data(), name.size());
 }
 
-inline std::uint8_t entry_type_of(FileType type) {
-  switch (type) {
-    case FileType::regular: return 8;
-    case FileType::directory: return 4;
-    case FileType::symlink: return 10;
-    case FileType::fifo: return 1;
-    case FileType::socket: return 12;
-    case FileType::character_device: return 2;
-    case FileType::block_device: return 6;
-    default: return 0;
-  }
-}
-
 inline bool same_file(const PathFacts& a, const PathFacts& b) {
   return a.type == b.type && a.device == b.device && a.inode == b.inode && a.bytes == b.bytes && a.mtime_ns == b.mtime_ns && a.ctime_ns == b.ctime_ns;
 }

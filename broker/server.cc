@@ -43,7 +43,6 @@ using std::chrono::milliseconds;
 constexpr int request_ms_max = 10'000;     // for a client to begin to say what it wants
 constexpr int storing_ms_max = 5'000;      // to wait for what the previous command is still storing
 constexpr int acceptors_wanted = 2;        // threads that wait for clients
-constexpr std::size_t explanations_shown_max = 10;
 constexpr int wake_signal = SIGUSR1;       // from our own threads to the first one
 
 // ---- surroundings -----------------------------------------------------------------------------------------------------
@@ -125,6 +124,8 @@ cache::Result<std::unique_ptr<Parts>> open_parts(const std::string& directory, L
   parts->programs =
       std::make_unique<ProgramTable>(*parts->cache, *parts->view, directory + "/images", parts->shim_path);
   parts->explanations = std::make_unique<ExplanationLog>(directory);
+  parts->statistics = std::make_unique<Statistics>(directory);
+  parts->statistics->write(parts->cache->counters());
   parts->staging = std::make_unique<StagingJournal>(directory);
   return parts;
 }
@@ -135,32 +136,9 @@ cache::Result<std::unique_ptr<Parts>> open_parts(const std::string& directory, L
 template <class Json>
 std::string text_of(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-std::uint64_t bytes_below(const std::string& directory) {
-  std::uint64_t bytes = 0;
-  std::error_code error;
-  for (auto at = std::filesystem::recursive_directory_iterator(directory, error);
-       !error && at != std::filesystem::recursive_directory_iterator(); at.increment(error)) {
-    if (at->is_regular_file(error)) bytes += at->file_size(error);
-  }
-  return bytes;
-}
-
 std::string stats_of(Parts& parts) {
-  constexpr std::string_view reason_prefix = "reason:";
-  std::map<std::string, std::int64_t> counters = parts.cache->counters();
-  ordered_json reasons = ordered_json::object();
-  for (const auto& [name, count] : counters) {
-    if (name.starts_with(reason_prefix)) reasons[name.substr(reason_prefix.size())] = count;
-  }
-  ordered_json stats;
-  stats["hits"] = counters["hits"];
-  stats["misses"] = counters["misses"];
-  stats["not_cacheable"] = counters["not_cacheable"];
-  stats["reasons"] = std::move(reasons);
-  stats["sessions"] = counters["sessions"];
-  stats["saved_seconds"] = static_cast<double>(counters["saved_ns"]) / 1e9;
-  stats["cache_bytes"] = parts.blobs->usage().bytes + bytes_below(parts.cache_directory + "/index");
-  stats["cache_directory"] = parts.cache_directory;
+  ordered_json stats = ordered_json::parse(parts.statistics->text(parts.cache->counters()));
+  stats["cache_bytes"] = Statistics::cache_bytes(parts.cache_directory);
   return text_of(stats);
 }
 
@@ -187,40 +165,18 @@ std::string report_text(const SessionReport& report) {
   return text_of(object);
 }
 
-json to_json(const Explanation& explanation) {
-  return {{"command", explanation.command}, {"directory", explanation.directory}, {"when_ns", explanation.when_ns},
-          {"outcome", name_of(explanation.outcome)}, {"reasons", explanation.reasons}, {"policy", explanation.policy}};
-}
-
 std::string joined(const cache::LastRun& run) {
   std::string command;
   for (const std::string& argument : run.arguments) command += (command.empty() ? "" : " ") + argument;
   return command;
 }
 
-// What the log of explanations says; for a file, failing that, what is known of the steps that made it.
-std::string why_of(Parts& parts, const std::string& filter) {
+// What is known of the steps that made this file, in case the log of explanations has nothing of them any more.
+std::string makers_of(Parts& parts, const std::string& path) {
   json answer = json::array();
-  for (const Explanation& one : parts.explanations->find(filter, explanations_shown_max)) answer.push_back(to_json(one));
-  if (!answer.empty() || !filter.starts_with('/')) return text_of(answer);
-  for (const cache::Digest& key : parts.cache->makers_of(filter)) {
+  for (const cache::Digest& key : parts.cache->makers_of(path)) {
     const auto run = parts.cache->last_run(key);
-    if (!run) continue;
-    const std::string command = joined(*run);
-    bool explained = false;
-    for (const Explanation& one : parts.explanations->find(command, explanations_shown_max)) {
-      if (one.command != command || one.directory != run->directory) continue;
-      answer.push_back(to_json(one));
-      explained = true;
-      break;
-    }
-    if (explained) continue;
-    const bool stored = run->not_stored.empty();
-    answer.push_back({{"command", command},
-                      {"directory", run->directory},
-                      {"when_ns", run->when_ns},
-                      {"outcome", name_of(stored ? Outcome::miss : Outcome::not_cacheable)},
-                      {"reasons", stored ? json::array() : json::array({run->not_stored})}});
+    if (run) answer.push_back({{"command", joined(*run)}, {"directory", run->directory}, {"when_ns", run->when_ns}});
   }
   return text_of(answer);
 }
@@ -440,11 +396,14 @@ void Server::answer(int client, const Request& request, pid_t peer) {
     case RequestKind::clear:
       wait_for_ended_sessions();
       parts_.cache->clear_counters();
+      parts_.statistics->clear();
+      parts_.statistics->write(parts_.cache->counters());
       send_reply(client, ReplyStatus::done, {});
       return;
     case RequestKind::why:
       wait_for_ended_sessions();
-      send_reply(client, ReplyStatus::done, why_of(parts_, request.body));
+      parts_.explanations->flush();
+      send_reply(client, ReplyStatus::done, makers_of(parts_, request.body));
       return;
     case RequestKind::stop: {
       {

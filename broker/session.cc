@@ -20,6 +20,7 @@
 #include "broker/judge.h"
 #include "broker/recorder.h"
 #include "broker/replay.h"
+#include "broker/wording.h"
 #include "cache/base/owned_fd.h"
 
 namespace broker {
@@ -32,6 +33,7 @@ constexpr int idle_wait_ms = 100;
 constexpr int processes_look_ms = 50;
 constexpr int grace_ms = 300;       // for processes that outlive the command
 constexpr std::size_t command_bytes_max = 300;
+constexpr std::size_t outputs_told_max = 200;
 
 std::int64_t now_ms() {
   timespec now{};
@@ -74,7 +76,7 @@ class RunningSession final : public Session {
     // What the user did since the last command was not logged.
     parts_.programs->doubt();
     parts_.cache->each_short_key([this](std::uint64_t key) { region_->set_known(key); });
-    if (parts_.explanations) parts_.explanations->begin_session();
+    if (parts_.explanations) explained_as_ = parts_.explanations->begin_session();
     if (const char* path = std::getenv("VESTAL_EVENTS"); path && *path) {
       events_file_.reset(std::fopen(path, "ae"));
       if (events_file_) ::setlinebuf(events_file_.get());
@@ -112,6 +114,7 @@ class RunningSession final : public Session {
     recorder_.abandon();
     top_ended_ = true;
     count();
+    if (parts_.explanations) parts_.explanations->flush();
   }
 
  private:
@@ -334,6 +337,7 @@ class RunningSession final : public Session {
 
   void finished(const Step& step, bool stored, const std::string& reason) {
     std::vector<std::string> reasons;
+    std::string culprit;
     if (const auto asked = asked_.find(step.number); asked != asked_.end()) {
       reasons = std::move(asked->second);
       asked_.erase(asked);
@@ -349,29 +353,51 @@ class RunningSession final : public Session {
       ++report_.misses;
       region_->set_known(step.exec.short_key);
       if (options_.fresh) reasons = {"run with --fresh"};
-      else if (reasons.empty()) reasons = {"no result of this command with this program in this directory was known"};
+      else if (reasons.empty()) reasons = {unknown_command_reason};
     } else {
       if (reason == temporary_reason) return;
       ++report_.not_cacheable;
-      ++report_.reasons[reason];
+      if (reason == step.spoils) culprit = step.spoiled_by;
+      count_reason(step, culprit.empty() ? reason_class(reason) : inner_reason);
       reasons.insert(reasons.begin(), reason);
     }
     const std::string command = command_line(step.exec);
     const std::string policy = row_text(step.policy);
-    if (options_.verbose) report_.notes.push_back({outcome, command, reasons.empty() ? std::string() : reasons.front(), policy});
+    if (options_.verbose) report_.notes.push_back({outcome, command, reasons.empty() ? std::string() : reason_text(reasons.front(), culprit), policy});
     if (!parts_.explanations) return;
     Explanation explanation;
+    explanation.session = explained_as_;
+    explanation.step = step.number;
+    explanation.outer = step.parent ? step.parent->number : 0;
     explanation.command = command;
+    explanation.culprit = culprit;
     explanation.directory = step.exec.directory;
     explanation.when_ns = today_ns();
     explanation.outcome = outcome;
     explanation.reasons = std::move(reasons);
     explanation.policy = policy;
-    // The same command under other policies is another step.
-    if (outcome != Outcome::hit && any_chosen(options_.policies)) explanation.reasons.push_back("in a session with " + text_of(options_.policies));
-    for (const auto& [path, use] : step.uses)
-      if (use.contents_changed && use.present && explanation.outputs.size() < 64) explanation.outputs.push_back(recorder_.paths().text(path));
+    if (outcome != Outcome::hit && any_chosen(options_.policies)) explanation.reasons.push_back(std::string(in_session) + text_of(options_.policies));
+    for (const auto& [path, use] : step.uses) {
+      if (!use.contents_changed || !use.present || explanation.outputs.size() == outputs_told_max || is_told_inside(path, step)) continue;
+      explanation.outputs.push_back(recorder_.paths().text(path));
+      told_[path] = step.number;
+    }
+    if (step.parent) outer_of_[step.number] = step.parent->number;
     parts_.explanations->add(explanation);
+  }
+
+  // An output of a step inside this one has been told of that one.
+  bool is_told_inside(PathId path, const Step& step) const {
+    const auto told = told_.find(path);
+    if (told == told_.end()) return false;
+    for (auto outer = outer_of_.find(told->second); outer != outer_of_.end(); outer = outer_of_.find(outer->second))
+      if (outer->second == step.number) return true;
+    return false;
+  }
+
+  void count_reason(const Step& step, const std::string& reason) {
+    ++report_.reasons[reason];
+    report_.examples.try_emplace(reason, brief_command(step.exec));
   }
 
   void count() {
@@ -382,6 +408,9 @@ class RunningSession final : public Session {
     cache.add_to_counter("not_cacheable", static_cast<std::int64_t>(report_.not_cacheable));
     cache.add_to_counter("saved_ns", static_cast<std::int64_t>(report_.saved_ns));
     for (const auto& [reason, times] : report_.reasons) cache.add_to_counter("reason:" + reason, static_cast<std::int64_t>(times));
+    if (!parts_.statistics) return;
+    parts_.statistics->add_examples(report_.examples);
+    parts_.statistics->write(cache.counters());
   }
 
   Parts& parts_;
@@ -392,6 +421,9 @@ class RunningSession final : public Session {
   SessionReport report_;
   std::unordered_map<const Program*, std::pair<std::shared_ptr<const Program>, std::uint32_t>> plans_;
   std::unordered_map<std::uint64_t, std::vector<std::string>> asked_;  // by step number: why it was no hit
+  std::int64_t explained_as_ = 0;
+  std::unordered_map<PathId, std::uint64_t> told_;  // number of the step whose explanation names this output
+  std::unordered_map<std::uint64_t, std::uint64_t> outer_of_;  // of finished steps
   struct CloseFile { void operator()(std::FILE* file) const { std::fclose(file); } };
   std::unique_ptr<std::FILE, CloseFile> events_file_;
   std::atomic<bool> stopping_ = false, top_ended_ = false;

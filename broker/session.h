@@ -20,6 +20,7 @@
 #include "broker/session_policies.h"
 #include "broker/session_region.h"
 #include "broker/staging_journal.h"
+#include "broker/statistics.h"
 #include "broker/view.h"
 #include "cache/blob_store.h"
 #include "cache/file_memo.h"
@@ -36,6 +37,7 @@ struct Parts {
   std::unique_ptr<View> view;
   std::unique_ptr<ProgramTable> programs;
   std::unique_ptr<ExplanationLog> explanations;
+  std::unique_ptr<Statistics> statistics;    // may be null
   std::unique_ptr<StagingJournal> staging;  // may be null
   std::string shim_path;
 };
@@ -59,7 +61,8 @@ struct StepNote {
 
 struct SessionReport {
   std::uint64_t hits = 0, misses = 0, not_cacheable = 0;
-  std::map<std::string, std::uint64_t> reasons;  // of not cacheable steps
+  std::map<std::string, std::uint64_t> reasons;  // of not cacheable steps, without names of files
+  std::map<std::string, std::string> examples;   // a command for each reason
   std::uint64_t saved_ns = 0;                    // what the replayed steps took when they ran
   std::vector<StepNote> notes;                   // verbose only, in order of their end
 };

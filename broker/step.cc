@@ -152,6 +152,22 @@ void Step::subtract_own_entries(PathId directory, Position at, PathTable& paths,
   for (const std::string& name : names) except += name + '/';
 }
 
+std::string brief_command(const ExecRecord& exec) {
+  constexpr std::size_t bytes_max = 60;
+  std::string text;
+  for (const std::string& word : exec.arguments) {
+    text += (text.empty() ? "" : " ") + word;
+    if (text.size() <= bytes_max) continue;
+    text.resize(bytes_max);
+    text += "...";
+    break;
+  }
+  if (text.empty()) return exec.program;
+  const auto name = [](const std::string& path) { return path.substr(path.rfind('/') + 1); };
+  if (name(exec.arguments[0]) != name(exec.program)) text += " (" + exec.program + ")";
+  return text;
+}
+
 void merge_into(Step& outer, const Step& inner, PathTable& paths) {
   // In the order in which the inner step changed them.
   std::vector<std::pair<PathId, const PathUse*>> changes;
@@ -259,8 +275,7 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
   };
   for (const ProgramUse& use : inner.programs) add_program(use);
   if (inner.program) add_program({inner.exec.program, inner.exec.library_path, inner.identity, inner.file, inner.began});
-  constexpr std::string_view within = "a step inside it ";
-  if (!inner.spoils.empty()) outer.spoil(inner.spoils.starts_with(within) ? inner.spoils : std::string(within) + inner.spoils);
+  if (!inner.spoils.empty()) outer.spoil(inner.spoils, inner.spoiled_by.empty() ? brief_command(inner.exec) : inner.spoiled_by);
 }
 
 std::string environment_value(const ExecRecord& exec, std::string_view name) {

@@ -125,11 +125,14 @@ struct Step {
 
   // Why it cannot be stored. `spoils` holds for every step around it as well, `unstorable` for itself alone.
   std::string spoils, unstorable;
+  std::string spoiled_by;  // the command inside it that did it first; empty: itself
   bool replayed = false;
   std::uint64_t saved_ns = 0;  // replayed: what the run took
 
-  void spoil(std::string reason) {
-    if (spoils.empty()) spoils = std::move(reason);
+  void spoil(std::string reason, std::string by = {}) {
+    if (!spoils.empty()) return;
+    spoils = std::move(reason);
+    spoiled_by = std::move(by);
   }
   void not_storable(std::string reason) {
     if (unstorable.empty()) unstorable = std::move(reason);
@@ -149,6 +152,9 @@ struct Step {
   // True if the step itself had made or replaced the path before `at`.
   bool owns(PathId path, Position at) const;
 };
+
+// Program and first arguments, as short as a name; and the file that runs, if it is called otherwise.
+std::string brief_command(const ExecRecord& exec);
 
 // Adds what an inner step saw and did to the step around it.
 void merge_into(Step& outer, const Step& inner, PathTable& paths);

@@ -315,40 +315,58 @@ std::string value_of(std::uint32_t aspects, const PathFacts& facts, const PathCo
   return value;
 }
 
-std::string describe(std::uint32_t aspects, std::string_view value) {
+std::optional<ValueParts> parts_of(std::uint32_t aspects, std::string_view value) {
   using namespace cache;
-  if (value.empty()) return "unknown";
-  if (value[0] == unreadable_mark) return "cannot be read";
-  if (aspects == aspect_replaceable) {
-    if (value.size() != 1) return "unknown";
-    return value[0] ? "absent or a regular file" : "neither absent nor a regular file";
+  ValueParts parts;
+  if (value.empty()) return std::nullopt;
+  if (value[0] == unreadable_mark) {
+    parts.readable = false;
+    return parts;
   }
+  if (aspects == aspect_replaceable) return std::nullopt;
   ValueReader reader(value);
-  const FileType type{reader.number<std::uint8_t>()};
-  if (type > FileType::error) return "unknown";
-  std::string text = name_of(type);
-  if (type == FileType::error || (type == FileType::absent && value.size() > 1))
-    text += fmt::format(": {}", std::strerror(static_cast<int>(reader.number<std::uint32_t>())));
-  const std::uint32_t parts = meaningful(type, aspects);
-  if (parts & aspect_mode) {
-    if (type != FileType::symlink) text += fmt::format(", mode {:04o}", reader.number<std::uint32_t>());
+  parts.type = FileType{reader.number<std::uint8_t>()};
+  if (parts.type > FileType::error) return std::nullopt;
+  if (parts.type == FileType::error || (parts.type == FileType::absent && value.size() > 1))
+    parts.error = static_cast<int>(reader.number<std::uint32_t>());
+  const std::uint32_t there = meaningful(parts.type, aspects);
+  if (there & aspect_mode) {
+    if (parts.type != FileType::symlink) parts.mode = reader.number<std::uint32_t>();
     const auto uid = reader.number<std::uint32_t>();
-    text += fmt::format(", owner {}:{}", uid, reader.number<std::uint32_t>());
+    parts.owner = std::pair(uid, reader.number<std::uint32_t>());
   }
-  if (parts & aspect_size) text += fmt::format(", {} bytes", reader.number<std::uint64_t>());
-  if (parts & aspect_links) text += fmt::format(", links {}", reader.number<std::uint32_t>());
-  if (parts & aspect_times) text += ", modified " + time_text(reader.number<std::int64_t>());
-  if (parts & aspect_bytes) {
-    const auto digest = Digest::from_bytes(reader.bytes(32));
-    text += fmt::format(", sha256 {}...", digest.value_or(Digest{}).hex().substr(0, 16));
-  }
-  if (parts & aspect_target) {
+  if (there & aspect_size) parts.bytes = reader.number<std::uint64_t>();
+  if (there & aspect_links) parts.links = reader.number<std::uint32_t>();
+  if (there & aspect_times) parts.mtime_ns = reader.number<std::int64_t>();
+  if (there & aspect_bytes) parts.digest = Digest::from_bytes(reader.bytes(32)).value_or(Digest{});
+  if (there & aspect_target) {
     const auto length = reader.number<std::uint32_t>();
-    text += fmt::format(" to {}", reader.bytes(length));
+    parts.target = std::string(reader.bytes(length));
   }
-  if (parts & aspect_listing) text += fmt::format(", listing {:016x}", reader.number<std::uint64_t>());
-  if (parts & aspect_attributes && reader.number<std::uint64_t>() != 0) text += ", extended attributes";
-  return reader.finished() ? text : "unknown";
+  if (there & aspect_listing) parts.listing = reader.number<std::uint64_t>();
+  if (there & aspect_attributes) parts.attributes = reader.number<std::uint64_t>();
+  if (!reader.finished()) return std::nullopt;
+  return parts;
+}
+
+std::string describe(std::uint32_t aspects, std::string_view value) {
+  if (aspects == cache::aspect_replaceable && value.size() == 1 && value[0] != unreadable_mark)
+    return value[0] ? "absent or a regular file" : "neither absent nor a regular file";
+  const auto parts = parts_of(aspects, value);
+  if (!parts) return "unknown";
+  if (!parts->readable) return "cannot be read";
+  std::string text = name_of(parts->type);
+  if (parts->error || parts->type == FileType::error) text += fmt::format(": {}", std::strerror(parts->error));
+  if (parts->mode) text += fmt::format(", mode {:04o}", *parts->mode);
+  if (parts->owner) text += fmt::format(", owner {}:{}", parts->owner->first, parts->owner->second);
+  if (parts->bytes) text += fmt::format(", {} bytes", *parts->bytes);
+  if (parts->links) text += fmt::format(", links {}", *parts->links);
+  if (parts->mtime_ns) text += ", modified " + time_text(*parts->mtime_ns);
+  if (parts->digest) text += fmt::format(", sha256 {}...", parts->digest->hex().substr(0, 16));
+  if (parts->target) text += " to " + *parts->target;
+  if (parts->listing) text += fmt::format(", listing {:016x}", *parts->listing);
+  if (parts->attributes.value_or(0) != 0) text += ", extended attributes";
+  return text;
 }
 
 // ---- the world as it is
@@ -456,24 +474,42 @@ Result<std::string> View::target(const std::string& path) const {
   return std::string(text, static_cast<std::size_t>(length));
 }
 
-Result<std::uint64_t> View::listing(const std::string& path, std::string_view except) const {
+namespace {
+
+template <class Visit>  // visit(name, d_type)
+Result<bool> each_entry(const std::string& path, std::string_view except, Visit visit) {
   const OwnedFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
   if (!directory) return failed(path, errno);
   const std::vector<std::string_view> left_out = names_in(except);
   alignas(dirent64) char buffer[32 << 10];
-  std::uint64_t sum = 0;
   for (;;) {
     const long count = ::syscall(SYS_getdents64, directory.get(), buffer, sizeof buffer);
     if (count < 0) return failed(path, errno);
-    if (count == 0) return sum;
+    if (count == 0) return true;
     for (long at = 0; at < count;) {
       const auto* entry = reinterpret_cast<const dirent64*>(buffer + at);
       at += entry->d_reclen;
       const std::string_view name = entry->d_name;
       if (name == "." || name == ".." || std::binary_search(left_out.begin(), left_out.end(), name)) continue;
-      sum += preload::entry_hash(name.data(), name.size(), entry->d_type);
+      visit(name, entry->d_type);
     }
   }
+}
+
+}  // namespace
+
+Result<std::uint64_t> View::listing(const std::string& path, std::string_view except) const {
+  std::uint64_t sum = 0;
+  TRY(each_entry(path, except, [&](std::string_view name, unsigned type) { sum += preload::entry_hash(name.data(), name.size(), type); }));
+  return sum;
+}
+
+std::vector<std::pair<std::string, std::uint64_t>> View::entries(const std::string& path, std::string_view except) const {
+  std::vector<std::pair<std::string, std::uint64_t>> all;
+  // For an explanation: what could not be read is not in it.
+  [[maybe_unused]] const auto read = each_entry(
+      path, except, [&](std::string_view name, unsigned type) { all.emplace_back(name, preload::entry_hash(name.data(), name.size(), type)); });
+  return all;
 }
 
 std::string View::value_today(const cache::NeedName& need) const {

@@ -17,6 +17,8 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "cache/base/result.h"
 #include "cache/blob_store.h"
@@ -37,6 +39,20 @@ enum class FileType : std::uint8_t {
   block_device,
   error
 };
+
+// As getdents tells it.
+inline std::uint8_t entry_type_of(FileType type) {
+  switch (type) {
+    case FileType::regular: return 8;
+    case FileType::directory: return 4;
+    case FileType::symlink: return 10;
+    case FileType::fifo: return 1;
+    case FileType::socket: return 12;
+    case FileType::character_device: return 2;
+    case FileType::block_device: return 6;
+    default: return 0;
+  }
+}
 
 struct PathFacts {
   FileType type = FileType::absent;
@@ -84,6 +100,21 @@ struct PathContents {
 // If `contents` lacks what the aspects ask for, the value equals no other, not even the next one made so.
 std::string value_of(std::uint32_t aspects, const PathFacts& facts, const PathContents& contents);
 
+// A value taken apart: what its type and aspects have.
+struct ValueParts {
+  bool readable = true;  // false: the contents were not known, and nothing else is told
+  FileType type = FileType::absent;
+  int error = 0;
+  std::optional<std::uint32_t> mode, links;
+  std::optional<std::pair<std::uint32_t, std::uint32_t>> owner;  // uid, gid
+  std::optional<std::uint64_t> bytes, listing, attributes;
+  std::optional<std::int64_t> mtime_ns;
+  std::optional<cache::Digest> digest;
+  std::optional<std::string> target;
+};
+// Nothing if the value is damaged, or that of aspect_replaceable alone.
+std::optional<ValueParts> parts_of(std::uint32_t aspects, std::string_view value);
+
 // For a human: "absent", "regular file, 120 bytes, sha256 3f2a...", naming only what the aspects of a value
 // hold.
 std::string describe(std::uint32_t aspects, std::string_view value);
@@ -107,6 +138,9 @@ class View {
   // Sum of preload::entry_hash over all entries but "." and "..", and but the names in `except` (sorted, each
   // followed by a '/', as in the text of a listing need behind its NUL).
   cache::Result<std::uint64_t> listing(const std::string& path, std::string_view except = {}) const;
+
+  // The names that listing() sums up, each with its hash; of a directory that cannot be read, none.
+  std::vector<std::pair<std::string, std::uint64_t>> entries(const std::string& path, std::string_view except) const;
 
   // Over the names of extended attributes that users set; 0 if there are none or the file system has none.
   std::uint64_t attributes(const std::string& path) const;

@@ -56,6 +56,28 @@ std::string count_text(std::uint64_t count, std::string_view one, std::string_vi
   return fmt::format("{} {}", count, count == 1 ? one : many);
 }
 
+std::string reason_class(const std::string& reason) {
+  std::string text;
+  for (std::size_t at = 0; at < reason.size();) {
+    const std::size_t end = std::min(reason.find(' ', at), reason.size());
+    std::string word = reason.substr(at, end - at);
+    const std::string tail = word.ends_with(':') ? ":" : "";
+    if (word.starts_with("/proc/") && word.size() > 6 && word[6] >= '0' && word[6] <= '9') {
+      const std::size_t rest = word.find('/', 6);
+      word = "/proc/PID" + (rest == word.npos ? tail : word.substr(rest));
+    } else if (word.starts_with('/') && !word.starts_with("/proc/") && !word.starts_with("/dev/") && !word.starts_with("/sys/")) {
+      word = "FILE" + tail;
+    }
+    text += (text.empty() ? "" : " ") + word;
+    at = end + 1;
+  }
+  return text;
+}
+
+std::string reason_text(const std::string& reason, const std::string& culprit) {
+  return culprit.empty() ? reason : fmt::format("inside it `{}`: {}", culprit, reason);
+}
+
 std::string suggestion(const std::string& word, const std::vector<std::string>& choices) {
   const auto nearest = std::min_element(choices.begin(), choices.end(), [&](const auto& a, const auto& b) {
     return distance(word, a) < distance(word, b);

@@ -12,6 +12,13 @@ std::string duration_text(double seconds);       // 0.02 s, 12.3 s, 4 min 05 s, 
 std::string size_text(std::uint64_t bytes);      // 120 bytes, 4.2 KiB, 1.3 GiB
 std::string count_text(std::uint64_t count, std::string_view one, std::string_view many);  // 1 hit, 2 hits
 
+// Why steps were not cacheable, as `vestal stats` counts it: names of files are left out, and a step that is so because of
+// one inside it has this reason, for the true one is counted there.
+inline constexpr char inner_reason[] = "contains a step that is not cacheable";
+std::string reason_class(const std::string& reason);
+// The reason of a step, and the command inside it that it comes from, if any.
+std::string reason_text(const std::string& reason, const std::string& culprit);
+
 // What the broker reports of a session, as lines that begin with `vestal: `: one for each step if `notes`, and one at the
 // end. Empty if `json` is not such a report.
 std::string report_lines(const std::string& json, bool notes);

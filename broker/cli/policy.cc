@@ -59,7 +59,7 @@ What named programs read without letting it reach their output. It need not be t
 is not in the table is taken to matter.
 
 The first row that names a program holds for it: rows of `.vestal.toml`, of the user's configuration file, then these. `vestal policy`
-lists the rows in force and where each comes from; `vestal -v` and `vestal why` name the row a step was judged by.
+lists the rows in force and where each comes from; `vestal -v` and `vestal why -v` name the row a step was judged by.
 
 A row is part of the key of every step it was used for, and of the needs of the steps around it. Who edits a row gets misses.
 

@@ -1,30 +1,38 @@
-// vestal why [FILE|WORD]
+// vestal why [-v] [FILE|WORD]
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
+#include <map>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "broker/cache_place.h"
 #include "broker/cli/options.h"
 #include "broker/cli/subcommand.h"
+#include "broker/explain.h"
+#include "broker/session.h"
 
 namespace broker::cli {
 namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t steps_shown_max = 5, commands_shown_max = 3, command_bytes_max = 100;
+
 // A word is a file if there is one of that name, or if it can hardly be anything else. Symlinks in front of the last
 // component are followed, as in the records of steps; the last one is what was made.
-std::string filter_of(const std::string& word) {
+std::string path_of(const std::string& word) {
   struct stat status;
-  if (word.find('/') == word.npos && ::lstat(word.c_str(), &status) != 0) return word;
+  if (word.find('/') == word.npos && ::lstat(word.c_str(), &status) != 0) return {};
   std::error_code error;
   const std::filesystem::path path = std::filesystem::absolute(word, error);
   const std::filesystem::path folder = std::filesystem::weakly_canonical(path.parent_path(), error);
-  return error ? word : (folder / path.filename()).string();
+  return error ? std::string() : (folder / path.filename()).string();
 }
 
 std::string when_text(std::int64_t when_ns) {
@@ -36,46 +44,165 @@ std::string when_text(std::int64_t when_ns) {
   return text;
 }
 
-void print(const json& explanation) {
-  fmt::print("{}\n    in {}, {}: {}\n", explanation.at("command").get<std::string>(),
-             explanation.at("directory").get<std::string>(), when_text(explanation.at("when_ns")),
-             explanation.at("outcome").get<std::string>());
-  for (const auto& reason : explanation.at("reasons")) fmt::print("    {}\n", reason.get<std::string>());
-  if (const std::string policy = explanation.value("policy", ""); !policy.empty()) fmt::print("    {}\n", policy);
+const char* name_of(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::hit: return "hit";
+    case Outcome::miss: return "miss";
+    case Outcome::not_cacheable: break;
+  }
+  return "not cacheable";
 }
 
-int why(const CommandOptions&, char* const* arguments) {
+std::string on_one_line(std::string text, std::size_t bytes_max) {
+  for (char& byte : text)
+    if (static_cast<unsigned char>(byte) < ' ' || byte == '\x7f') byte = ' ';
+  if (text.size() > bytes_max) text.replace(bytes_max, text.npos, "...");
+  return text;
+}
+
+// Paths below the working directory as the user would write them.
+std::string shown_from_here(std::string reason) {
+  static const std::string here = [] {
+    std::error_code error;
+    std::string path = std::filesystem::current_path(error).string();
+    return error || path == "/" ? std::string() : path + "/";
+  }();
+  if (!here.empty() && reason.starts_with(here)) reason.erase(0, here.size());
+  return on_one_line(std::move(reason), 500);
+}
+
+std::string cause_of(const Explanation& step) {
+  return step.reasons.empty() ? std::string() : reason_text(shown_from_here(step.reasons[0]), on_one_line(step.culprit, command_bytes_max));
+}
+
+// `name: miss, because ...`, and below it what belongs to that.
+void print_step(const std::string& name, const Explanation& step, bool verbose) {
+  const std::string cause = cause_of(step);
+  fmt::print("{}: {}{}\n", name, name_of(step.outcome), cause.empty() ? "" : ", because " + cause);
+  if (const std::string command = on_one_line(step.command, verbose ? 2000 : command_bytes_max); command != name) fmt::print("    {}\n", command);
+  fmt::print("    in {}, {}\n", step.directory, when_text(step.when_ns));
+  bool more = false;
+  for (std::size_t i = 1; i < step.reasons.size(); ++i) {
+    const std::string& reason = step.reasons[i];
+    if (reason.starts_with(in_session)) fmt::print("    {}\n", reason);
+    else if (verbose) fmt::print("    also: {}\n", shown_from_here(reason));
+    else more = true;
+  }
+  if (verbose && !step.policy.empty()) fmt::print("    {}\n", step.policy);
+  if (more && step.outcome == Outcome::miss) fmt::print("    -v tells what else differs\n");
+}
+
+void print_all(const std::vector<Explanation>& steps, const std::string& name, bool verbose) {
+  std::size_t shown = 0;
+  for (const Explanation& step : steps) {
+    if (shown == steps_shown_max && !verbose) {
+      fmt::print("and {} more; -v tells all\n", count_text(steps.size() - shown, "command", "commands"));
+      return;
+    }
+    print_step(name.empty() ? on_one_line(step.command, command_bytes_max) : name, step, verbose);
+    ++shown;
+  }
+}
+
+// The last session: which causes there were, and for how many commands.
+void print_session(const Explanations& all, bool verbose) {
+  const std::vector<Explanation> session = all.of_session(all.last_session);
+  std::vector<Explanation> others;
+  std::copy_if(session.begin(), session.end(), std::back_inserter(others), [](const Explanation& one) { return one.outcome != Outcome::hit; });
+  if (others.empty()) {
+    fmt::print("Every step of the last session was a hit.\n");
+    return;
+  }
+  if (verbose) return print_all(others, {}, true);
+  // Who ran only because of a step inside it has nothing to add.
+  const std::vector<Explanation> inner = innermost(others, session);
+  std::vector<std::pair<std::string, std::vector<const Explanation*>>> causes;
+  for (const Explanation& step : inner) {
+    const std::string cause = fmt::format("{}, because {}", name_of(step.outcome), cause_of(step));
+    auto known = std::find_if(causes.begin(), causes.end(), [&](const auto& each) { return each.first == cause; });
+    if (known == causes.end()) known = causes.insert(causes.end(), {cause, {}});
+    known->second.push_back(&step);
+  }
+  std::stable_sort(causes.begin(), causes.end(), [](const auto& a, const auto& b) { return a.second.size() > b.second.size(); });
+  std::size_t shown = 0;
+  for (const auto& [cause, steps] : causes) {
+    if (shown++ == 2 * steps_shown_max) {
+      fmt::print("and {}; -v tells all\n", count_text(causes.size() - 2 * steps_shown_max, "more reason", "more reasons"));
+      break;
+    }
+    fmt::print("{}: {}\n", count_text(steps.size(), "command", "commands"), cause);
+    for (std::size_t i = 0; i < steps.size() && i < commands_shown_max; ++i) fmt::print("    {}\n", on_one_line(steps[i]->command, command_bytes_max));
+    if (steps.size() > commands_shown_max) fmt::print("    and {} more\n", steps.size() - commands_shown_max);
+  }
+  if (others.size() > inner.size())
+    fmt::print("{} around {} ran as well; -v tells all\n", count_text(others.size() - inner.size(), "step", "steps"), inner.size() == 1 ? "it" : "these");
+}
+
+// The explanations have nothing of this file any more; the cache itself may still know who made it.
+bool print_makers(const std::string& name, const std::string& path) {
+  const auto answer = ask_broker(RequestKind::why, path);
+  const json makers = answer ? json::parse(*answer, nullptr, false) : json();
+  if (!makers.is_array() || makers.empty()) return false;
+  fmt::print("{}: nothing is known of its last runs; it was made by\n", name);
+  std::size_t shown = 0;
+  for (const json& maker : makers) {
+    if (shown++ == commands_shown_max) break;
+    fmt::print("    {}\n        in {}, {}\n", on_one_line(maker.value("command", ""), command_bytes_max), maker.value("directory", ""),
+               when_text(maker.value("when_ns", std::int64_t{0})));
+  }
+  return true;
+}
+
+int why(const CommandOptions& given, char* const* arguments) {
   std::string word;
-  Options accepted("vestal why [FILE|WORD]",
-                   "Says why steps were not hits when they ran last: the one that makes FILE, those with WORD in their "
-                   "command, or, without either, those of the last session.");
+  bool verbose = given.verbose;
+  Options accepted("vestal why [-v] [FILE|WORD]",
+                   "Says whether steps were hits when they ran last, and if not, why: the one that makes FILE, those with WORD in "
+                   "their command, or, without either, those of the last session.");
+  accepted.flag("-v,--verbose", verbose, "All that differs, the steps around, the policy rows");
   accepted.word("FILE|WORD", word, "A file that a step makes, or part of a command");
   if (const int status = accepted.parse(words_of(arguments)); status >= 0) return status;
-  const std::string filter = word.empty() ? word : filter_of(word);
-  auto answer = ask_broker(RequestKind::why, filter);
-  // A path may also be a word, of which the command knows another spelling.
-  if (answer && *answer == "[]" && filter != word) answer = ask_broker(RequestKind::why, word);
-  if (!answer) {
-    complain(answer.error().message);
-    return answer.error().fault == cache::Fault::not_found ? 1 : status_own_failure;
-  }
-  try {
-    const json explanations = json::parse(*answer);
-    for (const json& one : explanations) print(one);
-    if (!explanations.empty()) return 0;
-  } catch (const json::exception&) {
-    complain("the broker's answer makes no sense");
+  const auto place = cache_place();
+  if (!place) {
+    complain(place.error().message);
     return status_own_failure;
   }
+  if (::access(place->c_str(), F_OK) != 0) {
+    complain("there is no cache at " + *place + " yet");
+    return 1;
+  }
+  const std::string path = word.empty() ? word : path_of(word);
+  // If a broker runs, it may have more to write. Without one everything is there.
+  [[maybe_unused]] const auto written = ask_running_broker(RequestKind::why, path);
+  const Explanations all = Explanations::read(*place);
   if (word.empty()) {
-    fmt::print("Every step of the last session was a hit.\n");
+    if (all.last_session == 0) {
+      complain("no session is known in the cache at " + *place);
+      return 1;
+    }
+    print_session(all, verbose);
+    return 0;
+  }
+  std::vector<Explanation> found;
+  if (!path.empty()) found = all.makers_of(path);
+  if (!found.empty()) {
+    print_all(found, word, verbose);
+    return 0;
+  }
+  if (!path.empty() && print_makers(word, path)) return 0;
+  // A path may also be a word, of which the command knows another spelling.
+  for (const std::string& text : {path, word}) {
+    if (text.empty()) continue;
+    found = all.with_text(text);
+    if (found.empty()) continue;
+    print_all(found, {}, verbose);
     return 0;
   }
   complain("nothing is known of '" + word + "'");
   return 1;
 }
 
-const Subcommand why_subcommand("why", "[FILE|WORD]", "Why the step that makes a file was not a hit last time", why);
+const Subcommand why_subcommand("why", "[FILE|WORD]", "Whether the step that makes a file was a hit last time, and why not", why);
 
 }  // namespace
 }  // namespace broker::cli

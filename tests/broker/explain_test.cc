@@ -44,44 +44,72 @@ using Commands = std::vector<std::string>;
 
 }  // namespace
 
-TEST_CASE("an explanation is found by an output's path and by a word of the command, newest first") {
+TEST_CASE("the makers of a file are the innermost steps that left it, in the session in which it was made last") {
+  const Directory directory;
+  ExplanationLog log(directory.path());
+  auto add = [&](std::int64_t session, std::uint64_t number, std::uint64_t outer, const std::string& command) {
+    Explanation one = step(command);
+    one.session = session;
+    one.step = number;
+    one.outer = outer;
+    one.outputs = {"/src/lib.a"};
+    log.add(one);
+  };
+  const auto first = log.begin_session();
+  add(first, 2, 1, "gcc");
+  const auto second = log.begin_session();
+  CHECK(second > first);
+  add(second, 3, 2, "ar");
+  add(second, 4, 2, "ranlib");
+  add(second, 2, 1, "sh");
+  add(second, 1, 0, "make");
+  log.flush();
+  const auto all = Explanations::read(directory.path());
+  CHECK(all.last_session == second);
+  CHECK(commands(all.makers_of("/src/lib.a")) == Commands{"ar", "ranlib"});
+  CHECK(all.makers_of("/src/lib").empty());
+  CHECK(commands(innermost(all.of_session(second), all.of_session(second))) == Commands{"ar", "ranlib"});
+  // The step between them need not be among those asked for.
+  std::vector<Explanation> ends = {all.of_session(second)[0], all.of_session(second)[3]};
+  CHECK(commands(innermost(ends, all.of_session(second))) == Commands{"ar"});
+}
+
+TEST_CASE("a word finds the last run of each command, newest first, with all that is known of it") {
   const Directory directory;
   ExplanationLog log(directory.path());
   log.add(step("gcc one"));
   log.add(step("gcc two"));
-  log.add(step("ld three"));
-  CHECK(commands(log.find("gcc", 10)) == Commands{"gcc two", "gcc one"});
-  CHECK(commands(log.find("gcc", 1)) == Commands{"gcc two"});
-  CHECK(commands(log.find("/src/gcc one.o", 10)) == Commands{"gcc one"});
-  CHECK(log.find("/src/gcc", 10).empty());
-  const auto found = log.find("three", 10);
-  REQUIRE(found.size() == 1);
+  Explanation again = step("gcc one", Outcome::not_cacheable);
+  again.culprit = "date";
+  log.add(again);
+  log.flush();
+  const auto found = Explanations::read(directory.path()).with_text("gcc");
+  CHECK(commands(found) == Commands{"gcc one", "gcc two"});
+  REQUIRE(found.size() == 2);
   CHECK(found[0].directory == "/src");
   CHECK(found[0].when_ns == 5);
-  CHECK(found[0].outcome == Outcome::miss);
+  CHECK(found[0].outcome == Outcome::not_cacheable);
   CHECK(found[0].reasons == Commands{"/src/a.h has changed"});
+  CHECK(found[0].culprit == "date");
 }
 
-TEST_CASE("without a filter only the last session's steps that were not hits are told") {
+TEST_CASE("a session without a step is the last one all the same") {
   const Directory directory;
   ExplanationLog log(directory.path());
   log.begin_session();
   log.add(step("earlier"));
-  log.begin_session();
-  log.add(step("a miss"));
-  log.add(step("a hit", Outcome::hit));
-  log.add(step("a clock", Outcome::not_cacheable));
-  CHECK(commands(log.find("", 10)) == Commands{"a clock", "a miss"});
-  log.begin_session();
-  log.add(step("all hits", Outcome::hit));
-  CHECK(log.find("", 10).empty());
+  const auto last = log.begin_session();
+  log.flush();
+  const auto all = Explanations::read(directory.path());
+  CHECK(all.last_session == last);
+  CHECK(all.of_session(last).empty());
 }
 
 TEST_CASE("explanations outlive their broker, and what cannot be read of them is passed over") {
   const Directory directory;
   { ExplanationLog(directory.path()).add(step("kept")); }
   std::ofstream(directory.path() + "/explanations", std::ios::app) << "{\"command\": 7}\nnonsense\n{\"command\": \"half";
-  CHECK(commands(ExplanationLog(directory.path()).find("", 10)) == Commands{"kept"});
+  CHECK(commands(Explanations::read(directory.path()).steps) == Commands{"kept"});
 }
 
 TEST_CASE("the log stays bounded and keeps the newest") {
@@ -89,10 +117,11 @@ TEST_CASE("the log stays bounded and keeps the newest") {
   ExplanationLog log(directory.path());
   const std::size_t count = 3 * ExplanationLog::explanations_max + 10;
   for (std::size_t i = 0; i < count; ++i) log.add(step("step " + std::to_string(i)));
-  const auto found = log.find("step", count);
+  log.flush();
+  const auto found = Explanations::read(directory.path()).steps;
   CHECK(found.size() >= ExplanationLog::explanations_max);
   CHECK(found.size() <= 2 * ExplanationLog::explanations_max);
-  CHECK(found[0].command == "step " + std::to_string(count - 1));
+  CHECK(found.back().command == "step " + std::to_string(count - 1));
 }
 
 TEST_CASE("names that are no UTF-8 and commands without end do no harm") {
@@ -102,12 +131,15 @@ TEST_CASE("names that are no UTF-8 and commands without end do no harm") {
   odd.outputs.assign(100'000, std::string(5000, 'x'));
   odd.command += std::string(100'000, 'y');
   log.add(odd);
-  REQUIRE(log.find("odd", 10).size() == 1);
-  CHECK(log.find("odd", 10)[0].command.size() < 3000);
+  log.flush();
+  const auto found = Explanations::read(directory.path()).with_text("odd");
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].command.size() < 3000);
 }
 
 TEST_CASE("a log that cannot be written is just forgotten") {
   ExplanationLog log("/nowhere/at/all");
   log.add(step("lost"));
-  CHECK(log.find("lost", 10).empty());
+  log.flush();
+  CHECK(Explanations::read("/nowhere/at/all").steps.empty());
 }

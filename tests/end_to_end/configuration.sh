@@ -26,21 +26,21 @@ outcome 'without a row' 'not cacheable *tool: reads the clock' ./tool
 row ./tool clocks >.vestal.toml
 outcome 'the first time with a row' "miss *; by the policy row for $project/tool ($project/.vestal.toml:1)" ./tool
 outcome 'with a row' "hit *./tool: by the policy row for $project/tool ($project/.vestal.toml:1)" ./tool
-run "$VESTAL" why ./tool
+run "$VESTAL" why -v ./tool
 like 'why names the row' "*    by the policy row for $project/tool ($project/.vestal.toml:1)*" "$out"
 "$VESTAL" run gcc -c tool.c
-run "$VESTAL" why gcc
+run "$VESTAL" why -v gcc
 like 'why names a shipped row' '*    by the policy row for x86_64-linux-gnu-gcc\* (shipped)*' "$out"
 
 # Editing the row is another program: also for who only started it.
 outcome 'the step around it' 'miss *' sh -c './tool; echo outer'
 outcome 'the step around it again' 'hit *' sh -c './tool; echo outer'
 row ./tool time >.vestal.toml
-outcome 'the step around it after the row was edited' "miss *sh -c *$project/tool: is another program*policy row*" sh -c './tool; echo outer'
+outcome 'the step around it after the row was edited' "miss *sh -c *$project/tool is another program*policy row*" sh -c './tool; echo outer'
 outcome 'it itself, made new inside that' 'hit *' ./tool
 row ./tool random >.vestal.toml
 outcome 'a row that says too little' 'not cacheable *reads the clock*' ./tool
-outcome 'the step around it, with a row that says too little' 'not cacheable *a step inside it reads the clock*' sh -c './tool; echo outer'
+outcome 'the step around it, with a row that says too little' 'not cacheable *inside it `./tool`: reads the clock*' sh -c './tool; echo outer'
 { echo '# another line'; row ./tool time; } >.vestal.toml
 outcome 'a row that has only moved' "hit *(*.vestal.toml:2)" ./tool
 rm .vestal.toml
