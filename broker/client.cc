@@ -21,6 +21,7 @@
 #include "broker/configuration.h"
 #include "broker/program_search.h"
 #include "broker/server.h"
+#include "broker/settings.h"
 #include "broker/wording.h"
 #include "cache/base/failpoint.h"
 #include "cache/private_directory.h"
@@ -365,6 +366,7 @@ void complain(const std::string& text) {
 
 int run_command(char* const* arguments, const CommandOptions& given) {
   CommandOptions options = given;
+  for (const std::string& text : wrong_settings()) complain(text);
   const auto configuration = find_configuration(&complain);
   const auto rows = configuration.and_then([](const auto& files) { return own_policy_rows(files); });
   if (!rows) {

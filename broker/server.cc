@@ -30,6 +30,7 @@
 #include "broker/configuration.h"
 #include "broker/control.h"
 #include "broker/session.h"
+#include "broker/settings.h"
 #include "cache/private_directory.h"
 
 namespace broker {
@@ -42,6 +43,7 @@ using std::chrono::milliseconds;
 
 constexpr int request_ms_max = 10'000;     // for a client to begin to say what it wants
 constexpr int storing_ms_max = 5'000;      // to wait for what the previous command is still storing
+constexpr milliseconds place_look{1'000};  // how often an idle broker looks whether its directory is still there
 constexpr int acceptors_wanted = 2;        // threads that wait for clients
 constexpr int wake_signal = SIGUSR1;       // from our own threads to the first one
 
@@ -101,13 +103,6 @@ cache::Result<std::string> find_shim() {
   }
   if (::access(shim.c_str(), R_OK) == 0) return shim.string();
   return cache::fail(cache::Fault::not_found, fmt::format("{}: {}", shim.string(), std::strerror(errno)));
-}
-
-std::chrono::seconds idle_time() {
-  const char* const wanted = std::getenv("VESTAL_IDLE");
-  char* end = nullptr;
-  const long seconds = wanted && *wanted ? std::strtol(wanted, &end, 10) : idle_s_default;
-  return std::chrono::seconds(seconds > 0 && (!end || *end == '\0') ? std::min(seconds, 1'000'000L) : idle_s_default);
 }
 
 cache::Result<std::unique_ptr<Parts>> open_parts(const std::string& directory, Log& log) {
@@ -186,7 +181,9 @@ std::string makers_of(Parts& parts, const std::string& path) {
 class Server {
  public:
   Server(Parts& parts, cache::OwnedFd listening, int directory, Log& log)
-      : parts_(parts), listening_(std::move(listening)), directory_(directory), log_(log), first_(::pthread_self()) {}
+      : parts_(parts), listening_(std::move(listening)), directory_(directory), log_(log), first_(::pthread_self()) {
+    ::fstatat(directory_, socket_name, &socket_, AT_SYMLINK_NOFOLLOW);
+  }
 
   // Until SIGTERM, idleness or a request ends it. Signals are blocked in all threads.
   void run();
@@ -208,11 +205,14 @@ class Server {
   void start_session(int client, const SessionRequest& wanted, std::string_view configuration, pid_t peer);
   void run_session(Session& session, std::int32_t top_pid);
   void wait_for_ended_sessions();
-  void begin_leaving();
+  // Whether clients who look for the broker of this directory still find this one.
+  bool can_be_found() const;
+  bool is_own_socket(int directory, const std::string& path) const;
 
   Parts& parts_;
   cache::OwnedFd listening_;
   const int directory_;
+  struct stat socket_ {};
   Log& log_;
   const pthread_t first_;
   const BuildId build_ = BuildId::of_this_program();
@@ -272,28 +272,38 @@ void Server::run() {
   ::sigemptyset(&signals);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, wake_signal}) ::sigaddset(&signals, signal);
   ensure_acceptors();
-  const auto idle_max = idle_time();
+  const std::chrono::seconds idle_max(idle_seconds());
   std::unique_lock lock(mutex_);
   for (;;) {
     const bool idle = busy_ == 0;
     if (idle && (leaving_ || leave_early_)) break;
     const auto deadline = (idle ? idle_since_ : Clock::now()) + idle_max;
     const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now()).count();
-    if (idle && left <= 0) break;
+    if (idle && (left <= 0 || !can_be_found())) break;
     lock.unlock();
-    const timespec timeout{left / 1000, left % 1000 * 1'000'000 + 999'999};
+    const auto wait = std::min<std::int64_t>(left, place_look.count());
+    const timespec timeout{wait / 1000, wait % 1000 * 1'000'000 + 999'999};
     const int signal = ::sigtimedwait(&signals, nullptr, &timeout);
     lock.lock();
     if (signal > 0 && signal != wake_signal) break;
   }
   leaving_ = true;
   // Who connects from now on finds nobody and starts another broker, which waits for our lock.
-  ::unlinkat(directory_, socket_name, 0);
-  ::unlinkat(directory_, "broker.pid", 0);
+  if (is_own_socket(directory_, socket_name)) {
+    ::unlinkat(directory_, socket_name, 0);
+    ::unlinkat(directory_, "broker.pid", 0);
+  }
   ::shutdown(listening_.get(), SHUT_RDWR);
   for (Running& running : sessions_) running.session->stop();
   changed_.wait(lock, [&] { return threads_ == 0; });
 }
+
+bool Server::is_own_socket(int directory, const std::string& path) const {
+  struct stat now;
+  return ::fstatat(directory, path.c_str(), &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_ino == socket_.st_ino && now.st_dev == socket_.st_dev;
+}
+
+bool Server::can_be_found() const { return is_own_socket(AT_FDCWD, parts_.cache_directory + "/" + socket_name); }
 
 void Server::ensure_acceptors() {
   const std::lock_guard lock(mutex_);

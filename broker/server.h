@@ -6,11 +6,12 @@
 //   broker.sock   where it listens, see broker/control.h
 //   broker.pid    its process number, for whoever wants to look or to end it
 //   broker.log    what went wrong and nobody could be told; at most log_bytes_max
-//   index/ blobs/ images/ explanations   the cache
+//   index/ blobs/ images/ explanations statistics   the cache
 //
+// If its directory or socket is removed, it leaves as soon as it has no session.
 // SIGTERM ends it: sessions stop, their processes go on untraced.
 //
-//   VESTAL_IDLE   seconds without sessions and connections after which it leaves; default 300
+//   VESTAL_IDLE   seconds without sessions and connections after which it leaves, see broker/settings.h
 //   VESTAL_SHIM   the shim; default ../lib/vestal/libvestal_shim.so from where the program really lies
 #pragma once
 
@@ -18,7 +19,6 @@
 
 namespace broker {
 
-inline constexpr int idle_s_default = 300;
 inline constexpr long log_bytes_max = 1 << 20;
 
 // What serve() writes to `ready_fd`, once, before it closes it: this word when it listens, `ready_taken` if another

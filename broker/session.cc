@@ -20,6 +20,7 @@
 #include "broker/judge.h"
 #include "broker/recorder.h"
 #include "broker/replay.h"
+#include "broker/settings.h"
 #include "broker/wording.h"
 #include "cache/base/owned_fd.h"
 
@@ -77,8 +78,8 @@ class RunningSession final : public Session {
     parts_.programs->doubt();
     parts_.cache->each_short_key([this](std::uint64_t key) { region_->set_known(key); });
     if (parts_.explanations) explained_as_ = parts_.explanations->begin_session();
-    if (const char* path = std::getenv("VESTAL_EVENTS"); path && *path) {
-      events_file_.reset(std::fopen(path, "ae"));
+    if (const std::string path = events_path(); !path.empty()) {
+      events_file_.reset(std::fopen(path.c_str(), "ae"));
       if (events_file_) ::setlinebuf(events_file_.get());
     }
   }

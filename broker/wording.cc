@@ -82,7 +82,8 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
   const auto nearest = std::min_element(choices.begin(), choices.end(), [&](const auto& a, const auto& b) {
     return distance(word, a) < distance(word, b);
   });
-  if (nearest == choices.end() || distance(word, *nearest) > std::max<std::size_t>(1, word.size() / 3)) return {};
+  constexpr std::size_t changed_max = 2;
+  if (nearest == choices.end() || distance(word, *nearest) > std::min(changed_max, std::max<std::size_t>(1, word.size() / 4))) return {};
   return "; did you mean '" + *nearest + "'?";
 }
 

@@ -1,7 +1,9 @@
 // vestal [OPTIONS] COMMAND ...
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <string_view>
+#include <system_error>
 
 #include "broker/cli/help.h"
 #include "broker/cli/options.h"
@@ -53,12 +55,25 @@ int with_options(int argc, char** argv) {
   return wrong_usage(std::string("unknown command '") + argv[at] + "'" + suggestion(argv[at], names));
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int act(int argc, char** argv) {
   if (argc < 2) return with_options(argc, argv);
   const Subcommand* const command = Subcommand::find(argv[1]);
   if (command && command->common && command->common(argv + 2)) return command->act({}, argv + 2);
   if (!std::strcmp(argv[1], "broker")) return broker_command(argv + 2);
   return with_options(argc, argv);
+}
+
+int unwritten(int error) {
+  complain(std::string("standard output: ") + std::strerror(error));
+  return status_own_failure;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const int status = act(argc, argv);
+  return std::fflush(stdout) == 0 && !std::ferror(stdout) ? status : unwritten(errno);
+} catch (const std::system_error& error) {
+  // fmt could not write.
+  return unwritten(error.code().value());
 }

@@ -33,13 +33,13 @@ class FormatterWithUsage final : public CLI::Formatter {
 struct Options::App {
   CLI::App app;
 
-  std::vector<std::string> names() const {
+  // `; did you mean '--X'?`. Of one letter nobody can tell what was meant.
+  std::string suggestion_for(const std::string& word) const {
+    if (!word.starts_with("--")) return {};
     std::vector<std::string> all;
-    for (const CLI::Option* option : app.get_options()) {
+    for (const CLI::Option* option : app.get_options())
       for (const std::string& name : option->get_lnames()) all.push_back("--" + name);
-      for (const std::string& name : option->get_snames()) all.push_back("-" + name);
-    }
-    return all;
+    return suggestion(word.substr(0, word.find('=')), all);
   }
 };
 
@@ -94,7 +94,7 @@ int Options::parse(std::vector<std::string> words) {
   if (unknown.empty()) return -1;
   const bool is_option = unknown[0].starts_with('-');
   return wrong_usage((is_option ? "unknown option '" : "unexpected '") + unknown[0] + "'" +
-                     (is_option ? suggestion(unknown[0], app_->names()) : ""));
+                     (is_option ? app_->suggestion_for(unknown[0]) : ""));
 }
 
 int wrong_usage(const std::string& text) {

@@ -66,6 +66,24 @@ is 'a broker with a session stays' "$idle" "$(broker_pid)"
 gone "$idle" || is 'an idle broker leaves' yes no
 check_run 'after the broker has left'
 
+# Whose directory has been removed cannot be found any more, and leaves; what another has made there is not its own.
+for what in "$VESTAL_DIR" "$VESTAL_DIR"/\*; do
+  VESTAL_IDLE=600 run "$VESTAL" run true
+  lost=$(broker_pid)
+  # shellcheck disable=SC2086
+  rm -rf $what
+  check_run "after $what was removed"
+  next=$(broker_pid)
+  [ "$next" != "$lost" ] || is 'there is a new broker' yes no
+  gone "$lost" || is "a broker that has lost $what leaves" yes no
+  is 'and takes nothing from the new one' "$next yes" "$(broker_pid) $([ -S "$VESTAL_DIR/broker.sock" ] && echo yes)"
+  kill "$next" && gone "$next"
+done
+VESTAL_IDLE=600 run "$VESTAL" run true
+lost=$(broker_pid)
+rm "$VESTAL_DIR/broker.sock"
+gone "$lost" || is 'a broker whose socket was removed leaves' yes no
+
 # Many at once, without a broker and with one.
 for round in none one; do
   [ $round = none ] && kill "$(broker_pid)" && gone "$(broker_pid)"

@@ -31,13 +31,17 @@ result 'a word like nothing' 2 '' "vestal: unknown command 'frobnicate'$see"
 run "$VESTAL" --sumary make
 result 'an option like --summary' 2 '' "vestal: unknown option '--sumary'; did you mean '--summary'[?]$see"
 run "$VESTAL" -q make
-result 'an option like nothing' 2 '' "vestal: unknown option '-q'*$see"
+result 'an option of one letter' 2 '' "vestal: unknown option '-q'$see"
+run "$VESTAL" --quiet make
+result 'an option like nothing' 2 '' "vestal: unknown option '--quiet'$see"
+run "$VESTAL" --sumary=yes make
+result 'an option like --summary, with a value' 2 '' "vestal: unknown option '--sumary=yes'; did you mean '--summary'[?]$see"
 run "$VESTAL" run
 result 'run without a command' 2 '' "vestal: run: no command is given$see"
 run "$VESTAL" run --
 result 'run -- without a command' 2 '' "vestal: run: no command is given$see"
 run "$VESTAL" run -x true
-result 'run with an unknown option' 2 '' "vestal: unknown option '-x'*$see"
+result 'run with an unknown option' 2 '' "vestal: unknown option '-x'$see"
 run "$VESTAL" stats --jsn
 result 'stats with an unknown option' 2 '' "vestal: unknown option '--jsn'; did you mean '--json'[?]$see"
 run "$VESTAL" stats now
@@ -108,4 +112,26 @@ run "$VESTAL" why x.c
 result 'why a word of a command' 0 '*gcc -c x.c*' ''
 run "$VESTAL" why nothing-of-the-kind
 result 'why nothing' 1 '' "vestal: nothing is known of 'nothing-of-the-kind'"
+
+# What cannot be written is not passed over in silence.
+for words in stats 'stats --json' policy 'policy --markdown' --help 'help make' 'stats --help' --version 'why x.o'; do
+  # shellcheck disable=SC2086
+  "$VESTAL" $words >/dev/full 2>err.text
+  is "$words to a full disk: status" 125 $?
+  is "$words to a full disk: message" 'vestal: standard output: No space left on device' "$(cat err.text)"
+done
+
+# Values of variables that make no sense cost a line, not the build.
+wrong_value() { # WHAT MESSAGE ASSIGNMENT...
+  run env "${@:3}" "$VESTAL" run sh -c 'echo out; exit 3'
+  result "$1" 3 out "vestal: $2"
+  is "$1: one line" 1 "$(wc -l <err.text)"
+}
+for value in abc 0 -1 1.5 '5 s' 9999999999; do
+  wrong_value "VESTAL_IDLE=$value" "VESTAL_IDLE=$value: not a number of seconds from 1 to 1000000; 300 is used" "VESTAL_IDLE=$value"
+done
+wrong_value 'VESTAL_EVENTS is relative' 'VESTAL_EVENTS=x: not an absolute path; no events are written' VESTAL_EVENTS=x
+wrong_value 'VESTAL_EVENTS leads nowhere' 'VESTAL_EVENTS=/nowhere/x: *; no events are written' VESTAL_EVENTS=/nowhere/x
+run env VESTAL_IDLE= VESTAL_EVENTS= "$VESTAL" run echo out
+result 'empty values count as none' 0 out ''
 finish

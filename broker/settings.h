@@ -1,0 +1,23 @@
+// Variables of the environment that steer vestal itself, besides those that say
+// where the cache is (broker/cache_place.h).
+//
+//   VESTAL_IDLE     seconds after which an idle broker leaves
+//   VESTAL_EVENTS   a file that the broker appends every event to
+//
+// A value that makes no sense counts as none: no build fails for that.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace broker {
+
+inline constexpr int idle_s_default = 300, idle_s_max = 1'000'000;
+
+int idle_seconds();
+// Empty if there is to be none.
+std::string events_path();
+// A sentence for each value that makes no sense.
+std::vector<std::string> wrong_settings();
+
+}  // namespace broker
