@@ -168,7 +168,7 @@ $(fuzz_replays): $(O)/fuzz/%-replay: $(O)/obj/tests/fuzz/%.cc.o $(O)/obj/tests/f
 FUZZ_CXX ?= clang++-14
 fuzzers := $(fuzz_names:%=$(O)/fuzz/%)
 fuzzed_sources := $(cache_sources) $(wildcard broker/images/*.cc) $(wildcard $(addprefix broker/,$(addsuffix .cc, \
-  log_reader event_text view path_table control explain program_findings program_evidence program_search wanted_calls_table))) scripts/fmt_library.cc
+  log_reader event_text view path_table control explain program_table program_findings program_evidence program_search wanted_calls_table))) scripts/fmt_library.cc
 fuzzed_objects := $(patsubst %,$(O)/fuzz/obj/%.o,$(fuzzed_sources))
 fuzz_compile = $(FUZZ_CXX) $(own_cppflags) $(library_cflags) -std=c++20 -O1 -g -fno-omit-frame-pointer
 $(fuzzed_objects): $(O)/fuzz/obj/%.o: % Makefile
