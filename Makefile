@@ -201,7 +201,7 @@ check-failpoints:
 
 FUZZ_SECONDS ?= 60
 fuzz: all $(fuzz_replays) $(fuzzers)
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_FOUND='$(abspath tests/fuzz/found)' O='$(abspath $(O))' scripts/check.sh 'fuzz/*'
+	@CHECK_SECONDS=$$((300 + $(words $(fuzz_names)) * $(FUZZ_SECONDS))) FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_FOUND='$(abspath tests/fuzz/found)' O='$(abspath $(O))' scripts/check.sh 'fuzz/*'
 
 check-unit: $(unit_tests)
 	$(Q)$(unit_tests)
