@@ -169,7 +169,7 @@ $(fuzz_replays): $(O)/fuzz/%-replay: $(O)/obj/tests/fuzz/%.cc.o $(O)/obj/tests/f
 FUZZ_CXX ?= clang++-14
 fuzzers := $(fuzz_names:%=$(O)/fuzz/%)
 fuzzed_sources := $(cache_sources) $(wildcard broker/images/*.cc) $(wildcard $(addprefix broker/,$(addsuffix .cc, \
-  log_reader event_text view path_table control explain program_findings program_evidence program_search wanted_calls_table))) scripts/fmt_library.cc
+  log_reader event_text view path_table control explain program_table program_findings program_evidence program_search wanted_calls_table))) scripts/fmt_library.cc
 fuzzed_objects := $(patsubst %,$(O)/fuzz/obj/%.o,$(fuzzed_sources))
 fuzz_compile = $(FUZZ_CXX) $(own_cppflags) $(library_cflags) -std=c++20 -O1 -g -fno-omit-frame-pointer
 $(fuzzed_objects): $(O)/fuzz/obj/%.o: % Makefile
@@ -202,7 +202,7 @@ check-failpoints:
 
 FUZZ_SECONDS ?= 60
 fuzz: all $(fuzz_replays) $(fuzzers)
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_FOUND='$(abspath tests/fuzz/found)' O='$(abspath $(O))' scripts/check.sh 'fuzz/*'
+	@CHECK_SECONDS=$$((300 + $(words $(fuzz_names)) * $(FUZZ_SECONDS))) FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_FOUND='$(abspath tests/fuzz/found)' O='$(abspath $(O))' scripts/check.sh 'fuzz/*'
 
 check-unit: $(unit_tests)
 	$(Q)$(unit_tests)

@@ -59,9 +59,9 @@ void PathTable::walk(Walk& walk, std::string_view rest, bool follow_last) {
   while (!rest.empty() && walk.complete) {
     const std::size_t end = std::min(rest.find('/'), rest.size());
     const std::string_view name = rest.substr(0, end);
+    const bool last = end == rest.size();  // behind a name with a slash comes at least ".", so it has to be a directory
     rest.remove_prefix(std::min(end + 1, rest.size()));
     while (!rest.empty() && rest.front() == '/') rest.remove_prefix(1);
-    const bool last = rest.empty();
     if (name.empty() || name == ".") continue;
     if (name == "..") {
       walk.path.resize(walk.path.empty() ? 0 : walk.path.rfind('/'));

@@ -58,8 +58,8 @@ class Replay {
   // Other faults: the place does not fit.
   cache::Result<bool> stage();
   // After stage() succeeded, once. An Error means that some changes were made and others could not be; the
-  // message says which. Running the program is still right then, for it does not depend on what it
-  // overwrites.
+  // message says which. The program is run then, on what is there by now: right for one that overwrites its
+  // outputs, not for one that appends to a file or changes its input in place (docs/limits.md, "Broken off").
   cache::Result<bool> apply();
 
  private:

@@ -218,7 +218,7 @@ const char* name_of(FileType type) {
 std::string time_text(std::int64_t mtime_ns) {
   constexpr std::int64_t second = 1'000'000'000;
   const std::int64_t nanoseconds = ((mtime_ns % second) + second) % second;
-  const time_t seconds = static_cast<time_t>((mtime_ns - nanoseconds) / second);
+  const time_t seconds = static_cast<time_t>(mtime_ns / second - (mtime_ns % second < 0));
   struct tm parts;
   char text[40];
   if (!::gmtime_r(&seconds, &parts) || ::strftime(text, sizeof text, "%F %T", &parts) == 0)

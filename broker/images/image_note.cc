@@ -61,8 +61,8 @@ Result<ImageNote> parse_note(const std::string& text) {
     else if (name == "loader_build_id") words >> images.loader_build_id;
     else if (name == "libc_file") words >> note.libc_file;
     else if (name == "loader_file") words >> note.loader_file;
-    else if (name == "libc_sum") note.libc_sum = line.substr(name.size() + 1);
-    else if (name == "loader_sum") note.loader_sum = line.substr(name.size() + 1);
+    else if (name == "libc_sum") std::getline(words >> std::ws, note.libc_sum);
+    else if (name == "loader_sum") std::getline(words >> std::ws, note.loader_sum);
     else if (name == "slots") words >> images.libc_slots;
     else if (name == "slot") words >> images.loader_slot;
     else if (name == "original" && slot < images.originals.size()) words >> images.originals[slot++];

@@ -64,6 +64,19 @@ TEST_CASE("a missing directory on the way is what the look-up was about") {
   CHECK(table.paths.text(found.path) == table.at("none"));
 }
 
+TEST_CASE("a symlink whose text ends with a slash leads to a directory or nowhere") {
+  Table table;
+  std::filesystem::create_directories(table.at("directory"));
+  table.directory.write("file", "x");
+  for (const char* name : {"directory", "file", "absent"}) {
+    std::filesystem::create_symlink(std::string(name) + "/", table.at(std::string("to-") + name));
+    INFO(name);
+    const Resolution found = table.paths.resolve(table.paths.intern(table.root), std::string("to-") + name, true);
+    CHECK(table.paths.text(found.path) == table.at(name));
+    CHECK(found.complete == (std::string(name) == "directory"));
+  }
+}
+
 TEST_CASE("a loop of symlinks ends") {
   Table table;
   std::filesystem::create_symlink("b", table.at("a"));

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <limits>
 #include <thread>
 
 #include <catch2/catch.hpp>
@@ -131,6 +132,9 @@ TEST_CASE("a value describes itself") {
         "regular file, mode 0644, owner 1000:100, 120 bytes");
   CHECK(describe(aspect_times, value_of(aspect_times, some_file(), {})) ==
         "regular file, modified 2024-05-01 10:00:00.000000005 UTC");
+  PathFacts oldest = some_file();
+  oldest.mtime_ns = std::numeric_limits<std::int64_t>::min();
+  CHECK(describe(aspect_times, value_of(aspect_times, oldest, {})) == "regular file, modified 1677-09-21 00:12:43.145224192 UTC");
   CHECK(describe(aspect_bytes, value_of(aspect_bytes, some_file(), some_contents())) ==
         "regular file, sha256 ca978112ca1bbdca...");
   const PathFacts link = PathFacts::from_mode(S_IFLNK);

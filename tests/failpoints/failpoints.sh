@@ -18,7 +18,7 @@ copy: joined/upper ; cp joined/upper copy.tmp && mv copy.tmp copy && ln -sf copy
 P
 end_broker() {
   local pid
-  pid=$(tr -cd 0-9 <"$VESTAL_DIR/broker.pid" 2>/dev/null)
+  pid=$(tr -cd 0-9 2>/dev/null <"$VESTAL_DIR/broker.pid")
   [ -n "$pid" ] || return 0
   kill -9 "$pid" 2>/dev/null
   for _ in {1..200}; do grep -qs '^State:[^Z]*$' "/proc/$pid/status" || return 0; sleep 0.02; done
@@ -26,7 +26,7 @@ end_broker() {
 clean() { rm -rf joined copy copy.tmp link; }
 # What a build has left and said, but for what vestal itself says when it cannot work.
 # Right after a broker has been killed its private files may still be there; the next one removes them.
-state() { cat joined/sum joined/upper copy; stat -c %a copy; readlink link; ls -A . joined | grep -v "^${may_stay-}\$"; grep -v '^vestal: ' make.out; }
+state() { cat joined/sum joined/upper copy; stat -c %a copy; readlink link; ls -A . joined | grep -vx -e '' -e "${may_stay-}"; grep -v '^vestal: ' make.out; }
 build() { # WHAT: builds from scratch and compares with the plain build of the same input
   local status
   clean
