@@ -137,15 +137,6 @@ std::string stats_of(Parts& parts) {
   return text_of(stats);
 }
 
-const char* name_of(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::hit: return "hit";
-    case Outcome::miss: return "miss";
-    case Outcome::not_cacheable: break;
-  }
-  return "not cacheable";
-}
-
 std::string report_text(const SessionReport& report) {
   ordered_json object;
   object["hits"] = report.hits;

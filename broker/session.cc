@@ -432,6 +432,15 @@ class RunningSession final : public Session {
 
 }  // namespace
 
+const char* name_of(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::hit: return "hit";
+    case Outcome::miss: return "miss";
+    case Outcome::not_cacheable: break;
+  }
+  return "not cacheable";
+}
+
 Result<std::unique_ptr<Session>> Session::create(Parts& parts, const SessionOptions& options) {
   SessionRegion::Setup setup;
   setup.shim_path = parts.shim_path;

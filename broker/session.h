@@ -51,6 +51,7 @@ struct SessionOptions {
 };
 
 enum class Outcome { hit, miss, not_cacheable };
+const char* name_of(Outcome outcome);  // "not cacheable"
 
 struct StepNote {
   Outcome outcome;

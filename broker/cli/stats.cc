@@ -29,7 +29,7 @@ constexpr std::size_t reasons_shown_max = 12;
 
 // What a broker has left, for nobody has to be started, and nothing written, to read it. `state` is said of the directory.
 cache::Result<ordered_json> stats_without_broker(const std::string& place, std::string& state) {
-  ordered_json stats = ordered_json::parse(Statistics("").text({}));
+  ordered_json stats = ordered_json::parse(Statistics(place).text({}));
   struct stat status;
   if (::stat(place.c_str(), &status) != 0 && errno == ENOENT) {
     state = "not there yet";

@@ -44,15 +44,6 @@ std::string when_text(std::int64_t when_ns) {
   return text;
 }
 
-const char* name_of(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::hit: return "hit";
-    case Outcome::miss: return "miss";
-    case Outcome::not_cacheable: break;
-  }
-  return "not cacheable";
-}
-
 std::string on_one_line(std::string text, std::size_t bytes_max) {
   for (char& byte : text)
     if (static_cast<unsigned char>(byte) < ' ' || byte == '\x7f') byte = ' ';

@@ -144,7 +144,10 @@ runs 'listings' "$lines" 'ls' 'touch new'
 hits 'find' find "$lines" 'find . -type f | sort' "$later in"
 runs 'find' "$lines" 'find . -newer old | sort' "$later in"
 runs 'find' "$lines" 'find -- . -type f -newermt 2021-06-01' "$later in"
-runs 'find' "$lines" 'find . -type f -size +10c' 'echo 1234567890 >> in'
+runs 'find for sizes' "$lines" 'find . -type f -size +10c' 'echo 1234567890 >> in'
+hits 'find for sizes' find "$lines" 'find . -type f -empty' :
+runs 'find for sizes' "$lines" 'find . -type f -empty' ': > in'
+runs 'find for sizes' "$lines" 'find . -type f -size -9c -mmin +1' :
 
 hits 'xgettext' xgettext "$c" 'xgettext --omit-header -o - m.c' :
 runs 'xgettext' "$c" 'xgettext -o - m.c >/dev/null' :
