@@ -364,6 +364,7 @@ void Server::serve_client(int client) {
 
 void Server::answer(int client, const Request& request, pid_t peer) {
   if (!(request.head.build == build_)) {
+    wait_for_ended_sessions();
     std::unique_lock lock(mutex_);
     leave_early_ = true;
     leaving_ = leaving_ || sessions_.empty();

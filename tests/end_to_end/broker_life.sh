@@ -113,6 +113,14 @@ result 'another build' 0 hello ''
 is 'has a broker of its own' "$(readlink -f other/bin/vestal)" "$(readlink "/proc/$(broker_pid)/exe")"
 check_run 'the first build again'
 is 'has its own broker again' "$(readlink -f "$VESTAL")" "$(readlink "/proc/$(broker_pid)/exe")"
+# A command that has ended is not in the way, though its session is not over yet.
+first=$(broker_pid)
+run "$VESTAL" run sh -c "kill -STOP $first; kill -9 \$\$"
+{ sleep 0.3; kill -CONT "$first"; } &
+run other/bin/vestal run echo hello
+result 'another build right after a command' 0 hello ''
+wait $!
+check_run 'the first build once more'
 
 # Who connects and says nothing, or nonsense, disturbs nobody.
 python3 - "$VESTAL_DIR/broker.sock" <<'P' || faults=1
