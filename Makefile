@@ -185,7 +185,7 @@ check: all $(unit_tests) $(random_builder) $(fuzz_replays)
 	@O='$(abspath $(O))' CXX='$(CXX)' scripts/check.sh
 
 # What takes too long for every day: each part is `make check` of another build.
-.PHONY: check-sanitizers check-threads check-failpoints fuzz
+.PHONY: check-sanitizers check-threads check-failpoints kernel-check fuzz
 check-sanitizers:
 	$(MAKE) SAN=address,undefined check
 	$(MAKE) SAN=thread check-threads
@@ -199,6 +199,9 @@ check-threads: $(unit_tests)
 check-failpoints:
 	$(MAKE) FAILPOINTS=1 all
 	@CHECK_SECONDS=3600 O='$(abspath build/failpoints)' scripts/check.sh 'failpoints/*'
+
+kernel-check: all
+	@CHECK_SECONDS=3600 O='$(abspath $(O))' scripts/check.sh 'kernel/*'
 
 FUZZ_SECONDS ?= 60
 fuzz: all $(fuzz_replays) $(fuzzers)
@@ -257,7 +260,7 @@ help:
 	  'make            build $(O)/bin/vestal, which works in place' \
 	  'make check      unit tests, end-to-end tests and checks of the tree; installs missing Debian packages' \
 	  'make soak       builds made up at random, plain and with vestal, which must do the same (SEEDS, FIRST)' \
-	  'make check-sanitizers, check-failpoints, fuzz (FUZZ_SECONDS)   longer checks, see docs/reliability.md' \
+	  'make check-sanitizers, check-failpoints, kernel-check, fuzz (FUZZ_SECONDS)   longer checks, see docs/reliability.md' \
 	  'make demo       build and show vestal on lua, with proof that the objects are identical; installs packages too' \
 	  'make bench      measure against plain make and ccache (BENCH_ROWS, REPS; see tests/bench/run); installs too' \
 	  'make compare    build real sources plain and under vestal, phase by phase, and compare the trees; installs too' \

@@ -5,6 +5,23 @@
 #include <fmt/format.h>
 
 namespace broker {
+namespace {
+
+constexpr std::size_t stream_shown = 200;
+
+// As a word of C, so that a line is one event and its words can be told apart.
+std::string quoted(std::string_view text) {
+  std::string line = " \"";
+  for (const char c : text) {
+    if ((c >= 0 && c < ' ') || c == '"' || c == '\\' || c == 0x7f)
+      line += fmt::format("\\{:03o}", c);
+    else
+      line += c;
+  }
+  return line + '"';
+}
+
+}  // namespace
 
 std::string text_of(const Event& event) {
   static constexpr const char* names[] = {"filler",   "exec",     "exec_failed", "started", "forked",   "forked_child", "exited",  "reaped",
@@ -23,12 +40,20 @@ std::string text_of(const Event& event) {
     const auto stat = event.payload_as<preload::StatPayload>();
     line += fmt::format(" mode={:o} size={} mtime={}", stat.mode, stat.size, stat.mtime_ns);
   }
-  for (const std::string_view text : {event.text, event.text2}) {
-    if (text.empty()) continue;
-    std::string shown(text.substr(0, 200));
-    std::replace_if(shown.begin(), shown.end(), [](char c) { return c >= 0 && c < ' '; }, '|');
-    line += " \"" + shown + '"';
+  if (event.kind == preload::kind_stream) return line + fmt::format(" bytes={}", event.text.size()) + quoted(event.text.substr(0, stream_shown));
+  if (event.kind == preload::kind_exec && event.payload.size() >= sizeof(preload::ExecPayload)) {
+    // Program, directory and arguments; behind them are fingerprints.
+    const std::size_t words = 2 + event.payload_as<preload::ExecPayload>().argument_count;
+    std::string_view left = event.text;
+    for (std::size_t i = 0; i < words && !left.empty(); ++i) {
+      const std::size_t end = std::min(left.find('\0'), left.size());
+      line += quoted(left.substr(0, end));
+      left.remove_prefix(std::min(end + 1, left.size()));
+    }
+    return line;
   }
+  if (!event.text.empty() || !event.text2.empty()) line += quoted(event.text);
+  if (!event.text2.empty()) line += quoted(event.text2);
   return line;
 }
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Everything `make check` runs: the unit tests, and the scripts in tests/{checks,end_to_end,hazards,model,fuzz,failpoints}.
+# Everything `make check` runs: the unit tests, and the scripts in tests/{checks,end_to_end,hazards,model,fuzz,kernel,failpoints}.
 #
 #   check.sh [PATTERN...]      only the scripts whose name (end_to_end/edit.sh) matches one of the shell patterns
 #
@@ -101,9 +101,9 @@ rm -f "$BUILD"/sanitizer.log.*
 patterns=("$@")
 tests=()
 [ ${#patterns[@]} -eq 0 ] && tests+=(units)
-for script in tests/checks/*.sh tests/end_to_end/*.sh tests/hazards/*.sh tests/model/*.sh tests/fuzz/*.sh tests/failpoints/*.sh; do
-  # Only asked for by name: they need another build.
-  [[ $script = tests/failpoints/* && ${#patterns[@]} -eq 0 ]] && continue
+for script in tests/checks/*.sh tests/end_to_end/*.sh tests/hazards/*.sh tests/model/*.sh tests/fuzz/*.sh tests/kernel/*.sh tests/failpoints/*.sh; do
+  # Only asked for by name: they need another build, or long.
+  [[ $script = tests/failpoints/* || $script = tests/kernel/builds.sh ]] && [ ${#patterns[@]} -eq 0 ] && continue
   [ -x "$script" ] && chosen "${script#tests/}" && tests+=("${script#tests/}")
 done
 
