@@ -148,6 +148,9 @@ runs 'find for sizes' "$lines" 'find . -type f -size +10c' 'echo 1234567890 >> i
 hits 'find for sizes' find "$lines" 'find . -type f -empty' :
 runs 'find for sizes' "$lines" 'find . -type f -empty' ': > in'
 runs 'find for sizes' "$lines" 'find . -type f -size -9c -mmin +1' :
+# Which inode a file has is no need.
+runs 'find' "$lines" 'find . -samefile in' :
+runs 'find for sizes' "$lines" 'find . -size -9c -inum 1' :
 
 hits 'xgettext' xgettext "$c" 'xgettext --omit-header -o - m.c' :
 runs 'xgettext' "$c" 'xgettext -o - m.c >/dev/null' :

@@ -52,6 +52,7 @@ hazard 'the user' "$f" "sh -c 'id -u; id -g; id -un'" '= :'
 hazard 'the home of a user' "$f" "sh -c 'echo ~root'" '= :'
 hazard 'the groups' "$f" 'id -G' '= :'
 hazard 'the host' "$f" "sh -c 'hostname; uname -n'" '= :'
+elsewhere=yes
 if unshare -Ur true 2>/dev/null; then
   hazard 'another name of the host' "$f" 'uname -n' "> unshare -Uru sh -c 'hostname hazard; exec '\"\$V uname -n\"" '> uname -n'
 fi
