@@ -112,9 +112,10 @@ NeedValues Judge::values_today(const Step& step, const NeedSet& names) {
   return values;
 }
 
-Verdict Judge::decide(const Step& step) {
+Verdict Judge::decide(const Step& step, const std::vector<Digest>& tried) {
   Verdict verdict;
   for (const Digest& digest : parts_.cache->need_sets(*step.key)) {
+    if (std::find(tried.begin(), tried.end(), digest) != tried.end()) continue;
     auto names = parts_.cache->need_set(digest);
     if (!names) continue;
     NeedValues values = values_today(step, *names);

@@ -40,7 +40,8 @@ class Judge {
   // What is at this path is not what it was when it was looked at.
   void forget(const std::string& path);
 
-  Verdict decide(const Step& step);
+  // Leaves out the need sets in `tried`: what they led to could not be replayed.
+  Verdict decide(const Step& step, const std::vector<cache::Digest>& tried = {});
   // The facts behind a path need's value, as decide() saw them.
   const std::pair<PathFacts, PathContents>& observed(const cache::NeedName& need);
   // The same as decide() says of a miss, for a step that was not asked about.

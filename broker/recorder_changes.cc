@@ -161,6 +161,7 @@ void Recorder::handle_rename(Process& process, const Event& event) {
     if (event.result == -EEXIST || event.result == -ENOTEMPTY) return observe_failure(process, to, complete_to, -event.result, at);
     if (!complete_to) return observe_failure(process, to, complete_to, -event.result, at);
     if (!step.owns(from, at)) observe_failure(process, from, complete_from, -event.result, at);
+    if (event.result != -ENOENT) observe_failure(process, to, complete_to, -event.result, at);
     return;
   }
   if (event.arg & 2 /* RENAME_EXCHANGE */) return spoil(process, "exchanges two files");
@@ -290,7 +291,7 @@ void Recorder::handle_link(Process& process, const Event& event) {
   const PathId to = resolve(process, event.text2, false, at, &complete_to, event.result >= 0);
   if (event.result < 0) {
     if (from != no_path) observe_failure(process, from, complete_from, event.result == -EEXIST ? EINVAL : -event.result, at);
-    if (event.result == -EEXIST || !complete_to) observe_failure(process, to, complete_to, -event.result, at);
+    if (event.result != -ENOENT || !complete_to) observe_failure(process, to, complete_to, -event.result, at);
     return;
   }
   if (from != no_path) {

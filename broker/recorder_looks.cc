@@ -93,6 +93,12 @@ void Recorder::observe_type(Process& process, PathId path, Position at, std::uin
 }
 
 void Recorder::observe_failure(Process& process, PathId path, bool complete, int error, Position at) {
+  if (error == EACCES || error == EPERM) {
+    // Names are made, moved and taken away by leave of their directory.
+    const PathId directory = paths_.parent(path);
+    if (directory != path) observe_type(process, directory, at, aspect_mode);
+    return observe_type(process, path, at, aspect_mode);
+  }
   if (!complete || error == ENOENT) {
     if (complete) return observe_absent(process, path, at);
     // A directory on the way is missing, or is something else.
@@ -100,7 +106,6 @@ void Recorder::observe_failure(Process& process, PathId path, bool complete, int
   }
   switch (error) {
     case EEXIST: case EISDIR: case ENOTDIR: case EINVAL: case ELOOP: return observe_type(process, path, at);
-    case EACCES: case EPERM: return observe_type(process, path, at, aspect_mode);
     case ENOTEMPTY: {
       PathContents contents;
       if (step_owns_or_lost(process, path, at)) return;

@@ -258,6 +258,8 @@ Result<bool> Replay::stage_file(const Change& change, Staged& staged) {
     PathFacts hashed;
     const auto digest = view_.bytes(change.path, &hashed);
     if (digest && *digest == change.content) {
+      // The program would have made it anew.
+      if (change.fresh) TRY(places_->check_entries_may_change(change.path));
       staged.before = hashed;
       staged.how = Staged::How::keep;
       return true;
@@ -305,6 +307,7 @@ Result<bool> Replay::stage_symlink(const Change& change, Staged& staged) {
     case FileType::symlink: {
       const auto target = view_.target(change.path);
       if (!target || *target != change.text || !may_be_changed_by_us(staged.before)) break;
+      TRY(places_->check_entries_may_change(change.path));
       staged.how = Staged::How::keep;
       return true;
     }

@@ -174,9 +174,20 @@ class RunningSession final : public Session {
     std::vector<std::string> reasons;
     const bool may_ask = step.key && step.spoils.empty() && step.unstorable.empty() && step.program && !step.program->untraced;
     if (may_ask && !options_.fresh) {
-      Verdict verdict = judge_.decide(step);
-      if (verdict.result && replay(step, slot, verdict)) return true;
-      reasons = std::move(verdict.reasons);
+      // Two results may fit what is there today and differ in what may be overwritten.
+      for (std::vector<Digest> tried;;) {
+        const Verdict verdict = judge_.decide(step, tried);
+        if (!verdict.result) {
+          if (tried.empty()) reasons = verdict.reasons;
+          break;
+        }
+        switch (replay(step, slot, verdict, reasons)) {
+          case Replayed::yes: return true;
+          case Replayed::answered: return false;
+          case Replayed::no: break;
+        }
+        tried.push_back(verdict.need_set);
+      }
     }
     asked_[step.number] = std::move(reasons);
     if (slot < 0) return false;
@@ -217,18 +228,20 @@ class RunningSession final : public Session {
     return true;
   }
 
-  bool replay(Step& step, int slot, const Verdict& verdict) {
+  enum class Replayed { yes, no, answered };  // answered: the program has been told to run, or nobody waits for an answer
+
+  Replayed replay(Step& step, int slot, const Verdict& verdict, std::vector<std::string>& reasons) {
     if (!streams_fit(step, *verdict.result)) {
-      asked_[step.number] = {"its output might not have been taken: a pipe without room for it or without a reader, or a full disk"};
-      return false;
+      reasons = {"its output might not have been taken: a pipe without room for it or without a reader, or a full disk"};
+      return Replayed::no;
     }
     Replay replay(*verdict.result, *parts_.blobs, *parts_.view, parts_.staging.get());
     const auto staged = replay.stage();
     if (!staged) {
       if (staged.error().fault == Fault::corrupt || staged.error().fault == Fault::not_found)
         parts_.cache->forget_result(*step.key, verdict.need_set, verdict.values_digest);
-      asked_[step.number] = {staged.error().message};
-      return false;
+      reasons = {staged.error().message};
+      return Replayed::no;
     }
     std::string pieces;
     for (const StreamPiece& piece : verdict.result->streams) {
@@ -242,17 +255,18 @@ class RunningSession final : public Session {
     // Whatever may fail comes before the first change.
     auto leave = region_->prepare_leave(verdict.result->status, std::move(pieces), positions, parts_.cache_directory);
     if (!leave) {
-      asked_[step.number] = {"its recorded output could not be handed over"};
-      return false;
+      reasons = {"its recorded output could not be handed over"};
+      return Replayed::no;
     }
-    if (slot < 0 || !region_->begin_answer(slot)) return false;
+    if (slot < 0 || !region_->begin_answer(slot)) return Replayed::answered;
     if (const auto applied = replay.apply(); !applied) {
       region_->answer_run(slot, plan_of(step));
-      return false;
+      asked_[step.number] = {applied.error().message};
+      return Replayed::answered;
     }
     fill_in(step, verdict);
     region_->answer_leave(slot, std::move(*leave));
-    return true;
+    return Replayed::yes;
   }
 
   // What a replayed step would have seen and done, for the steps around it.

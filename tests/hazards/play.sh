@@ -103,7 +103,7 @@ run_as_one() { # LABEL
   { echo "status $status"; "$perl" "$here/tree.pl" "$here/noted"; } >>"$here/noted/$1" 2>&1
 }
 # What the shell says of a process that died has its number in it. That vestal cannot serve a command is said in one line,
-# which counts but where a scenario goes to another namespace or user.
+# which counts but where a scenario goes to another namespace, user or home.
 tidy_errors() {
   sed -i -E 's/line ([0-9]+): +[0-9]+ Killed.*/line \1: killed/' "$here/noted/err"
   [ -z "${elsewhere-}" ] || sed -i '/^vestal: running without the cache: /d' "$here/noted/err"
