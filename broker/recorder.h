@@ -118,6 +118,7 @@ class Recorder {
   void step_ended(Step* step, Position at);
   void finish(Step& step, Position at);
   bool verify_observations(Step& step);
+  void observe_leave_to_make_names(Step& step, Position at);
   bool collect_result(Step& step, Position at, cache::StepResult& result, std::string& problem);
   bool store(Step& step, Position at, std::string& reason);
   void spoil(Process& process, const std::string& reason);

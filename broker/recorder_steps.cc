@@ -356,6 +356,23 @@ bool Recorder::verify_observations(Step& step) {
   return all;
 }
 
+// Of a name that a step has made and taken away again nothing is left in its result by which a replay could tell that it
+// may be made there.
+void Recorder::observe_leave_to_make_names(Step& step, Position at) {
+  std::set<PathId> directories;
+  for (const auto& [path, use] : step.uses)
+    if (use.contents_changed && use.was_absent && !use.present) directories.insert(paths_.parent(path));
+  for (const PathId directory : directories) {
+    constexpr std::uint32_t aspects = aspect_type | aspect_mode;
+    const auto known = step.uses.find(directory);
+    if (known != step.uses.end() && ((known->second.aspects & aspects) == aspects || known->second.mode_set)) continue;
+    if (step.owns(directory, never)) continue;
+    const PathFacts facts = parts_.view->look(paths_.text(directory));
+    if (facts.type != FileType::directory || touched_later(directory, at, true)) step.uses[directory].unknown = true;
+    else step.observe(directory, aspects, facts, {}, at, false);
+  }
+}
+
 bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::string& problem) {
   std::vector<std::pair<PathId, const PathUse*>> changes;
   for (const auto& [path, use] : step.uses)
@@ -506,6 +523,7 @@ void Recorder::finish(Step& step, Position at) {
     for (auto& [path, use] : step.uses)
       if (!use.times_matter && use.facts.type == FileType::directory && (use.aspects & aspect_listing)) use.aspects &= ~std::uint32_t{aspect_times};
     verify_observations(step);
+    observe_leave_to_make_names(step, at);
     if (!step.started) step.spoil(step.program && step.program->untraced ? step.program->reason : step.exec.program + ": ran without the shim");
     stored = store(step, at, reason);
     // What it changed was not logged.

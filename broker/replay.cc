@@ -342,7 +342,9 @@ Result<bool> Replay::stage_hard_link(const Change& change, Staged& staged) {
 Result<bool> Replay::stage_removal(const Change& change, Staged& staged) {
   switch (staged.before.type) {
     case FileType::absent:
-      return true;
+      // The program would have made it, not knowing whether it was there, before it took it away.
+      if (view_.look(parent_of(change.path)).type != FileType::directory) return true;
+      return places_->check_entries_may_change(change.path);
     case FileType::character_device:
     case FileType::block_device:
       return in_the_way(change.path);

@@ -14,6 +14,8 @@ import os
 import re
 import sys
 
+sys.dont_write_bytecode = True  # beside the sources
+
 import trace
 from trace import EFFECTS, FLAGS, WRITES, join, plain
 
