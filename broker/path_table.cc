@@ -64,6 +64,7 @@ void PathTable::walk(Walk& walk, std::string_view rest, bool follow_last) {
     while (!rest.empty() && rest.front() == '/') rest.remove_prefix(1);
     if (name.empty() || name == ".") continue;
     if (name == "..") {
+      if (!walk.path.empty()) walk.left.push_back(intern(walk.path));
       walk.path.resize(walk.path.empty() ? 0 : walk.path.rfind('/'));
       continue;
     }
@@ -151,6 +152,7 @@ const Resolution& PathTable::resolve(PathId directory, std::string_view spelled,
   Resolution resolution;
   resolution.path = intern(found.path.empty() ? "/" : found.path);
   resolution.crossed = std::move(found.crossed);
+  resolution.left = std::move(found.left);
   resolution.complete = found.complete;
   return resolutions_.emplace(std::move(key), std::move(resolution)).first->second;
 }

@@ -28,6 +28,8 @@ struct Resolution {
   PathId path = no_path;
   // Symlinks whose targets decided where this leads.
   std::vector<PathId> crossed;
+  // Directories that `..` led out of again: they have to be there, although the path does not name them.
+  std::vector<PathId> left;
   bool complete = true;  // false if a directory on the way is missing
 };
 
@@ -64,7 +66,7 @@ class PathTable {
   };
   struct Walk {
     std::string path;
-    std::vector<PathId> crossed;
+    std::vector<PathId> crossed, left;
     bool complete = true;
     int links = 0;
   };

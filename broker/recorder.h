@@ -119,6 +119,13 @@ class Recorder {
   void finish(Step& step, Position at);
   bool verify_observations(Step& step);
   void observe_leave_to_make_names(Step& step, Position at);
+  struct Changed {
+    PathId path;
+    const PathUse* use;
+    PathFacts facts;
+    std::pair<std::uint64_t, std::uint64_t> inode() const { return {facts.device, facts.inode}; }
+  };
+  std::vector<Changed> changes_of(const Step& step);
   bool collect_result(Step& step, Position at, cache::StepResult& result, std::string& problem);
   bool store(Step& step, Position at, std::string& reason);
   void spoil(Process& process, const std::string& reason);

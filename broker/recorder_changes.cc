@@ -236,7 +236,7 @@ void Recorder::lose_name(Process& process, PathId path, Position at) {
 void Recorder::move_name(Process& process, PathId from, PathId to, const PathFacts& moved, Position at, bool to_nothing) {
   Step& step = *process.step;
   const bool own_source = step.owns(from, at);
-  if (!own_source && moved.type == FileType::regular && moved.links > 1) step.not_storable("moves a file that has other names as well");
+  if (moved.type == FileType::regular) step.require_single_name(from, moved.links);
   std::optional<Digest> digest;
   PathFacts digest_facts = moved;
   // The contents go with the name: what they are now is what they were.

@@ -62,8 +62,8 @@ PathId Recorder::resolve(Process& process, std::string_view spelled, bool follow
                                                                  : std::filesystem::path(paths_.text(process.directory)) / spelled;
     return paths_.intern(whole.lexically_normal().native());
   }
-  if (found.crossed.empty()) return path;
-  const std::vector<PathId> crossed = found.crossed;  // what follows resolves other names
+  if (found.crossed.empty() && found.left.empty()) return path;
+  const std::vector<PathId> crossed = found.crossed, left = found.left;  // what follows resolves other names
   PathFacts facts;
   facts.type = FileType::symlink;
   for (const PathId link : crossed) {
@@ -72,6 +72,7 @@ PathId Recorder::resolve(Process& process, std::string_view spelled, bool follow
     contents.target = paths_.link_target(link);
     process.step->observe(link, aspect_type | aspect_target, facts, contents, at, true);
   }
+  for (const PathId directory : left) process.step->observe(directory, aspect_type, PathFacts::from_mode(S_IFDIR), {}, at, true);
   return path;
 }
 

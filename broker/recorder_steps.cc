@@ -373,25 +373,39 @@ void Recorder::observe_leave_to_make_names(Step& step, Position at) {
   }
 }
 
-bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::string& problem) {
-  std::vector<std::pair<PathId, const PathUse*>> changes;
+// What the step has changed, and what is there now, in the order of the first change. Among the names of one file the
+// one that the step may have found there comes first: the file is written where it is, and gets the others.
+std::vector<Recorder::Changed> Recorder::changes_of(const Step& step) {
+  std::vector<Changed> changes;
   for (const auto& [path, use] : step.uses)
-    if (use.changed()) changes.emplace_back(path, &use);
-  std::sort(changes.begin(), changes.end(), [](const auto& a, const auto& b) { return a.second->order < b.second->order; });
-  std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> inodes;
-  const auto names_of = [&](const std::pair<std::uint64_t, std::uint64_t>& inode) {
-    return static_cast<std::uint64_t>(std::count_if(changes.begin(), changes.end(), [&](const auto& each) {
-      const PathFacts facts = parts_.view->look(paths_.text(each.first));
-      return each.second->contents_changed && std::pair(facts.device, facts.inode) == inode;
-    }));
+    if (use.changed()) changes.push_back({path, &use, parts_.view->look(paths_.text(path))});
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint32_t> found_there;  // file -> order
+  for (const auto& [path, use, facts] : changes) {
+    if (facts.type != FileType::regular || facts.links < 2 || use->fresh) continue;
+    const auto [place, is_first] = found_there.emplace(std::pair(facts.device, facts.inode), use->order);
+    if (!is_first) place->second = std::min(place->second, use->order);
+  }
+  const auto rank = [&](const Changed& each) {
+    const auto file = found_there.find(each.inode());
+    const bool is_later = file != found_there.end() && each.use->fresh && each.use->order < file->second;
+    return is_later ? std::pair(file->second, each.use->order) : std::pair(each.use->order, 0u);
   };
-  for (const auto& [path, use] : changes) {
+  std::sort(changes.begin(), changes.end(), [&](const Changed& a, const Changed& b) { return rank(a) < rank(b); });
+  return changes;
+}
+
+bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::string& problem) {
+  const std::vector<Changed> changes = changes_of(step);
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> name_counts;
+  for (const Changed& each : changes)
+    if (each.use->contents_changed) ++name_counts[each.inode()];
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> inodes;
+  for (const auto& [path, use, facts] : changes) {
     const std::string& text = paths_.text(path);
     if (touched_later(path, at)) {
       problem = text + ": was changed again before it could be kept";
       return false;
     }
-    const PathFacts facts = parts_.view->look(text);
     // It must be as the step left it: what others did since is none of its result.
     const bool exists = facts.type != FileType::absent;
     if ((use->contents_changed && exists != use->present) || (exists && step.ended_ns > 0 && facts.ctime_ns > step.ended_ns && facts.type != FileType::directory)) {
@@ -442,7 +456,7 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
           }
         }
         // It was moved here, or is a new name that was written to; its other names are none of the step's.
-        if (use->fresh && facts.links > 1 && names_of(inode) < facts.links) {
+        if (use->fresh && facts.links > 1 && name_counts[inode] < facts.links) {
           problem = text + ": has other names as well";
           return false;
         }

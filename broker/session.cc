@@ -284,7 +284,7 @@ class RunningSession final : public Session {
       switch (need.kind) {
         case NeedKind::path: {
           const auto& [facts, contents] = judge_.observed(need);
-          const bool replaceable = need.detail == aspect_replaceable;
+          const bool replaceable = need.detail & aspect_replaceable;
           const PathId path = paths.intern(text);
           step.observe(path, replaceable ? std::uint32_t{aspect_type} : need.detail, facts, contents, step.began, !replaceable);
           if (need.detail & aspect_listing && end != need.text.npos) step.uses[path].except = need.text.substr(end + 1);
@@ -308,6 +308,11 @@ class RunningSession final : public Session {
           break;
         }
       }
+    }
+    for (const NeedName& need : verdict.names) {
+      const auto is_of_it = [&](const Change& change) { return change.what == Change::What::removed && change.path == need.text; };
+      if (need.kind == NeedKind::path && need.detail & aspect_links && std::ranges::any_of(verdict.result->changes, is_of_it))
+        step.require_single_name(paths.intern(need.text), 1);
     }
     for (const Change& change : verdict.result->changes) {
       const PathId path = paths.intern(change.path);

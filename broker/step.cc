@@ -106,6 +106,16 @@ void Step::note_look_at_own(const PathUse& use, std::uint32_t aspects) {
   if (source == uses.end() || !source->second.contents_changed) spoil("asks about a file from before by another name that it gave it");
 }
 
+void Step::require_single_name(PathId path, std::uint32_t links) {
+  for (Step* each = this; each; each = each->parent) {
+    PathUse& use = each->uses[path];
+    const bool made_it = use.contents_changed && (use.fresh || use.was_absent);
+    if (made_it) return;
+    if (links > 1) each->not_storable("moves a file that has other names as well");
+    use.single_name = true;
+  }
+}
+
 void Step::add_stream(std::uint32_t fd, std::string_view bytes) {
   stream_bytes += bytes.size();
   if (stream_bytes > stream_bytes_kept_max) {
@@ -218,6 +228,7 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
       own.unknown = false;
     }
     own.inode = 0;
+    const bool was_made_before = own.contents_changed && own.present && own.creation_mode >= 0;
     if (use->contents_changed) {
       // Made where the outer one had removed it, it is as new as if made exclusively.
       own.fresh = use->present && (use->fresh || (own.contents_changed && (own.fresh || !own.present)));
@@ -241,7 +252,9 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
       own.present = use->present;
       own.entry_type = use->entry_type;
       own.linked_to = use->linked_to;
-      if (use->creation_mode >= 0 || use->fresh || use->was_absent) own.creation_mode = use->creation_mode;
+      // Who opens first what is not there gives it its mode.
+      const bool is_anew = use->fresh || use->was_absent;
+      if (is_anew || (use->creation_mode >= 0 && !was_made_before)) own.creation_mode = use->creation_mode;
     }
   }
 
@@ -335,12 +348,16 @@ void collect_needs(const Step& step, const PathTable& paths, NeedSet& names, Nee
   std::vector<std::pair<NeedName, std::string>> needs;
   needs.reserve(step.uses.size() + step.variables.size() + 8);
   for (const auto& [path, use] : step.uses) {
-    if (use.aspects == 0 && !use.unknown) continue;
+    if (use.aspects == 0 && !use.unknown && !use.single_name) continue;
     // A name made up for the run: what was not there before is nobody's need.
     if (use.temporary && use.was_absent && !use.present) continue;
     std::uint32_t aspects = use.aspects;
     PathFacts facts = use.facts;
     if (use.replaceable()) aspects = aspect_replaceable;
+    if (use.single_name) {
+      aspects = aspects ? aspects | aspect_links : aspect_replaceable | aspect_links;
+      if (!(use.aspects & aspect_links)) facts.links = 1;  // as when it was moved
+    }
     if (use.unknown) {
       if (problem.empty()) problem = paths.text(path) + ": changed while in use";
       continue;

@@ -47,6 +47,7 @@ struct PathUse {
   bool attributes_changed = false; // mode or times only
   bool was_absent = false;         // known not to have existed before the step made it
   bool fresh = false, mode_set = false, times_set = false;
+  bool single_name = false;        // moved away as it was before the step: it must not have had another name
   bool temporary = false;          // made under a name of its own that nobody looked for before
   PathId linked_to = no_path;      // made as another name of this file
   PathId moved_from = no_path;     // was moved from here, as it was before the step, and kept its time
@@ -142,6 +143,9 @@ struct Step {
   bool observe(PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at, bool strict);
   // `attributes`: of mode or times alone.
   PathUse& change(PathId path, Position at, bool attributes = false);
+  // Moves a file that may be older than the step and has `links` names. Replayed, the file is made anew and its other names
+  // would be left with the old one, so there must be none. Holds for the steps around as well.
+  void require_single_name(PathId path, std::uint32_t links);
   // Wrote to the inherited descriptor `fd`.
   void add_stream(std::uint32_t fd, std::string_view bytes);
   // Looked at a path of its own that was there before the step under another name: what that name tells of it counts.

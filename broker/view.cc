@@ -287,8 +287,9 @@ PathFacts PathFacts::from_error(int error_number) {
 
 std::string value_of(std::uint32_t aspects, const PathFacts& facts, const PathContents& contents) {
   using namespace cache;
-  if (aspects == aspect_replaceable) {
-    return std::string(1, facts.type == FileType::absent || facts.type == FileType::regular ? '\1' : '\0');
+  if (aspects & aspect_replaceable) {
+    const bool has_other_names = aspects & aspect_links && facts.links > 1;
+    return std::string(1, facts.type == FileType::absent || (facts.type == FileType::regular && !has_other_names) ? '\1' : '\0');
   }
   const std::uint32_t parts = meaningful(facts.type, aspects);
   if ((parts & aspect_bytes && !contents.bytes) || (parts & aspect_target && !contents.target) ||
@@ -323,7 +324,7 @@ std::optional<ValueParts> parts_of(std::uint32_t aspects, std::string_view value
     parts.readable = false;
     return parts;
   }
-  if (aspects == aspect_replaceable) return std::nullopt;
+  if (aspects & aspect_replaceable) return std::nullopt;
   ValueReader reader(value);
   parts.type = FileType{reader.number<std::uint8_t>()};
   if (parts.type > FileType::error) return std::nullopt;
@@ -350,8 +351,11 @@ std::optional<ValueParts> parts_of(std::uint32_t aspects, std::string_view value
 }
 
 std::string describe(std::uint32_t aspects, std::string_view value) {
-  if (aspects == cache::aspect_replaceable && value.size() == 1 && value[0] != unreadable_mark)
-    return value[0] ? "absent or a regular file" : "neither absent nor a regular file";
+  if (aspects & cache::aspect_replaceable && value.size() == 1 && value[0] != unreadable_mark) {
+    const bool only = aspects & cache::aspect_links;
+    if (value[0]) return only ? "absent, or a regular file without another name" : "absent or a regular file";
+    return only ? "neither absent nor a regular file without another name" : "neither absent nor a regular file";
+  }
   const auto parts = parts_of(aspects, value);
   if (!parts) return "unknown";
   if (!parts->readable) return "cannot be read";

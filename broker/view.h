@@ -94,8 +94,7 @@ struct PathContents {
 //
 // What the type makes meaningless is left out: size and links of a directory, everything but the errno (4
 // bytes) of a path that cannot be looked at or is absent for another reason than ENOENT. So is the size of a symlink whose
-// target is there. For aspect_replaceable alone the value is one byte, 1 or 0; beside other aspects the type
-// says it.
+// target is there. With aspect_replaceable, which stands alone or with aspect_links, the value is one byte, 1 or 0.
 //
 // If `contents` lacks what the aspects ask for, the value equals no other, not even the next one made so.
 std::string value_of(std::uint32_t aspects, const PathFacts& facts, const PathContents& contents);
@@ -112,7 +111,7 @@ struct ValueParts {
   std::optional<cache::Digest> digest;
   std::optional<std::string> target;
 };
-// Nothing if the value is damaged, or that of aspect_replaceable alone.
+// Nothing if the value is damaged, or that of aspect_replaceable.
 std::optional<ValueParts> parts_of(std::uint32_t aspects, std::string_view value);
 
 // For a human: "absent", "regular file, 120 bytes, sha256 3f2a...", naming only what the aspects of a value

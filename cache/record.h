@@ -24,7 +24,7 @@
 
 namespace cache {
 
-inline constexpr std::uint8_t record_version = 2;
+inline constexpr std::uint8_t record_version = 3;
 
 enum class NeedKind : std::uint8_t {
   path = 1,         // text: absolute path, no symlink in front of the last component; detail: Aspects
@@ -46,7 +46,8 @@ enum Aspect : std::uint32_t {
   aspect_target = 64,   // of a symlink
   aspect_listing = 128, // sum over entries of preload::entry_hash
   aspect_attributes = 512,   // which extended attributes there are; their values are never a need
-  aspect_replaceable = 256,  // only whether it is absent or a regular file: 1, anything else: 0
+  aspect_replaceable = 256,  // only whether it is absent or a regular file: 1, anything else: 0; with aspect_links a file
+                             // counts only if it has no other name
 };
 
 struct NeedName {

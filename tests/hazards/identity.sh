@@ -4,6 +4,7 @@
 
 f='echo x > a'
 hazard 'umask of what is made' "$f" "sh -c 'echo x > o; mkdir d'" '= rm -r o d' '! umask 077; rm -rf o d' '! umask 002; rm -rf o d' '! umask 022; rm -rf o d'
+hazard 'umask of who made it first' "$f" "sh -c '(umask 077; echo x > o); sh -c \"cat f > o\"'" '= rm o' '! chmod 640 o' '! rm o; echo more >> f'
 hazard 'umask that is shown' "$f" "sh -c umask" '= :' '! umask 077' '! umask 022'
 hazard 'umask of a program that is built' 'echo "int main(void) { return 0; }" > m.c' 'gcc m.c -o m' '! umask 077; rm m' '! umask 022; rm m'
 hazard 'umask set inside' "$f" "sh -c 'umask 027; echo x > o'" '= :' '! rm o; umask 077' '! rm o; umask 0'

@@ -16,6 +16,8 @@ hazard 'a link becomes a copy of its target' "$l" "sh -c 'test -L l && echo link
 hazard 'find -type l' "$l" 'find . -type l' '! rm l; cp a l' '! ln -s b m'
 hazard 'ls of a link' "$l" "sh -c 'ls -F; ls -d l'" '! rm l; cp a l'
 hazard '.. behind a link' 'mkdir -p x/y z/y; echo x > x/f; echo z > z/f; ln -s x/y l' 'cat l/../f' '! ln -sfn z/y l' '= echo q > x/f' '! echo q > z/f'
+hazard '.. in the text of a link' 'mkdir x z; echo z > z/f; ln -s x/../z l' "sh -c 'cd l && cat f || test -e l && echo there'" '= :' '! rm -r x' '! mkdir x' '! rm -r x; ln -s z x'
+hazard 'a directory that .. leads out of' 'mkdir x z; echo z > z/f' "sh -c 'cat x/../z/f'" '= touch x/g' '! rm -r x' '! echo > x' '! rm x; mkdir x'
 uncached 'written through a link' "$l" "sh -c 'echo new > l'" '! :' '= ln -sfn a l' '! ln -sfn b l' '! rm l' '! ln -s c l'
 uncached 'appended through a link' "$l" "sh -c 'echo more >> l; cat l'" '! ln -sfn b l' '! ln -sfn a l'
 hazard 'a link on the way to an output' 'mkdir d e; ln -s d l' "sh -c 'echo out > l/f'" '! ln -sfn e l' '! rm l; mkdir l'
@@ -30,6 +32,9 @@ hazard 'a library behind a link' "echo 'int f(void) { return 1; }' | gcc -shared
   "sh -c './p; echo \$?'" '= :' '! ln -sfn l2.so libl.so' '! ln -sfn l1.so libl.so'
 uncached 'hard links that are made' 'echo 1 > a' "sh -c 'ln a b; ln -f a c; cat c'" '! :' '! rm -f b c; echo 2 > a' '! echo 5 > c'
 uncached 'a hard link that is cut' 'echo 1 > a' "sh -c 'ln a b; echo 2 > n; mv n b; cat a b'" '= rm b' '! rm b; echo 3 > a'
+hazard 'moved, with another name' 'echo 1 > a' "sh -c 'mv a b; mv b c; cat c'" '= rm c; echo 1 > a' '! rm c; echo 1 > a; ln a l' '! rm c l; echo 1 > a; ln a b'
+uncached 'written where it is, and moved' 'echo 1 > a' "sh -c 'echo new > a; mv a b'" '! rm b' '! rm b; echo 1 > a; ln a l' '! rm b l; echo 1 > a; ln a b'
+uncached 'a second name for what is written where it is' 'echo 1 > a; echo 2 > b' "sh -c 'rm -f a; echo new > b; ln b a; echo newer > a; cat b'" '! :' '! ln a l' '! :'
 hazard 'written through a hard link' 'echo 1 > a; ln a b' "sh -c 'echo new > b'" '= echo 1 > a' '! rm b' '! ln a b -f'
 program nofollow <<'C'
 #include <fcntl.h>
