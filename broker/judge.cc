@@ -112,6 +112,19 @@ NeedValues Judge::values_today(const Step& step, const NeedSet& names) {
   return values;
 }
 
+bool Judge::reads_its_output(const Step& step, const NeedSet& names) {
+  if (!step.exec.may_write_to_files()) return false;
+  return std::ranges::any_of(names, [&](const NeedName& need) {
+    if (need.kind == NeedKind::inherited_file) {
+      const preload::FdPayload* fd = step.exec.fd(number_in(need.text));
+      return fd && step.exec.may_write_to(fd->device, fd->inode);
+    }
+    if (need.kind != NeedKind::path || need.detail & aspect_replaceable) return false;
+    const PathFacts& facts = observed(need).first;
+    return facts.type == FileType::regular && step.exec.may_write_to(facts.device, facts.inode);
+  });
+}
+
 Verdict Judge::decide(const Step& step, const std::vector<Digest>& tried) {
   Verdict verdict;
   for (const Digest& digest : parts_.cache->need_sets(*step.key)) {
@@ -122,6 +135,10 @@ Verdict Judge::decide(const Step& step, const std::vector<Digest>& tried) {
     const Digest values_digest = digest_of(values);
     auto result = parts_.cache->result(*step.key, digest, values_digest);
     if (!result) continue;
+    if (reads_its_output(step, *names)) {
+      verdict.reasons = {reads_its_output_reason};
+      return verdict;
+    }
     verdict.result = std::move(result);
     verdict.names = std::move(*names);
     verdict.values = std::move(values);

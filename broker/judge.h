@@ -50,6 +50,7 @@ class Judge {
  private:
   std::string value_today(const Step& step, const cache::NeedName& need);
   EntryChanges entry_changes_of(const cache::NeedSet& names, const cache::LastRun& last, std::size_t index, const std::string& now) const;
+  bool reads_its_output(const Step& step, const cache::NeedSet& names);
   cache::NeedValues values_today(const Step& step, const cache::NeedSet& names);
 
   struct Look {

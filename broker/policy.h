@@ -29,6 +29,7 @@ struct Policy {
   bool ignores_fstat = false;     // what fstat tells of its own files
   bool ignores_listed_directory_times = false;
   bool ignores_standard_input = false;  // what exactly it is and where it stands, as long as it is not read
+  bool ignores_standard_output = false; // of standard output and error: whether they are files or pipes
   bool ignores_memory_map = false;      // where its own memory lies
   std::uint32_t ignored_clocks = 0;  // of preload::ClockSource
   bool ignores_random = false;

@@ -53,6 +53,7 @@ constexpr Word words[] = {
     {{"earlier-outputs", "whether a file it makes was there before"}, set<&Policy::replaces_outputs>},
     {{"listed-directory-times", "times of directories that it also lists"}, set<&Policy::ignores_listed_directory_times>},
     {{"standard-input", "what its standard input is and where it stands, as long as it does not read from it"}, set<&Policy::ignores_standard_input>},
+    {{"standard-output", "whether its standard output and error are files or pipes and where they stand; not whether they are terminals or the null device"}, set<&Policy::ignores_standard_output>},
     {{"memory-map", "where its own memory lies (/proc/self/maps), unless its arguments speak of /proc"}, set<&Policy::ignores_memory_map>},
     {{"file-system", "what statfs tells"}, set<&Policy::ignores_file_system>},
     {{"makeflags", "variables whose names begin with MAKE"}, set<&Policy::ignores_make>},
@@ -225,7 +226,7 @@ class Reader {
     cache::Hasher hasher;
     hasher.add_piece("policy 1");
     for (const bool flag : {policy.replaces_outputs, policy.ignores_fstat, policy.ignores_listed_directory_times, policy.ignores_standard_input,
-                            policy.ignores_memory_map, policy.ignores_random, policy.ignores_make, policy.makes_new_files,
+                            policy.ignores_standard_output, policy.ignores_memory_map, policy.ignores_random, policy.ignores_make, policy.makes_new_files,
                             policy.ignores_file_system, policy.is_shell, policy.is_awk, policy.waits, row.strict_bundle,
                             row.strict_keeps_clocks, row.strict_keeps_random})
       hasher.add(flag ? "1" : "0");

@@ -119,6 +119,7 @@ class Recorder {
   void finish(Step& step, Position at);
   bool verify_observations(Step& step);
   void observe_leave_to_make_names(Step& step, Position at);
+  bool reads_its_output(const Step& step) const;
   struct Changed {
     PathId path;
     const PathUse* use;

@@ -56,16 +56,20 @@ void Recorder::handle_fd(Process& process, const Event& event) {
   const FdPayload* own = step.exec.same_stream(what);
   if (event.kind == kind_fd_kind) {
     if (what.kind == fd_closed) {
-      step.descriptors[static_cast<std::uint32_t>(event.arg)] |= fd_asked_kind;
+      step.descriptors[static_cast<std::uint32_t>(event.arg)] |= fd_asked_terminal;
       return;
     }
     if (!own) return;
     // Where standard input stands matters to who reads from it, and reading is logged.
     auto asked = static_cast<std::uint32_t>(event.result);
-    if (step.policy.ignores_standard_input) asked &= ~std::uint32_t{fd_asked_position | fd_asked_access};
-    if (own->fd == 0 && asked == fd_asked_exactly && step.policy.ignores_standard_input) return;
+    const bool is_output = own->fd == 1 || own->fd == 2;
+    if (own->fd == 0 ? step.policy.ignores_standard_input : is_output && step.policy.ignores_standard_output) {
+      if (own->fd == 0 && asked == fd_asked_exactly) return;
+      asked &= ~std::uint32_t{fd_asked_position | fd_asked_access};
+      if (is_output && asked & fd_asked_exactly) asked = (asked & ~std::uint32_t{fd_asked_exactly}) | fd_asked_kind;
+    }
     if ((event.result & fd_asked_window) && what.kind == fd_terminal) return spoil(process, "asks for the size of the terminal");
-    step.descriptors[own->fd] |= asked & (fd_asked_kind | fd_asked_exactly | fd_asked_position | fd_asked_access);
+    step.descriptors[own->fd] |= asked & (fd_asked_kind | fd_asked_exactly | fd_asked_position | fd_asked_access | fd_asked_terminal);
     // What it is told of a file it was given, the size say, it may use without ever reading it.
     if (own->kind == fd_regular && !own->writable && (asked & fd_asked_exactly) && !(asked & fd_asked_position)) {
       const auto given = std::find_if(states_.begin(), states_.end(), [&](const auto& each) {

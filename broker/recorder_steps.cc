@@ -505,6 +505,19 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
   return true;
 }
 
+bool Recorder::reads_its_output(const Step& step) const {
+  const ExecRecord& exec = step.exec;
+  if (!exec.may_write_to_files()) return false;
+  for (const auto& [fd, file] : step.inherited_files)
+    if (const FdPayload* given = exec.fd(fd); given && exec.may_write_to(given->device, given->inode)) return true;
+  return std::ranges::any_of(step.uses, [&](const auto& each) {
+    const auto& [path, use] = each;
+    if (use.aspects == 0 || use.facts.type != FileType::regular || use.replaceable()) return false;
+    const PathFacts facts = use.facts.inode ? use.facts : parts_.view->look(paths_.text(path));
+    return exec.may_write_to(facts.device, facts.inode);
+  });
+}
+
 bool Recorder::store(Step& step, Position at, std::string& reason) {
   if (!step.spoils.empty()) reason = step.spoils;
   else if (!step.unstorable.empty()) reason = step.unstorable;
@@ -515,6 +528,7 @@ bool Recorder::store(Step& step, Position at, std::string& reason) {
   NeedValues values;
   collect_needs(step, paths_, names, values, reason);
   StepResult result;
+  if (reason.empty() && reads_its_output(step)) reason = reads_its_output_reason;
   if (reason.empty()) collect_result(step, at, result, reason);
   LastRun run;
   run.program = step.exec.program;

@@ -78,6 +78,14 @@ const FdPayload* ExecRecord::same_stream(const FdPayload& what) const {
   return found;
 }
 
+bool ExecRecord::may_write_to_files() const {
+  return std::ranges::any_of(fds, [](const FdPayload& each) { return each.kind == fd_regular && each.writable; });
+}
+
+bool ExecRecord::may_write_to(std::uint64_t device, std::uint64_t inode) const {
+  return std::ranges::any_of(fds, [&](const FdPayload& each) { return each.kind == fd_regular && each.writable && each.device == device && each.inode == inode; });
+}
+
 bool Step::owns(PathId path, Position at) const {
   const auto found = uses.find(path);
   return found != uses.end() && found->second.contents_changed && found->second.changed_at < at;
@@ -322,21 +330,24 @@ std::string descriptor_value(const ExecRecord& exec, std::uint32_t number, std::
     std::string value = descriptor_value(exec, number, questions & ~std::uint32_t{fd_asked_position | fd_asked_access});
     if (questions & fd_asked_position && fd->kind == fd_regular) value += fmt::format(", at {}", fd->offset);
     static constexpr const char* ways[] = {"read", "written", "read and written", "neither read nor written"};
-    if (questions & fd_asked_access) value += fmt::format(", {}", ways[fd->writable & 3]);
+    if (questions & fd_asked_access) {
+      value += fmt::format(", {}{}{}", ways[fd->writable & 3], fd->appends ? ", appended to" : "", fd->waits ? "" : ", without waiting");
+      if (fd->kind == fd_regular || fd->kind == fd_directory) value += ", opened";  // O_LARGEFILE
+    }
     return value;
   }
   if (questions == 0) return fd->kind == fd_device ? "a device" : "open";
   if (questions & fd_asked_exactly) {
     static constexpr const char* kinds[] = {"closed", "the null device", "a terminal", "a pipe", "a file", "a directory", "a socket", "a device", "random numbers"};
-    std::string value = fd->kind < std::size(kinds) ? kinds[fd->kind] : "unknown";
-    if (fd->appends) value += ", appended to";
-    return value;
+    return fd->kind < std::size(kinds) ? kinds[fd->kind] : "unknown";
   }
+  if (!(questions & fd_asked_kind) && fd->kind == fd_null) return "no terminal";
   switch (fd->kind) {
     case fd_null: return "null";
     case fd_terminal: return "terminal";
     case fd_device: return "a device";
-    default: return "file or pipe";
+    case fd_random: return "random numbers";
+    default: return questions & fd_asked_kind ? "file or pipe" : "no terminal";
   }
 }
 

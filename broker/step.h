@@ -81,7 +81,13 @@ struct ExecRecord {
   const preload::FdPayload* fd(std::uint32_t number) const;
   // The inherited descriptor that is the same stream as `what`, preferably of the same number.
   const preload::FdPayload* same_stream(const preload::FdPayload& what) const;
+  // It was given a descriptor by which it can write to some file, and to this one. A program may find out that what it
+  // reads is what it writes to (cat says so), which no need tells.
+  bool may_write_to_files() const;
+  bool may_write_to(std::uint64_t device, std::uint64_t inode) const;
 };
+
+inline constexpr const char* reads_its_output_reason = "looks at a file that it was given to write to";
 
 struct ProgramUse {
   std::string path, library_path;

@@ -40,7 +40,7 @@ void fill(FdPayload& payload, int fd, const struct stat& info) {
   payload.appends = flags >= 0 && flags & O_APPEND;
   payload.fd = static_cast<uint8_t>(fd < 256 ? fd : 255);
   payload.writable = flags >= 0 ? flags & O_ACCMODE : 0;
-  payload.unused = 0;
+  payload.waits = !(flags >= 0 && flags & O_NONBLOCK);
 }
 
 void note_question_about(int fd, int question, const struct stat& info) {
@@ -103,11 +103,10 @@ void note_fstat(int fd, const struct stat& info) {
   const FdClass fd_class = examined_class(fd);
   if (fd_class == fd_own_nameless || fd_class == fd_jobserver) return;
   if (!is_own(fd_class)) {
-    // Of a file that is only written to, programs want to know the kind; of one that can be read also the
-    // size.
+    // Of a file that is only written to, programs want to know that it is one; of one that can be read also the size.
     const bool readable = is_regular(info) && (kernel(__NR_fcntl, fd, F_GETFL) & O_ACCMODE) != O_WRONLY;
     if (readable) note_size(fd, info);
-    note_question_about(fd, readable ? fd_asked_kind | fd_asked_exactly : fd_asked_kind, info);
+    note_question_about(fd, fd_asked_exactly, info);
     return;
   }
   if (state.plan_flags & plan_skip_fstat) return;
@@ -147,7 +146,7 @@ void note_closed(int fd) {
   LogRecord record;
   record.kind = kind_fd_kind;
   record.arg = fd;
-  record.result = fd_asked_kind;
+  record.result = fd_asked_terminal;
   append(record, payload);
 }
 

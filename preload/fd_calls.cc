@@ -286,7 +286,7 @@ long handle_seek(const Call& call) {
   if (is_own(fd_class) || fd_class == fd_jobserver) return native(call);
   const Reading reading(fd);
   const long result = native(call);
-  if (result == -ESPIPE) note_question(fd, fd_asked_kind);
+  if (result == -ESPIPE) note_question(fd, fd_asked_exactly);
   if (result == -EBADF) note_closed(fd);
   if (result < 0) return result;
   constexpr int seek_current = 1;
@@ -316,7 +316,7 @@ long handle_control(const Call& call) {
       if (result == -EBADF)
         note_closed(fd);
       else if (concerns_others(fd_class) || fd_class == fd_read_noted)
-        note_question(fd, call.integer(1) == F_GETFL ? fd_asked_kind | fd_asked_access : fd_asked_kind);
+        note_question(fd, call.integer(1) == F_GETFL ? fd_asked_terminal | fd_asked_access : fd_asked_terminal);
       return result;
     }
     default:
@@ -335,10 +335,10 @@ long handle_device_control(const Call& call) {
     case TCGETA:
     case tcgets2:
     case TIOCGPGRP:
-      note_question(fd, fd_asked_kind);
+      note_question(fd, fd_asked_terminal);
       break;
     case TIOCGWINSZ:
-      note_question(fd, fd_asked_kind | fd_asked_window);
+      note_question(fd, fd_asked_terminal | fd_asked_window);
       break;
     case FIONREAD:
       return handle_read(call);

@@ -53,7 +53,7 @@
 namespace preload {
 
 inline constexpr uint64_t region_magic = 0x6c61747365763031;  // "10vestal"
-inline constexpr uint32_t protocol_version = 2;
+inline constexpr uint32_t protocol_version = 3;
 
 // The variables a traced process is started with, behind all others:
 //   LD_PRELOAD=<shim>:<user's own>:<closure>
@@ -310,8 +310,13 @@ enum SpoilReach : int32_t {
 };
 enum Attribute : int32_t { attribute_limit = 0 /* + number of the resource */, attribute_processors = 100, attribute_personality, attribute_niceness };
 enum FdQuestion : int32_t {
-  fd_asked_kind = 1, fd_asked_exactly = 2, fd_asked_window = 4, fd_asked_sharing = 8 /* by the broker */,
-  fd_asked_position = 16, fd_asked_access = 32,
+  fd_asked_kind = 1,      // the null device, a terminal, or neither
+  fd_asked_exactly = 2,   // a pipe, a file, ...
+  fd_asked_window = 4,    // the size of the terminal
+  fd_asked_sharing = 8,   // by the broker: with which others it is one stream
+  fd_asked_position = 16,
+  fd_asked_access = 32,   // what F_GETFL tells
+  fd_asked_terminal = 64, // whether it is open, and a terminal
 };
 
 struct RecordHead {
@@ -354,7 +359,7 @@ struct FdPayload {
   uint8_t appends;   // O_APPEND
   uint8_t fd;
   uint8_t writable;  // O_ACCMODE: 0 if it can only be read
-  uint32_t unused;
+  uint32_t waits;    // no O_NONBLOCK
 };
 static_assert(sizeof(FdPayload) == 32);
 

@@ -165,3 +165,69 @@ TEST_CASE("a listing does not count what the step itself had made") {
   }
   CHECK(*contents.listing == other);
 }
+
+TEST_CASE("a descriptor differs for a step only in what the step asked of it") {
+  using namespace preload;
+  const auto value = [](FdKind kind, std::uint32_t questions, bool appends = false) {
+    FdPayload fd{};
+    fd.kind = kind;
+    fd.fd = 1;
+    fd.appends = appends;
+    fd.waits = 1;
+    ExecRecord exec;
+    exec.fds = {fd};
+    return descriptor_value(exec, 1, questions);
+  };
+  CHECK(value(fd_null, fd_asked_terminal) == value(fd_pipe, fd_asked_terminal));
+  CHECK(value(fd_null, fd_asked_terminal) == value(fd_regular, fd_asked_terminal));
+  CHECK(value(fd_null, fd_asked_terminal) != value(fd_terminal, fd_asked_terminal));
+  CHECK(value(fd_null, fd_asked_terminal) != value(fd_device, fd_asked_terminal));
+  CHECK(value(fd_null, fd_asked_kind) != value(fd_pipe, fd_asked_kind));
+  CHECK(value(fd_regular, fd_asked_kind) == value(fd_pipe, fd_asked_kind));
+  CHECK(value(fd_regular, fd_asked_exactly) != value(fd_pipe, fd_asked_exactly));
+  CHECK(value(fd_regular, fd_asked_exactly, true) == value(fd_regular, fd_asked_exactly));
+  CHECK(value(fd_regular, fd_asked_access, true) != value(fd_regular, fd_asked_access));
+  CHECK(value(fd_regular, fd_asked_access) != value(fd_pipe, fd_asked_access));
+  CHECK(descriptor_value(ExecRecord{}, 1, fd_asked_terminal) != value(fd_null, fd_asked_terminal));
+}
+
+TEST_CASE("a file that is moved and may be older than the step must have had one name only") {
+  Steps world;
+  world.inner.parent = &world.outer;
+  const PathId old = world.path("/old");
+  SECTION("then the steps around need that too") {
+    world.inner.require_single_name(old, 1);
+    for (const Step* step : {&world.inner, &world.outer}) {
+      NeedSet names;
+      NeedValues values;
+      std::string problem;
+      collect_needs(*step, world.paths, names, values, problem);
+      REQUIRE(names.size() == 1);
+      CHECK(names[0].detail == (aspect_replaceable | aspect_links));
+      PathFacts there = Steps::file(3);
+      there.links = 1;
+      CHECK(values[0] == value_of(names[0].detail, there, {}));
+      CHECK(values[0] == value_of(names[0].detail, PathFacts{}, {}));
+      there.links = 2;
+      CHECK(values[0] != value_of(names[0].detail, there, {}));
+    }
+  }
+  SECTION("one that the step around has made itself is of no concern to it") {
+    PathUse& use = world.outer.change(old, 1);
+    use.contents_changed = use.fresh = use.present = true;
+    world.inner.require_single_name(old, 2);
+    CHECK_FALSE(world.inner.unstorable.empty());
+    CHECK(world.outer.unstorable.empty());
+    CHECK_FALSE(world.outer.uses[old].single_name);
+  }
+}
+
+TEST_CASE("a file that two inner steps write has the mode that the first one asked for") {
+  Steps world;
+  world.writes(world.outer, "/out", 1);
+  world.outer.uses[world.path("/out")].creation_mode = 0600;
+  world.writes(world.inner, "/out", 2);
+  world.inner.uses[world.path("/out")].creation_mode = 0644;
+  merge_into(world.outer, world.inner, world.paths);
+  CHECK(world.outer.uses[world.path("/out")].creation_mode == 0600);
+}

@@ -30,7 +30,7 @@ uncached 'one file, opened twice' "$f" '$V sh -c "echo aaaa; echo b >&2" > log 2
 hazard 'a descriptor for writing' "$f" '$V sh -c "echo x >&4; echo y >&4" 4> log' '= rm log' '> $V sh -c "echo x >&4; echo y >&4" 4>> log'
 uncached 'a descriptor for writing, that is read' "$f" '$V sh -c "echo x >&4; cat log" 4> log' '! echo 7 > log'
 hazard 'a file that is input and output' 'printf "b\na\n" > f' 'sort -o f f' '! printf "9\n8\n" > f' '> $V sort -r -o f f'
-hazard 'cut off before it is read' "$f" '$V cat a > a' '! echo 7 > a'
+uncached 'cut off before it is read' "$f" '$V cat a > a' '! echo 7 > a'
 uncached '/dev/full' "$f" '$V sh -c "echo x; echo \$? >&2" > /dev/full' '= :' '> $V sh -c "echo x; echo \$? >&2"'
 hazard 'a directory as input' 'mkdir d; touch d/x' '$V sh -c "ls /proc/self/fd/0/ || cat" < d' '! touch d/y'
 uncached 'a directory by its descriptor' 'mkdir d e; echo 1 > d/f; echo 2 > e/f' '$V cat /dev/fd/3/f 3< d' '! echo 9 > d/f' '> $V cat /dev/fd/3/f 3< e'
@@ -57,6 +57,32 @@ int main(int n, char** a) {
 C
 hazard 'lseek' "$f" "{ read x; \$V $bin/at_position s; } < a" "> \$V $bin/at_position s < a"
 hazard 'pread' "$f" "\$V $bin/at_position p < b" '! echo 98 > b' "> \$V $bin/at_position p < a"
+program kinds <<'C'
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+int main(int count, char** words) {
+  struct stat s;
+  char text[80];
+  switch (*words[1]) {
+    case 's': fstat(1, &s); sprintf(text, "%o\n", s.st_mode & S_IFMT); break;
+    case 'f': sprintf(text, "%x\n", fcntl(1, F_GETFL)); break;
+    case 'e': sprintf(text, "%ld\n", (long)lseek(1, 0, SEEK_END)); break;
+    case 'i': sprintf(text, "%ld\n", (long)lseek(0, 0, SEEK_CUR)); break;
+    case 't': sprintf(text, "%d %d\n", isatty(0), isatty(1)); break;
+  }
+  write(1, text, strlen(text));
+}
+C
+for way in s f e; do
+  play=hazard
+  [ $way = e ] && play=uncached  # it moves in a file of others
+  $play "what its output is: $way" "$f" "\$V $bin/kinds $way > o; cat o" '= :' "> \$V $bin/kinds $way | cat" "> \$V $bin/kinds $way >> o; cat o" "> \$V $bin/kinds $way | cat"
+done
+hazard 'where its input stands' "$f" "\$V $bin/kinds i < a" '= :' "> echo | \$V $bin/kinds i" "> \$V $bin/kinds i < /dev/null" "> \$V $bin/kinds i < b"
+hazard 'its input is its output' ': > e; echo 1 > a; cp a b' "sh -c 'cat a >> b; cat b'" '= cp a b' "> sh -c 'cat a >> a; echo \$?; cat a'" "> sh -c 'cat a e > e; echo \$?; cat e'"
 hazard 'fstat of what was given' "$f" "\$V $bin/at_position z < a" '! echo 9 > a'
 uncached 'ftruncate of what was given' 'echo 12345 > o' "\$V $bin/at_position t 1<> o" '! echo 6789 > o' "> \$V $bin/at_position t 1>> a"
 uncached 'fchmod of what was given' 'touch o p; chmod 644 o p' "\$V $bin/at_position m 1<> o" '! chmod 644 o' "> \$V $bin/at_position m 1<> p"
