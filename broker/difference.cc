@@ -144,6 +144,7 @@ std::string difference_text(const NeedName& need, const std::string& before, con
     case NeedKind::environment_names: return "other variables are set than before";
     case NeedKind::program: return text + " is another program, or has other libraries or another policy row";
     case NeedKind::descriptor: return fmt::format("{} is {} now, and was {}", descriptor_text(text), now, before);
+    case NeedKind::same_files: return "some of the files it looks at are names of one file now, or no longer are";
     case NeedKind::inherited_file: return fmt::format("{} is a file with other contents, or is read from elsewhere in it", descriptor_text(text));
   }
   return text;
@@ -154,7 +155,7 @@ int rank_of(const NeedName& need, const std::string& before, const std::string& 
     case NeedKind::program: return 0;
     case NeedKind::environment: return 2;
     case NeedKind::environment_names: return 4;
-    case NeedKind::inherited_file: return 5;
+    case NeedKind::inherited_file: case NeedKind::same_files: return 5;
     case NeedKind::descriptor: return 6;
     case NeedKind::path: break;
   }

@@ -74,8 +74,19 @@ const std::pair<PathFacts, PathContents>& Judge::observed(const NeedName& need) 
   return place->second;
 }
 
-std::string Judge::value_today(const Step& step, const NeedName& need) {
+std::string Judge::same_files_today(const NeedSet& names) {
+  SameFiles same_files;
+  for (const NeedName& need : names) {
+    if (need.kind != NeedKind::path || !SameFiles::is_told_by(need.detail)) continue;
+    const PathFacts& facts = observed(need).first;
+    if (facts.type == FileType::regular && facts.links > 1) same_files.add({facts.device, facts.inode}, need.text);
+  }
+  return same_files.value();
+}
+
+std::string Judge::value_today(const Step& step, const NeedSet& names, const NeedName& need) {
   switch (need.kind) {
+    case NeedKind::same_files: return same_files_today(names);
     case NeedKind::path: {
       const auto& [facts, contents] = observed(need);
       return value_of(need.detail, facts, contents);
@@ -108,7 +119,7 @@ std::string Judge::value_today(const Step& step, const NeedName& need) {
 NeedValues Judge::values_today(const Step& step, const NeedSet& names) {
   NeedValues values;
   values.reserve(names.size());
-  for (const NeedName& need : names) values.push_back(value_today(step, need));
+  for (const NeedName& need : names) values.push_back(value_today(step, names, need));
   return values;
 }
 
@@ -162,7 +173,7 @@ std::vector<std::string> Judge::why_not(const Step& step) {
   std::vector<Differing> differing;
   if (names && names->size() == last->values.size()) {
     for (std::size_t i = 0; i < names->size(); ++i) {
-      std::string now = value_today(step, (*names)[i]);
+      std::string now = value_today(step, *names, (*names)[i]);
       if (now == last->values[i]) continue;
       const int rank = rank_of((*names)[i], last->values[i], now);
       differing.push_back({rank, i, std::move(now)});

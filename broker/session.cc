@@ -290,6 +290,7 @@ class RunningSession final : public Session {
           if (need.detail & aspect_listing && end != need.text.npos) step.uses[path].except = need.text.substr(end + 1);
           break;
         }
+        case NeedKind::same_files: break;  // the facts of the paths tell
         case NeedKind::environment: step.variables.insert(text); break;
         case NeedKind::environment_names: step.whole_environment = true; break;
         case NeedKind::descriptor: step.descriptors[static_cast<std::uint32_t>(std::stoul(text))] |= need.detail; break;

@@ -18,6 +18,7 @@ std::string bytes_of(std::uint64_t value) { return std::string(reinterpret_cast<
 
 // Copies the aspects that are new; says whether those already there are the same.
 bool join(PathUse& use, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents) {
+  if (facts.type == FileType::regular && facts.links > 1 && facts.inode && !use.shared) use.shared = FileNumber(facts.device, facts.inode);
   const std::uint32_t known = use.aspects & aspects;
   bool same = true;
   if (use.aspects == 0) {
@@ -212,6 +213,7 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
     } else if (!join(own, aspects, use.facts, use.contents)) {
       own.unknown = true;
     }
+    if (!own.shared) own.shared = use.shared;
   }
   std::sort(changes.begin(), changes.end(), [](const auto& a, const auto& b) { return a.second->order < b.second->order; });
   // What the inner step moved may have been made by the outer one, or moved already.
@@ -355,9 +357,27 @@ std::string inherited_file_value(std::int64_t offset, const Digest& contents) {
   return bytes_of(static_cast<std::uint64_t>(offset)) + std::string(contents.view());
 }
 
+bool SameFiles::is_told_by(std::uint32_t aspects) {
+  return !(aspects & aspect_replaceable) && aspects & (aspect_mode | aspect_size | aspect_links | aspect_times | aspect_bytes);
+}
+
+std::string SameFiles::value() const {
+  std::set<std::string> groups;
+  for (const auto& [file, names] : names_) {
+    if (names.size() < 2) continue;
+    std::string group;
+    for (const std::string& name : names) group.append(name).push_back('\0');
+    groups.insert(group + '\0');
+  }
+  std::string value;
+  for (const std::string& group : groups) value += group;
+  return value;
+}
+
 void collect_needs(const Step& step, const PathTable& paths, NeedSet& names, NeedValues& values, std::string& problem) {
   std::vector<std::pair<NeedName, std::string>> needs;
   needs.reserve(step.uses.size() + step.variables.size() + 8);
+  SameFiles same_files;
   for (const auto& [path, use] : step.uses) {
     if (use.aspects == 0 && !use.unknown && !use.single_name) continue;
     // A name made up for the run: what was not there before is nobody's need.
@@ -373,6 +393,7 @@ void collect_needs(const Step& step, const PathTable& paths, NeedSet& names, Nee
       if (problem.empty()) problem = paths.text(path) + ": changed while in use";
       continue;
     }
+    if (use.shared && SameFiles::is_told_by(aspects)) same_files.add(*use.shared, paths.text(path));
     NeedName name{NeedKind::path, aspects, paths.text(path)};
     if (aspects & aspect_listing) {
       name.text += '\0';
@@ -391,6 +412,7 @@ void collect_needs(const Step& step, const PathTable& paths, NeedSet& names, Nee
     needs.emplace_back(NeedName{NeedKind::descriptor, questions, std::to_string(fd)}, descriptor_value(step.exec, fd, questions));
   for (const auto& [fd, file] : step.inherited_files)
     needs.emplace_back(NeedName{NeedKind::inherited_file, 0, std::to_string(fd)}, inherited_file_value(file.first, file.second));
+  if (needs.size() > 1) needs.emplace_back(NeedName{NeedKind::same_files, 0, {}}, same_files.value());
   std::set<std::string> seen_programs;
   for (const ProgramUse& use : step.programs) {
     NeedName name{NeedKind::program, 0, use.path};

@@ -29,6 +29,9 @@ namespace broker {
 using Position = std::uint64_t;
 inline constexpr Position never = ~Position{0};
 
+// Two names with the same one are names of one file.
+using FileNumber = std::pair<std::uint64_t, std::uint64_t>;  // device, inode
+
 // What a step saw of one path before changing it, and that it changed it.
 struct PathUse {
   std::uint32_t aspects = 0;
@@ -39,6 +42,7 @@ struct PathUse {
   bool strict = false;    // some observer cares whether its own outputs were there before
   bool unknown = false;   // an aspect could not be told: it changed while in use
   std::string except;     // aspect_listing: names left out, each followed by '/'
+  std::optional<FileNumber> shared;  // a regular file that had other names as well
 
   Position changed_at = never;     // contents: made, removed, written, replaced
   Position attributes_at = never;  // mode or times
@@ -180,6 +184,17 @@ inline constexpr std::uint32_t controlling_terminal = 1000;
 std::string environment_value(const ExecRecord& exec, std::string_view name);
 std::string environment_names_value(const ExecRecord& exec);
 std::string descriptor_value(const ExecRecord& exec, std::uint32_t fd, std::uint32_t questions);
+// Of NeedKind::same_files: the groups of names of one file, each name followed by NUL, each group by one more.
+class SameFiles {
+ public:
+  // Of a path need: whether its aspects tell which file it is (stat does, access does not).
+  static bool is_told_by(std::uint32_t aspects);
+  void add(FileNumber file, const std::string& path) { names_[file].insert(path); }
+  std::string value() const;
+
+ private:
+  std::map<FileNumber, std::set<std::string>> names_;
+};
 std::string inherited_file_value(std::int64_t offset, const cache::Digest& contents);
 
 }  // namespace broker

@@ -114,7 +114,7 @@ Result<NeedSet> decode_need_set(std::string_view bytes) {
   for (NeedName& name : names) {
     const auto kind = reader.number<std::uint8_t>();
     reader.expect(kind >= static_cast<std::uint8_t>(NeedKind::path) &&
-                  kind <= static_cast<std::uint8_t>(NeedKind::inherited_file));
+                  kind <= static_cast<std::uint8_t>(NeedKind::same_files));
     name.kind = static_cast<NeedKind>(kind);
     name.detail = reader.number<std::uint32_t>();
     const auto shared = reader.number<std::uint8_t>();

@@ -33,6 +33,7 @@ enum class NeedKind : std::uint8_t {
   program = 4,      // text: absolute path of a program file, NUL, LD_LIBRARY_PATH; the program with its libraries
   descriptor = 5,   // text: decimal number; detail: preload::FdQuestion
   inherited_file = 6,  // text: decimal number of a descriptor; offset and contents of the regular file behind it
+  same_files = 7,   // which of the paths of the set are names of one file
 };
 
 // What a call revealed of a path. Bits of NeedName::detail.

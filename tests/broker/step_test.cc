@@ -134,7 +134,7 @@ TEST_CASE("whether its own output was there before does not count for a step tha
     NeedSet more;
     NeedValues ignored;
     collect_needs(world.outer, world.paths, more, ignored, problem);
-    REQUIRE(more.size() == 2);
+    REQUIRE(more.size() == 3);
     CHECK(more[0].detail == aspect_type);
   }
 }
@@ -230,4 +230,26 @@ TEST_CASE("a file that two inner steps write has the mode that the first one ask
   world.inner.uses[world.path("/out")].creation_mode = 0644;
   merge_into(world.outer, world.inner, world.paths);
   CHECK(world.outer.uses[world.path("/out")].creation_mode == 0600);
+}
+
+TEST_CASE("which of the files it looks at are names of one file is a need of a step") {
+  const auto value = [](std::uint32_t aspects, std::uint64_t inode_of_b) {
+    Steps world;
+    PathFacts facts = Steps::file(3);
+    facts.links = 2;
+    facts.inode = 7;
+    world.outer.observe(world.path("/a"), aspects, facts, Steps::holding("abc"), 1, true);
+    facts.inode = inode_of_b;
+    world.outer.observe(world.path("/b"), aspects, facts, Steps::holding("abc"), 2, true);
+    NeedSet names;
+    NeedValues values;
+    std::string problem;
+    collect_needs(world.outer, world.paths, names, values, problem);
+    REQUIRE(names.size() == 3);
+    REQUIRE(names[2].kind == NeedKind::same_files);
+    return values[2];
+  };
+  CHECK(value(aspect_type | aspect_bytes, 7) != value(aspect_type | aspect_bytes, 8));
+  CHECK(value(aspect_type | aspect_mode, 7) != value(aspect_type | aspect_mode, 8));
+  CHECK(value(aspect_type, 7) == value(aspect_type, 8));
 }

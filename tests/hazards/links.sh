@@ -41,6 +41,12 @@ program nofollow <<'C'
 #include <stdio.h>
 int main(void) { int f = open("l", O_RDONLY | O_NOFOLLOW); puts(f < 0 ? "a link" : "a file"); }
 C
+one='echo 1 > a; cp a b'
+hazard 'test -ef' "$one" "sh -c 'test a -ef b && echo one || echo two'" '= touch other' '! ln -f a b' '! rm b; cp a b'
+hazard 'cp of one file to itself' "$one" "sh -c 'cp a b; echo \$?'" '! rm b; ln a b' '! rm b; cp a b'
+hazard 'mv of one file to itself' 'echo 1 > a; ln a b' "sh -c 'mv a b; echo \$?; ls'" '! echo 1 > a; rm b; cp a b' '! ln b a'
+uncached 'two names of one file for Python' "$one" "\$V \$python -c 'import os; print(os.path.samefile(\"a\", \"b\"))'" '= :' '! ln -f a b' '! rm b; cp a b'
+hazard 'one file by two names, among links' "$one; ln a c; ln b d" "sh -c 'test a -ef b && echo one; cat c d'" '= :' '! ln -f a b' '! ln -f d b'
 hazard 'O_NOFOLLOW' "$l" "\$V $bin/nofollow" '= :' '! rm l; cp a l' '! rm l; ln -s b l'
 hazard 'make -L' 'echo > a; ln -s a l; printf "o: l; cp l o\n" > Makefile; touch -d @1000000 Makefile a; touch -hd @1000000 l' 'make -L' '! touch -d @2000000 o; touch -hd @3000000 l' '! touch -d @4000000 o; touch -d @5000000 a'
 uncached 'the path of Python' "mkdir d e; ln -s d l" "\$V \$python -c 'import os; print(os.path.realpath(\"l/x\"), os.path.islink(\"l\"))'" '! ln -sfn e l' '! rm l; mkdir l'
