@@ -33,12 +33,16 @@ struct Policy {
   bool ignores_memory_map = false;      // where its own memory lies
   std::uint32_t ignored_clocks = 0;  // of preload::ClockSource
   bool ignores_random = false;
-  int ignored_random_bytes = 0;     // at most so many at once: a seed it takes for itself when it starts
+  // Before it has opened the script that its arguments name, behind options of these letters: what it does for itself.
+  std::string script_options;
+  std::uint32_t clocks_before_script = 0;
+  bool random_before_script = false;
   bool ignores_make = false;        // MAKEFLAGS tells it how fast to work, not what to do
   bool makes_new_files = false;     // it removes an output that is there before it writes it
   bool ignores_file_system = false; // what statfs tells
   bool is_shell = false;
   bool is_awk = false;
+  bool is_perl = false, is_python = false;
   bool waits = false;  // time is what it is run for: it runs each time
   EnvironmentUse environment = EnvironmentUse::whole;
   const PolicyRow* row = nullptr;       // that was used; null: everything counts
@@ -59,6 +63,16 @@ bool shell_text_varies(std::string_view text);
 
 // An awk program that asks for random numbers or the time.
 bool awk_text_varies(std::string_view text);
+
+// A Perl text that may ask when the program began: $^T, or the age of a file.
+bool perl_text_varies(std::string_view text);
+
+// A text of Python, or a module compiled from one, that may tell how long something took.
+bool python_text_measures(std::string_view text);
+
+// The script among the arguments of an interpreter: the first that is no option. Empty if there is none, or if there are
+// options of other letters than these, which may bring a text of their own.
+std::string_view script_argument(const std::vector<std::string>& arguments, std::string_view options);
 
 // The text compares times of files.
 bool shell_text_compares_times(std::string_view text);

@@ -29,8 +29,7 @@ using cache::fail;
 constexpr std::uint32_t everything =
     cache::aspect_type | cache::aspect_mode | cache::aspect_size | cache::aspect_links | cache::aspect_times;
 constexpr std::uint32_t any_clock =
-    preload::clock_by_gettime | preload::clock_by_timeofday | preload::clock_by_time | preload::clock_by_usage;
-constexpr std::int64_t random_bytes_max = 4096;
+    preload::clock_by_gettime | preload::clock_by_monotonic | preload::clock_by_timeofday | preload::clock_by_time | preload::clock_by_usage;
 
 // ---- the words of `ignores` ---------------------------------------------------------------------------------------------
 
@@ -57,8 +56,9 @@ constexpr Word words[] = {
     {{"memory-map", "where its own memory lies (/proc/self/maps), unless its arguments speak of /proc"}, set<&Policy::ignores_memory_map>},
     {{"file-system", "what statfs tells"}, set<&Policy::ignores_file_system>},
     {{"makeflags", "variables whose names begin with MAKE"}, set<&Policy::ignores_make>},
-    {{"clocks", "every clock: the four below"}, without_clock<any_clock>},
-    {{"clock_gettime", "the clock as clock_gettime tells it"}, without_clock<preload::clock_by_gettime>},
+    {{"clocks", "every clock: the five below"}, without_clock<any_clock>},
+    {{"clock_gettime", "the clock as clock_gettime tells it"}, without_clock<preload::clock_by_gettime | preload::clock_by_monotonic>},
+    {{"monotonic", "clocks that tell how long something takes and no time of day"}, without_clock<preload::clock_by_monotonic>},
     {{"gettimeofday", "the clock as gettimeofday tells it"}, without_clock<preload::clock_by_timeofday>},
     {{"time", "the clock as time tells it"}, without_clock<preload::clock_by_time>},
     {{"usage", "how much time and memory was used"}, without_clock<preload::clock_by_usage>},
@@ -126,7 +126,7 @@ class Reader {
   }
 
   Result<PolicyRow> row(const toml::table& table) {
-    std::vector<std::string> keys{"programs", "ignores",   "reason",          "environment", "language", "random_bytes",
+    std::vector<std::string> keys{"programs", "ignores",   "reason",          "environment", "language", "before_script",
                                   "waits",    "only_with", "makes_new_files", "strict",      "test"};
     if (shipped_) keys.push_back("places");
     TRY(only(table, keys));
@@ -141,8 +141,9 @@ class Reader {
     TRY(read_programs(table, row));
     if (const toml::node* node = table.get("ignores")) TRY(read_ignores(*node, row));
     if (const toml::node* node = table.get("language")) {
-      const std::size_t language = TRY(choice("language", *node, {"shell", "awk"}));
-      (language == 0 ? row.policy.is_shell : row.policy.is_awk) = true;
+      const std::size_t language = TRY(choice("language", *node, {"shell", "awk", "perl", "python"}));
+      constexpr std::array languages{&Policy::is_shell, &Policy::is_awk, &Policy::is_perl, &Policy::is_python};
+      row.policy.*languages[language] = true;
     }
     if (const toml::node* node = table.get("environment")) {
       constexpr std::array uses{EnvironmentUse::whole, EnvironmentUse::asked, EnvironmentUse::shell};
@@ -150,12 +151,7 @@ class Reader {
       if (row.policy.environment == EnvironmentUse::shell && !row.policy.is_shell)
         return fail(Fault::invalid, at(*node) + "'environment' can be 'text' only with language = \"shell\"");
     }
-    if (const toml::node* node = table.get("random_bytes")) {
-      const auto* number = node->as_integer();
-      if (!number || number->get() < 1 || number->get() > random_bytes_max)
-        return fail(Fault::invalid, fmt::format("{}'random_bytes' is not a number from 1 to {}", at(*node), random_bytes_max));
-      row.policy.ignored_random_bytes = static_cast<int>(number->get());
-    }
+    if (const toml::node* node = table.get("before_script")) TRY(read_before_script(*node, row));
     if (const toml::node* node = table.get("waits")) row.policy.waits = TRY(flag("waits", *node));
     if (const toml::node* node = table.get("makes_new_files")) row.policy.makes_new_files = TRY(flag("makes_new_files", *node));
     if (const toml::node* node = table.get("only_with")) row.only_with = TRY(texts("only_with", *node));
@@ -204,6 +200,25 @@ class Reader {
     return true;
   }
 
+  Result<bool> read_before_script(const toml::node& node, PolicyRow& row) const {
+    const toml::table* table = node.as_table();
+    if (!table) return fail(Fault::invalid, at(node) + "'before_script' is not a table: before_script.options, before_script.ignores");
+    TRY(only(*table, {"options", "ignores"}));
+    const toml::node *options = table->get("options"), *ignores = table->get("ignores");
+    if (!options || !ignores) return fail(Fault::invalid, fmt::format("{}'before_script' has no '{}'", at(node), options ? "ignores" : "options"));
+    row.policy.script_options = TRY(text("before_script.options", *options));
+    row.ignores_before_script = TRY(texts("before_script.ignores", *ignores));
+    const std::vector<std::string> names{"clocks", "clock_gettime", "monotonic", "gettimeofday", "time", "usage", "random"};
+    Policy before{};
+    for (const toml::node& one : *ignores->as_array()) {
+      const std::string& name = names[TRY(choice("before_script.ignores", one, names))];
+      std::ranges::find(words, name, &Word::word)->apply(before);
+    }
+    row.policy.clocks_before_script = before.ignored_clocks;
+    row.policy.random_before_script = before.ignores_random;
+    return true;
+  }
+
   Result<bool> read_strict(const toml::node& node, PolicyRow& row) const {
     const toml::table* strict = node.as_table();
     if (!strict) return fail(Fault::invalid, at(node) + "'strict' is not a table: strict.letters, strict.words");
@@ -227,12 +242,13 @@ class Reader {
     hasher.add_piece("policy 1");
     for (const bool flag : {policy.replaces_outputs, policy.ignores_fstat, policy.ignores_listed_directory_times, policy.ignores_standard_input,
                             policy.ignores_standard_output, policy.ignores_memory_map, policy.ignores_random, policy.ignores_make, policy.makes_new_files,
-                            policy.ignores_file_system, policy.is_shell, policy.is_awk, policy.waits, row.strict_bundle,
+                            policy.ignores_file_system, policy.is_shell, policy.is_awk, policy.is_perl, policy.is_python, policy.random_before_script, policy.waits, row.strict_bundle,
                             row.strict_keeps_clocks, row.strict_keeps_random})
       hasher.add(flag ? "1" : "0");
-    hasher.add_piece(fmt::format("{} {} {} {}", policy.stat_aspects, policy.ignored_clocks, policy.ignored_random_bytes,
+    hasher.add_piece(fmt::format("{} {} {} {}", policy.stat_aspects, policy.ignored_clocks, policy.clocks_before_script,
                                  static_cast<int>(policy.environment)));
     hasher.add_piece(row.strict_letters);
+    hasher.add_piece(policy.script_options);
     for (const std::vector<std::string>* list : {&row.strict_words, &row.only_with}) {
       hasher.add_piece(std::to_string(list->size()));
       for (const std::string& word : *list) hasher.add_piece(word);

@@ -6,8 +6,9 @@
 //   ignores = ["times", "fstat"]          words of policy_words()
 //   reason = "..."                        why it cannot reach the output; a row without is an error
 //   environment = "getenv"                or "whole", the default; "text" with language = "shell"
-//   language = "shell"                    or "awk": what it runs is looked through
-//   random_bytes = 24                     at most so many random bytes at once are ignored
+//   language = "shell"                    "awk", "perl", "python": what it runs is looked through
+//   before_script.options = "EsSu"        options without a value; the first other argument is the script
+//   before_script.ignores = ["clocks"]    words for clocks and random numbers: ignored until the script is opened
 //   makes_new_files = true                it removes an output that is there before it writes it
 //   waits = true                          time is what it is run for
 //   only_with = ["--omit-header"]         the row holds only with one of these arguments

@@ -106,11 +106,13 @@ Policy PolicyTable::policy_for(std::string_view program, const std::vector<std::
       policy.stat_aspects = everything;
       policy.ignores_fstat = false;
       if (!row->strict_keeps_clocks) policy.ignored_clocks = 0;
-      if (!row->strict_keeps_random) policy.ignores_random = false, policy.ignored_random_bytes = 0;
+      if (!row->strict_keeps_random) policy.ignores_random = false;
     }
     return policy;
   }
-  return {.stat_aspects = everything};
+  Policy unknown{};
+  unknown.stat_aspects = everything;
+  return unknown;
 }
 
 bool PolicyTable::always_ignores_fstat(std::string_view program) const {
@@ -119,6 +121,10 @@ bool PolicyTable::always_ignores_fstat(std::string_view program) const {
     if (row->only_with.empty()) return true;
   }
   return false;
+}
+
+bool PolicyTable::may_have_script(std::string_view program) const {
+  return std::ranges::any_of(find(program).choices, [](const auto& choice) { return !choice.row->policy.script_options.empty(); });
 }
 
 cache::Digest PolicyTable::with_rows(const cache::Digest& identity, std::string_view program) const {

@@ -38,7 +38,7 @@ struct PolicyRow {
   bool strict_bundle = false;  // the first argument is a bundle of letters even without a dash
   bool strict_keeps_clocks = false, strict_keeps_random = false;  // these stay ignored
 
-  std::vector<std::string> ignores;  // the words of the file, for people
+  std::vector<std::string> ignores, ignores_before_script;  // the words of the file, for people
   std::string reason, test;
   std::string origin;    // "shipped", or file:line
   cache::Digest effect;  // of everything above that has one
@@ -59,6 +59,8 @@ class PolicyTable {
   Policy policy_for(std::string_view program, const std::vector<std::string>& arguments) const;
   // Whatever its arguments, what fstat tells it of its own files does not count.
   bool always_ignores_fstat(std::string_view program) const;
+  // Some row tells what it does before it opens its script from what it does then.
+  bool may_have_script(std::string_view program) const;
   // The identity of a program together with the rows that may hold for it.
   cache::Digest with_rows(const cache::Digest& identity, std::string_view program) const;
 

@@ -372,7 +372,7 @@ void Recorder::handle(const Event& event) {
       break;
     case kind_clock: handle_clock(*process, event); break;
     case kind_random:
-      if (!step->policy.ignores_random && event.arg > step->policy.ignored_random_bytes) spoil(*process, "reads random numbers");
+      if (!step->policy.ignores_random) handle_random(*process);
       break;
     case kind_spoil:
       if (step->policy.ignores_file_system && event.text == "asked for the state of a file system") break;
@@ -411,8 +411,18 @@ void Recorder::handle(const Event& event) {
 
 void Recorder::handle_clock(Process& process, const Event& event) {
   const Policy& policy = process.step->policy;
-  if ((static_cast<std::uint32_t>(event.arg) & ~policy.ignored_clocks) == 0) return;
-  spoil(process, event.arg == clock_by_usage ? "reads how much time or memory was used" : "reads the clock");
+  const auto counts = static_cast<std::uint32_t>(event.arg) & ~policy.ignored_clocks;
+  if (counts == 0) return;
+  const char* reason = static_cast<std::uint32_t>(event.arg) == clock_by_usage ? "reads how much time or memory was used" : "reads the clock";
+  if (process.step->script != no_path && (counts & ~policy.clocks_before_script) == 0) process.step->before_script = reason;
+  else spoil(process, reason);
+}
+
+void Recorder::handle_random(Process& process) {
+  Step& step = *process.step;
+  constexpr const char* reason = "reads random numbers";
+  if (step.script != no_path && step.policy.random_before_script) step.before_script = reason;
+  else spoil(process, reason);
 }
 
 void Recorder::note_replayed(const Step& step, PathId path, Position at, Position done, const std::optional<Digest>& content) {

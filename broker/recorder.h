@@ -90,6 +90,7 @@ class Recorder {
   void handle_stream(Process& process, const Event& event);
   void handle_fd(Process& process, const Event& event);
   void handle_clock(Process& process, const Event& event);
+  void handle_random(Process& process);
 
   // The path of an event for a step, after noting the symlinks crossed.
   // If the call `succeeded`, the directories were there then, even if they are gone now.

@@ -87,6 +87,7 @@ void Recorder::handle_change(Process& process, const Event& event) {
           observe(process, path, aspect_type | (directory ? std::uint32_t{aspect_listing} : 0u), facts, contents, at);
         }
       }
+      step.lose_name(path);
       PathUse& use = change(process, path, at);
       use.contents_changed = true;
       use.present = false;
@@ -102,6 +103,7 @@ void Recorder::handle_change(Process& process, const Event& event) {
         PathUse& use = change(process, path, at);
         use.contents_changed = use.present = true;
         use.entry_type = 8;
+        use.links_when_written = parts_.view->look(text).links;
       }
       break;
     case kind_chmod: case kind_chown: case kind_utimens: {
@@ -265,6 +267,7 @@ void Recorder::move_name(Process& process, PathId from, PathId to, const PathFac
   const bool own_time = step.uses[from].has_own_time(), set_times = own_time && step.uses[from].times_set;
   const bool set_mode = own_source && step.uses[from].mode_set;
   const PathId moved_from = own_time ? step.uses[from].moved_from : from;
+  step.lose_name(to);
   PathUse& arrived = change(process, to, at);
   arrived.contents_changed = arrived.present = arrived.fresh = true;
   arrived.entry_type = entry_type_of(moved.type);

@@ -277,6 +277,7 @@ void Recorder::handle_open(Process& process, const Event& event) {
   if (process.fds.use_count() > 1) process.fds = std::make_shared<Descriptors>(*process.fds);
   (*process.fds)[event.result] = (flags & O_TMPFILE) == O_TMPFILE ? no_path : path;
   if ((flags & O_TMPFILE) == O_TMPFILE) return;
+  if (path == step.script) step.script = no_path;
 
   switch (place_of(text)) {
     case Place::ordinary: case Place::proc_stable: break;
@@ -284,7 +285,7 @@ void Recorder::handle_open(Process& process, const Event& event) {
     case Place::random:
       // They come from the session's seed.
       if (options_.policies.random != random_real) return observe_type(process, path, at);
-      return spoil(process, "reads random numbers");
+      return handle_random(process);
     case Place::terminal: return spoil(process, "uses the terminal");
     case Place::device: return spoil(process, "uses the device " + text);
     case Place::proc_other:
@@ -316,12 +317,20 @@ void Recorder::handle_open(Process& process, const Event& event) {
     }
     if (facts.type == FileType::character_device || facts.type == FileType::block_device) return spoil(process, "uses the device " + text);
     // It may be a text that the shell runs with ".".
-    if (step.policy.is_shell && facts.bytes <= sourced_bytes_max && paths_.text(step.file) != text) {
+    const auto text_read = [&text] {
       std::ifstream file(text, std::ios::binary);
-      const std::string sourced(std::istreambuf_iterator<char>(file), {});
+      return std::string(std::istreambuf_iterator<char>(file), {});
+    };
+    if (step.policy.is_shell && facts.bytes <= sourced_bytes_max && paths_.text(step.file) != text) {
+      const std::string sourced = text_read();
       if (shell_text_varies(without_chosen_variables(sourced, options_.policies))) spoil(process, "reads a text that asks for a process id, the clock or random numbers");
       if (shell_text_compares_times(sourced) && !(step.policy.stat_aspects & aspect_times)) spoil(process, "reads a text that compares times of files");
     }
+    if (step.policy.is_perl && facts.bytes <= sourced_bytes_max && perl_text_varies(text_read()))
+      spoil(process, "reads a text that may ask when the program began");
+    // The library that comes with Python measures how long to wait for something.
+    if (step.policy.is_python && options_.policies.clock == clock_real && facts.bytes <= sourced_bytes_max && !text.starts_with("/usr/lib/python3.") && python_text_measures(text_read()))
+      spoil(process, "reads a text that may measure time");
     return observe_bytes(process, path, at, false, &facts);
   }
 
@@ -377,6 +386,7 @@ void Recorder::handle_open(Process& process, const Event& event) {
   use.entry_type = 8;
   use.times_set = false;
   use.inode = untouched ? now.inode : 0;
+  use.links_when_written = untouched ? now.links : 0;
   if ((flags & O_CREAT) && use.creation_mode < 0) use.creation_mode = event.arg2 & 07777;
   process.writes[path] = flags & O_CLOEXEC;
 }

@@ -129,12 +129,11 @@ std::optional<std::string> shell_text(const ExecRecord& exec, const std::string&
     if (from_arguments) return exec.arguments[at];
     path = exec.arguments[at].starts_with('/') ? exec.arguments[at] : exec.directory + "/" + exec.arguments[at];
   }
+  // A script that is not there has no text; that it is not there is seen when the shell looks for it.
+  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return std::string();
   return text_of_file(path);
 }
 
-}  // namespace
-
-namespace {
 
 // All that an awk was told to run: its arguments, and the files named by -f.
 std::string awk_text(const ExecRecord& exec) {
@@ -224,13 +223,11 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     if (step.policy.waits) step.not_storable("waits");
     if (is_busybox_shell(step.program->real_path, step.exec.arguments, !step.program->script.empty())) step.policy.is_shell = true;
     if (step.policy.is_shell) {
-      const auto text = shell_text(step.exec, step.program->script);
-      if (!text) {
-        // From standard input. What comes through a pipe is of the outer step's own making, and so judged with its text.
-        const FdPayload* input = step.exec.fd(0);
-        if (input && input->kind == fd_regular) step.spoil("runs a text that is not known beforehand");
-        else step.not_storable("runs a text that is not known beforehand");
-      }
+      auto text = shell_text(step.exec, step.program->script);
+      const FdPayload* input = step.exec.fd(0);
+      if (!text && input && input->kind == fd_null) text = std::string();
+      // From standard input. It may ask for anything, times among it, and nobody sees it.
+      if (!text) step.spoil("runs a text that is not known beforehand");
       step.text = text.value_or(std::string());
       if (shell_text_compares_times(step.text)) {
         step.policy.stat_aspects = look_aspects;
@@ -261,6 +258,10 @@ void Recorder::handle_exec(Process* process, const Event& event) {
       step.text = awk_text(step.exec);
       if (awk_text_varies(step.text)) step.policy.ignored_clocks = 0, step.policy.ignores_random = false;
       if (step.text.find("ENVIRON") != step.text.npos) step.whole_environment = true;
+    }
+    if (!step.policy.script_options.empty()) {
+      const std::string_view script = step.program->script.empty() ? script_argument(step.exec.arguments, step.policy.script_options) : step.exec.program;
+      if (!script.empty()) step.script = paths_.resolve(process->directory, script, true).path;
     }
     for (const Step* around = outer; around; around = around->parent)
       if (around->owns(step.file, event.position)) {
@@ -548,6 +549,7 @@ void Recorder::finish(Step& step, Position at) {
   std::string reason;
   bool stored = false;
   if (!step.replayed) {
+    if (step.script != no_path && !step.before_script.empty()) step.spoil(step.before_script);
     for (auto& [path, use] : step.uses)
       if (!use.times_matter && use.facts.type == FileType::directory && (use.aspects & aspect_listing)) use.aspects &= ~std::uint32_t{aspect_times};
     verify_observations(step);

@@ -164,6 +164,7 @@ class RunningSession final : public Session {
     plan.size = program.facts.bytes;
     plan.mtime_ns = program.facts.mtime_ns;
     plan.flags = options_.policy_table->always_ignores_fstat(program.real_path) ? preload::plan_skip_fstat : 0u;
+    if (options_.policy_table->may_have_script(program.real_path)) plan.flags |= preload::plan_every_look;
     if (program.is_static) plan.flags |= preload::plan_static;
     const std::uint32_t index = region_->publish_plan(plan, program.preload);
     plans_[step.program.get()] = {step.program, index};
@@ -318,6 +319,7 @@ class RunningSession final : public Session {
     for (const Change& change : verdict.result->changes) {
       const PathId path = paths.intern(change.path);
       const bool was_absent = step.uses.count(path) && step.uses[path].aspects && step.uses[path].facts.type == FileType::absent;
+      if (change.what == Change::What::removed || change.fresh) step.lose_name(path);
       PathUse& use = step.change(path, step.began, change.what == Change::What::attributes);
       use.was_absent = was_absent;
       use.fresh = change.fresh;
@@ -328,7 +330,10 @@ class RunningSession final : public Session {
       use.contents_changed = change.what != Change::What::attributes;
       use.attributes_changed = change.what == Change::What::attributes;
       if (change.what == Change::What::hard_link) use.linked_to = paths.intern(change.text);
-      if (change.what == Change::What::file) use.creation_mode = static_cast<std::int32_t>(change.mode);
+      if (change.what == Change::What::file) {
+        use.creation_mode = static_cast<std::int32_t>(change.mode);
+        use.links_when_written = parts_.view->look(change.path).links;
+      }
       switch (change.what) {
         case Change::What::directory: use.entry_type = 4; break;
         case Change::What::symlink: use.entry_type = 10; break;

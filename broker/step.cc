@@ -125,6 +125,17 @@ void Step::require_single_name(PathId path, std::uint32_t links) {
   }
 }
 
+void Step::lose_name(PathId path) {
+  for (Step* each = this; each; each = each->parent) {
+    const auto known = each->uses.find(path);
+    if (known == each->uses.end() || !known->second.contents_changed) continue;
+    const PathUse& use = known->second;
+    if (!use.present || use.fresh || use.was_absent) return;
+    if (use.entry_type == 8) each->require_single_name(path, use.links_when_written ? use.links_when_written : 2);
+    return;
+  }
+}
+
 void Step::add_stream(std::uint32_t fd, std::string_view bytes) {
   stream_bytes += bytes.size();
   if (stream_bytes > stream_bytes_kept_max) {
@@ -264,6 +275,7 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
       own.linked_to = use->linked_to;
       // Who opens first what is not there gives it its mode.
       const bool is_anew = use->fresh || use->was_absent;
+      own.links_when_written = use->links_when_written;
       if (is_anew || (use->creation_mode >= 0 && !was_made_before)) own.creation_mode = use->creation_mode;
     }
   }

@@ -57,6 +57,7 @@ struct PathUse {
   PathId moved_from = no_path;     // was moved from here, as it was before the step, and kept its time
   std::int32_t creation_mode = -1; // the mode the file gets if the step has to make it; -1: not known
   bool present = false;            // after the latest change
+  std::uint32_t links_when_written = 0;  // in place: how many names the file had; 0: not known
   std::uint64_t inode = 0;         // present: of the file as the step itself last opened it to write; 0: not known
   std::uint8_t entry_type = 0;     // present: d_type
   // Whether it was there before does not matter to anybody who looked.
@@ -109,6 +110,8 @@ struct Step {
   PathId file = no_path;                   // exec.program with symlinks followed
   Policy policy;
   std::string text;  // a shell's: what it runs, if short
+  PathId script = no_path;     // an interpreter's, as long as it has not opened it
+  std::string before_script;   // what it did by then that would count later
   std::optional<cache::Digest> key;
   Position began = 0;
   std::int64_t began_ns = 0;  // CLOCK_MONOTONIC, when the record was read
@@ -156,6 +159,8 @@ struct Step {
   // Moves a file that may be older than the step and has `links` names. Replayed, the file is made anew and its other names
   // would be left with the old one, so there must be none. Holds for the steps around as well.
   void require_single_name(PathId path, std::uint32_t links);
+  // Takes a name away. What the step, or one around it, had written into the file before is left under its other names.
+  void lose_name(PathId path);
   // Wrote to the inherited descriptor `fd`.
   void add_stream(std::uint32_t fd, std::string_view bytes);
   // Looked at a path of its own that was there before the step under another name: what that name tells of it counts.

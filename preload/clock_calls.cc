@@ -19,8 +19,16 @@ struct Instant {
 };
 
 void note_clock(uint32_t source) {
-  if (!load(state.attached) || load(state.clocks_seen) & source) return;
-  if (!in_vfork_child()) __atomic_fetch_or(&state.clocks_seen, source, __ATOMIC_RELAXED);
+  if (!load(state.attached)) return;
+  if (state.plan_flags & plan_every_look) {
+    if (load(state.clock_looks) >= clock_looks_max) return;
+    const uint32_t number = __atomic_add_fetch(&state.clock_looks, 1u, __ATOMIC_RELAXED);
+    if (number > clock_looks_max) return;
+    if (number == clock_looks_max) source |= clock_unseen;
+  } else {
+    if (load(state.clocks_seen) & source) return;
+    if (!in_vfork_child()) __atomic_fetch_or(&state.clocks_seen, source, __ATOMIC_RELAXED);
+  }
   LogRecord record;
   record.kind = kind_clock;
   record.arg = static_cast<int>(source);
@@ -30,6 +38,8 @@ void note_clock(uint32_t source) {
 bool clock_is_chosen() { return __builtin_expect(state.policies & policy_clock, 0); }
 bool is_chosen(int clock) { return clock_is_chosen() && (is_wall_clock(clock) || is_measuring_clock(clock)); }
 
+uint32_t source_of(int clock) { return is_measuring_clock(clock) ? clock_by_monotonic : clock_by_gettime; }
+
 int64_t chosen_time(int clock, uint32_t source) {
   bool repeatable;
   const int64_t now = look_at_clock(clock, repeatable);
@@ -38,7 +48,7 @@ int64_t chosen_time(int clock, uint32_t source) {
 }
 
 void tell_nanoseconds(int clock, void* place) {
-  const int64_t now = chosen_time(clock, clock_by_gettime);
+  const int64_t now = chosen_time(clock, source_of(clock));
   *static_cast<Instant*>(place) = {now / second_ns, now % second_ns};
 }
 
@@ -94,7 +104,7 @@ long handle_clock(const Call& call) {
       break;
     case __NR_clock_gettime:
       if (is_chosen(call.integer(0))) return tell_by_call(call);
-      note_clock(clock_by_gettime);
+      note_clock(source_of(call.integer(0)));
       break;
     case __NR_sysinfo:
       if (clock_is_chosen()) return tell_state_of_machine(call);
@@ -112,7 +122,7 @@ int vestal_hook_clock_gettime(int clock, void* time) {
     tell_nanoseconds(clock, time);
     return 0;
   }
-  note_clock(clock_by_gettime);
+  note_clock(source_of(clock));
   return reinterpret_cast<int (*)(int, void*)>(state.originals[slot_clock_gettime])(clock, time);
 }
 

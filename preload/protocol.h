@@ -188,6 +188,7 @@ enum PlanFlags : uint32_t {
   plan_untraced = 1,       // start it without the shim; the step is not cacheable
   plan_skip_fstat = 2,     // the policy says that what fstat tells of its own files does not matter
   plan_static = 4,         // run the image; it has the shim inside
+  plan_every_look = 8,     // when it looks at clocks and random numbers matters: each time is logged, up to clock_looks_max
 };
 
 enum SlotState : uint32_t { slot_free = 0, slot_claimed = 1, slot_answering = 2, slot_answered = 3, slot_abandoned = 4 };
@@ -302,7 +303,10 @@ enum Kind : uint16_t {
 };
 
 enum LookFlags : int32_t { look_nofollow = 1, look_no_stat = 2 /* the payload means nothing */, look_xattr = 4 };
-enum ClockSource : int32_t { clock_by_gettime = 1, clock_by_timeofday = 2, clock_by_time = 4, clock_by_usage = 8 };
+enum ClockSource : int32_t { clock_by_gettime = 1, clock_by_timeofday = 2, clock_by_time = 4, clock_by_usage = 8,
+  clock_by_monotonic = 16 /* clock_gettime of one that measures how long something takes */,
+  clock_unseen = 32 /* from now on looks are not logged any more */ };
+inline constexpr uint32_t clock_looks_max = 4096;
 enum SpoilReach : int32_t {
   spoils_step = 0,
   spoils_what_follows = 1,  // and all that the process executes from now on

@@ -8,7 +8,7 @@ namespace preload {
 namespace {
 
 void note_random(long bytes) {
-  if (seen(mix(kind_random, static_cast<uint64_t>(bytes)))) return;
+  if (!(state.plan_flags & plan_every_look) && seen(mix(kind_random, static_cast<uint64_t>(bytes)))) return;
   LogRecord record;
   record.kind = kind_random;
   record.arg = static_cast<int>(bytes);

@@ -22,11 +22,13 @@ std::string joined(const std::vector<std::string>& words, std::string_view betwe
 std::vector<std::string> further(const PolicyRow& row) {
   const Policy& policy = row.policy;
   std::vector<std::string> all;
-  if (policy.ignored_random_bytes) all.push_back(fmt::format("ignores up to {} random bytes at once", policy.ignored_random_bytes));
+  if (!policy.script_options.empty()) all.push_back("until it opens its script, ignores " + joined(row.ignores_before_script));
   if (policy.environment == EnvironmentUse::asked) all.push_back("needs the variables it asks for with getenv");
   if (policy.environment == EnvironmentUse::shell) all.push_back("needs the variables its text names");
   if (policy.environment == EnvironmentUse::whole) all.push_back("needs the whole environment");
   if (policy.is_shell) all.push_back("its text is looked through for clocks, random numbers, process ids and comparisons of times");
+  if (policy.is_perl) all.push_back("what it reads is looked through for $^T and ages of files");
+  if (policy.is_python) all.push_back("what it reads, the library that comes with it excepted, is looked through for measurements of time");
   if (policy.is_awk) all.push_back("its program is looked through for clocks, random numbers and ENVIRON");
   if (policy.makes_new_files) all.push_back("removes an output that is there before it writes it");
   if (policy.waits) all.push_back("runs each time");
@@ -81,8 +83,8 @@ In `.vestal.toml`, in the working directory or the nearest one above it that has
 | `ignores` | what does not reach the output: words of the next table |
 | `reason` | why; must be there |
 | `environment` | `"whole"`, the default; `"getenv"`: it reads variables by name with `getenv` only; `"text"`, with `language = "shell"`: those its text names |
-| `language` | `"shell"` or `"awk"`: the text it runs is looked through for clocks, random numbers and the like |
-| `random_bytes` | at most so many random bytes at once are ignored: a seed |
+| `language` | `"shell"`, `"awk"`, `"perl"` or `"python"`: the text it runs is looked through for clocks, random numbers and the like |
+| `before_script.options`, `before_script.ignores` | of an interpreter: letters of options that have no value, the first argument that is no such option being the script; and which of `clocks`, its kinds and `random` are ignored until it opens that |
 | `makes_new_files` | `true`: it removes an output that is there before it writes it |
 | `waits` | `true`: time is what it is run for, so it runs each time |
 | `only_with` | the row holds only with one of these arguments |

@@ -83,7 +83,10 @@ TEST_CASE("the rows that may hold for a program are part of what it is") {
   CHECK(times != identity);
   CHECK(with("reason = 'another'\n# moved\nignores = ['times']") == times);
   for (const char* edited : {"ignores = ['times', 'fstat']", "ignores = ['times']\nstrict.letters = 'p'", "ignores = ['times']\nonly_with = ['-x']",
-                             "ignores = ['times']\nenvironment = 'getenv'", "ignores = ['times']\nrandom_bytes = 1",
+                             "ignores = ['times']\nenvironment = 'getenv'", "ignores = ['times']\nlanguage = 'python'",
+                             "ignores = ['times']\nbefore_script = {options = 'a', ignores = ['time']}",
+                             "ignores = ['times']\nbefore_script = {options = 'a', ignores = ['random']}",
+                             "ignores = ['times']\nbefore_script = {options = 'ab', ignores = ['random']}",
                              "ignores = ['times']\nlanguage = 'awk'", "ignores = ['times']\nwaits = true",
                              "ignores = ['times']\nmakes_new_files = true"}) {
     INFO(edited);
@@ -124,4 +127,30 @@ TEST_CASE("a text that asks for process ids, random numbers or the time is told 
 TEST_CASE("a text that compares times of files is told apart from one that has such letters in a word") {
   for (const char* text : {"[ a -nt b ]", "test a -ot b && x", "[[ -N f ]]"}) CHECK(shell_text_compares_times(text));
   for (const char* text : {"find . -not -name x", "sed -N5", "echo a-nt b"}) CHECK_FALSE(shell_text_compares_times(text));
+}
+
+TEST_CASE("an interpreter's script is its first argument behind options that have no value") {
+  const auto script = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "python3");
+    return std::string(script_argument(arguments, "BEs"));
+  };
+  CHECK(script({"s.py", "-c", "x"}) == "s.py");
+  CHECK(script({"-B", "-Es", "s.py"}) == "s.py");
+  CHECK(script({"-c", "import x", "s.py"}).empty());
+  CHECK(script({"-Bc", "import x", "s.py"}).empty());
+  CHECK(script({"--version", "s.py"}).empty());
+  CHECK(script({"-", "s.py"}).empty());
+  CHECK(script({"-B"}).empty());
+  CHECK(script({}).empty());
+}
+
+TEST_CASE("a text of Perl that asks when the program began, or for the age of a file, is found") {
+  for (const char* text : {"print $^T", "print ${^T}x", "use English; print $BASETIME", "print -M $file", "if (-A 'x')", "-C\"x\"", "sort { -M($a) }", "-M _", "-M FILE", "-M\n$x", "-M <F>"}) {
+    INFO(text);
+    CHECK(perl_text_varies(text));
+  }
+  for (const char* text : {"print time", "-e $file", "my $x = $y-Max;", "use Getopt::Long; '--Many'", "a -Mb", "-M", "-"}) {
+    INFO(text);
+    CHECK_FALSE(perl_text_varies(text));
+  }
 }
