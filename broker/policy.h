@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "cache/record.h"
+
 namespace broker {
 
 enum class EnvironmentUse : std::uint8_t {
@@ -22,6 +24,10 @@ enum class EnvironmentUse : std::uint8_t {
 };
 
 struct PolicyRow;
+
+// All that stat tells.
+inline constexpr std::uint32_t look_aspects =
+    cache::aspect_type | cache::aspect_mode | cache::aspect_size | cache::aspect_links | cache::aspect_times;
 
 struct Policy {
   std::uint32_t stat_aspects;   // of cache::Aspect: what counts of what stat tells

@@ -26,8 +26,6 @@ using cache::Fault;
 using cache::Result;
 using cache::fail;
 
-constexpr std::uint32_t everything =
-    cache::aspect_type | cache::aspect_mode | cache::aspect_size | cache::aspect_links | cache::aspect_times;
 constexpr std::uint32_t any_clock =
     preload::clock_by_gettime | preload::clock_by_monotonic | preload::clock_by_timeofday | preload::clock_by_time | preload::clock_by_usage;
 
@@ -136,7 +134,7 @@ class Reader {
 
     PolicyRow row;
     row.origin = shipped_ ? "shipped" : fmt::format("{}:{}", path_, table.source().begin.line);
-    row.policy.stat_aspects = everything;
+    row.policy.stat_aspects = look_aspects;
     row.reason = TRY(text("reason", *table.get("reason")));
     TRY(read_programs(table, row));
     if (const toml::node* node = table.get("ignores")) TRY(read_ignores(*node, row));

@@ -12,8 +12,6 @@
 namespace broker {
 namespace {
 
-constexpr std::uint32_t everything =
-    cache::aspect_type | cache::aspect_mode | cache::aspect_size | cache::aspect_links | cache::aspect_times;
 
 // A word, or the beginning of one.
 bool fits(std::string_view pattern, std::string_view word) {
@@ -103,7 +101,7 @@ Policy PolicyTable::policy_for(std::string_view program, const std::vector<std::
     policy.row = row;
     policy.entry = entry;
     if (row->can_be_strict() && has_strict_argument(*row, arguments)) {
-      policy.stat_aspects = everything;
+      policy.stat_aspects = look_aspects;
       policy.ignores_fstat = false;
       if (!row->strict_keeps_clocks) policy.ignored_clocks = 0;
       if (!row->strict_keeps_random) policy.ignores_random = false;
@@ -111,7 +109,7 @@ Policy PolicyTable::policy_for(std::string_view program, const std::vector<std::
     return policy;
   }
   Policy unknown{};
-  unknown.stat_aspects = everything;
+  unknown.stat_aspects = look_aspects;
   return unknown;
 }
 
@@ -121,6 +119,10 @@ bool PolicyTable::always_ignores_fstat(std::string_view program) const {
     if (row->only_with.empty()) return true;
   }
   return false;
+}
+
+bool PolicyTable::may_be_shell(std::string_view program) const {
+  return std::ranges::any_of(find(program).choices, [](const auto& choice) { return choice.row->policy.is_shell; });
 }
 
 bool PolicyTable::may_have_script(std::string_view program) const {

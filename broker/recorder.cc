@@ -385,6 +385,7 @@ void Recorder::handle(const Event& event) {
       break;
     case kind_altered: process->attributes[event.arg] = event.payload; break;
 
+    case kind_input: handle_input(*process, event); break;
     case kind_stream: handle_stream(*process, event); break;
     case kind_fd_kind: case kind_fd_read: case kind_fd_position: handle_fd(*process, event); break;
 

@@ -2,6 +2,8 @@
 #include "broker/recorder.h"
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 
 #include "broker/recorder_state.h"
 
@@ -39,6 +41,37 @@ void Recorder::handle_stream(Process& process, const Event& event) {
     step->add_stream(same->fd, event.text);
     what.fd = same->fd;
   }
+}
+
+// A text that a shell reads, and may run with ".".
+void Recorder::look_through_text(Process& process, std::string_view path, const std::string& text) {
+  Step& step = *process.step;
+  if (paths_.text(step.file) == path) return;
+  if (shell_text_varies(without_chosen_variables(text, options_.policies))) spoil(process, "reads a text that asks for a process id, the clock or random numbers");
+  if (shell_text_compares_times(text) && !(step.policy.stat_aspects & aspect_times)) spoil(process, "reads a text that compares times of files");
+}
+
+// What a shell reads itself; it has not run it yet.
+void Recorder::handle_input(Process& process, const Event& event) {
+  Step& step = *process.step;
+  if (event.arg == input_is_file) {
+    if (!step.policy.is_shell) return;
+    const std::string path(event.text);
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return spoil(process, "reads a text that is gone by now");
+    look_through_text(process, path, std::string(std::istreambuf_iterator<char>(file), {}));
+    return;
+  }
+  if (!step.runs_input) return;
+  constexpr std::size_t word_max = 40;  // what stands across two pieces
+  step.text.erase(0, step.text.size() - std::min(step.text.size(), word_max));
+  step.text += event.text;
+  if (shell_text_varies(without_chosen_variables(step.text, options_.policies))) spoil(process, "runs a text that asks for a process id, the clock or random numbers");
+  if (shell_text_compares_times(step.text)) {
+    step.policy.stat_aspects = look_aspects;
+    step.policy.ignores_fstat = false;
+  }
+  if (event.arg == input_is_last_piece) spoil(process, "runs a long text that is not known beforehand");
 }
 
 // The contents of a file that the step was given are a need by the descriptor's number.

@@ -316,16 +316,12 @@ void Recorder::handle_open(Process& process, const Event& event) {
       return;
     }
     if (facts.type == FileType::character_device || facts.type == FileType::block_device) return spoil(process, "uses the device " + text);
-    // It may be a text that the shell runs with ".".
     const auto text_read = [&text] {
       std::ifstream file(text, std::ios::binary);
       return std::string(std::istreambuf_iterator<char>(file), {});
     };
-    if (step.policy.is_shell && facts.bytes <= sourced_bytes_max && paths_.text(step.file) != text) {
-      const std::string sourced = text_read();
-      if (shell_text_varies(without_chosen_variables(sourced, options_.policies))) spoil(process, "reads a text that asks for a process id, the clock or random numbers");
-      if (shell_text_compares_times(sourced) && !(step.policy.stat_aspects & aspect_times)) spoil(process, "reads a text that compares times of files");
-    }
+    // It may be a text that the shell runs with ".".
+    if (step.policy.is_shell && !step.tells_input && facts.bytes <= sourced_bytes_max) look_through_text(process, text, text_read());
     if (step.policy.is_perl && facts.bytes <= sourced_bytes_max && perl_text_varies(text_read()))
       spoil(process, "reads a text that may ask when the program began");
     // The library that comes with Python measures how long to wait for something.
@@ -386,7 +382,7 @@ void Recorder::handle_open(Process& process, const Event& event) {
   use.entry_type = 8;
   use.times_set = false;
   use.inode = untouched ? now.inode : 0;
-  use.links_when_written = untouched ? now.links : 0;
+  use.links_when_written = event.arg2 & open_has_other_names ? 2 : 1;
   if ((flags & O_CREAT) && use.creation_mode < 0) use.creation_mode = event.arg2 & 07777;
   process.writes[path] = flags & O_CLOEXEC;
 }

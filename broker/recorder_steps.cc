@@ -22,12 +22,6 @@ namespace broker {
 using namespace cache;
 using namespace preload;
 
-namespace {
-
-constexpr std::uint32_t look_aspects = aspect_type | aspect_mode | aspect_size | aspect_links | aspect_times;
-
-}  // namespace
-
 Digest step_key_of(const ExecRecord& exec, const Digest& program, const Digest& session,
                    const std::map<std::int32_t, std::string>& attributes) {
   Hasher hasher;
@@ -223,11 +217,16 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     if (step.policy.waits) step.not_storable("waits");
     if (is_busybox_shell(step.program->real_path, step.exec.arguments, !step.program->script.empty())) step.policy.is_shell = true;
     if (step.policy.is_shell) {
+      step.tells_input = options_.policy_table->may_be_shell(step.program->real_path);
       auto text = shell_text(step.exec, step.program->script);
       const FdPayload* input = step.exec.fd(0);
       if (!text && input && input->kind == fd_null) text = std::string();
-      // From standard input. It may ask for anything, times among it, and nobody sees it.
-      if (!text) step.spoil("runs a text that is not known beforehand");
+      if (!text) {
+        // From standard input: looked through as it comes, see handle_input().
+        step.runs_input = step.tells_input;
+        if (step.runs_input) step.not_storable("runs a text that is not known beforehand");
+        else step.spoil("runs a text that is not known beforehand");
+      }
       step.text = text.value_or(std::string());
       if (shell_text_compares_times(step.text)) {
         step.policy.stat_aspects = look_aspects;

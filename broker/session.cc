@@ -165,6 +165,7 @@ class RunningSession final : public Session {
     plan.mtime_ns = program.facts.mtime_ns;
     plan.flags = options_.policy_table->always_ignores_fstat(program.real_path) ? preload::plan_skip_fstat : 0u;
     if (options_.policy_table->may_have_script(program.real_path)) plan.flags |= preload::plan_every_look;
+    if (options_.policy_table->may_be_shell(program.real_path)) plan.flags |= preload::plan_tells_input;
     if (program.is_static) plan.flags |= preload::plan_static;
     const std::uint32_t index = region_->publish_plan(plan, program.preload);
     plans_[step.program.get()] = {step.program, index};

@@ -131,7 +131,7 @@ void Step::lose_name(PathId path) {
     if (known == each->uses.end() || !known->second.contents_changed) continue;
     const PathUse& use = known->second;
     if (!use.present || use.fresh || use.was_absent) return;
-    if (use.entry_type == 8) each->require_single_name(path, use.links_when_written ? use.links_when_written : 2);
+    if (use.entry_type == 8) each->require_single_name(path, use.links_when_written);
     return;
   }
 }

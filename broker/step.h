@@ -57,7 +57,7 @@ struct PathUse {
   PathId moved_from = no_path;     // was moved from here, as it was before the step, and kept its time
   std::int32_t creation_mode = -1; // the mode the file gets if the step has to make it; -1: not known
   bool present = false;            // after the latest change
-  std::uint32_t links_when_written = 0;  // in place: how many names the file had; 0: not known
+  std::uint32_t links_when_written = 1;  // in place: how many names the file had; 2 may be more
   std::uint64_t inode = 0;         // present: of the file as the step itself last opened it to write; 0: not known
   std::uint8_t entry_type = 0;     // present: d_type
   // Whether it was there before does not matter to anybody who looked.
@@ -110,6 +110,8 @@ struct Step {
   PathId file = no_path;                   // exec.program with symlinks followed
   Policy policy;
   std::string text;  // a shell's: what it runs, if short
+  bool tells_input = false;    // a shell whose log has what it reads itself
+  bool runs_input = false;     // a shell that runs what it reads from its standard input; `text` is the latest of it
   PathId script = no_path;     // an interpreter's, as long as it has not opened it
   std::string before_script;   // what it did by then that would count later
   std::optional<cache::Digest> key;

@@ -143,11 +143,53 @@ constexpr char network_words[] = "used the network or a socket";
 }  // namespace
 
 // Of read, pread64, readv, preadv, preadv2, recvfrom and recvmmsg only the descriptor matters here.
+// What a shell reads from its standard input, a line at a time: bash reads single bytes.
+void note_input(const char* bytes, long count) {
+  if (state.input_told > input_told_max) return;
+  const auto flush = [](bool is_last) {
+    if (state.input_held == 0) return;
+    LogRecord record;
+    record.kind = kind_input;
+    record.arg = is_last ? input_is_last_piece : input_is_piece;
+    record.text = Text::of(state.input, state.input_held);
+    append(record);
+    state.input_held = 0;
+  };
+  for (long i = 0; i < count; ++i) {
+    if (state.input_held == input_piece_max) flush(false);
+    state.input[state.input_held++] = bytes[i] ? bytes[i] : '\n';
+    if (++state.input_told > input_told_max) return flush(true);
+  }
+  if (count != 1 || bytes[0] == '\n') flush(false);
+}
+
+// A shell reads a file that it has opened: what it runs, or lines for its `read`.
+void note_file_input(int fd) {
+  struct stat info;
+  if (stat_descriptor(fd, info) != 0 || (info.st_mode & S_IFMT) != S_IFREG) return;
+  const uint64_t state_of_file = mix(info.st_ino ^ info.st_dev << 40, mix(info.st_mtime_nsec ^ info.st_mtime << 30, static_cast<uint64_t>(info.st_size)));
+  if (seen(mix(kind_input << 8, state_of_file))) return;
+  const NamedPath named = NamedPath::of_descriptor(fd);
+  if (!named.ok) return spoil("reads a file without a name");
+  LogRecord record;
+  record.kind = kind_input;
+  record.arg = input_is_file;
+  record.text = named.text;
+  append(record);
+}
+
 long handle_read(const Call& call) {
   const int fd = call.fd(0);
   const FdClass fd_class = class_of(fd);
   if (fd_class == fd_seeded) return read_seeded(call);
-  if (!concerns_others(fd_class)) return native(call);
+  const bool tells = call.number == __NR_read && state.plan_flags & plan_tells_input && !in_vfork_child();
+  const bool is_told = tells && fd == 0 && !is_own(fd_class);
+  if (!concerns_others(fd_class)) {
+    if (tells && (fd_class == fd_own || fd_class == fd_own_elsewhere)) note_file_input(fd);
+    const long result = native(call);
+    if (is_told && result >= 0) note_input(call.pointer<const char>(1), result);
+    return result;
+  }
   const Reading reading(fd);
   if (reading.of_seeded_device()) {
     reading.succeeded();
@@ -156,6 +198,7 @@ long handle_read(const Call& call) {
   }
   const long result = native(call);
   if (result >= 0) reading.succeeded();
+  if (is_told && result >= 0) note_input(call.pointer<const char>(1), result);
   if (result == -EBADF) note_closed(fd);
   const bool ordinary = result >= 0 || result == -EINTR || result == -EAGAIN || result == -EFAULT || result == -EBADF || result == -EINVAL;
   if (!ordinary && concerns_others(class_of(fd))) spoil("could not read from an inherited descriptor");

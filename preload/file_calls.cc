@@ -43,6 +43,11 @@ void spoil_if_regular(int fd, const char* what) {
   if (stat_descriptor(fd, info) == 0 && (info.st_mode & S_IFMT) == S_IFREG) spoil(what);
 }
 
+bool has_other_names(int fd) {
+  struct stat info;
+  return stat_descriptor(fd, info) == 0 && info.st_nlink > 1;
+}
+
 void note_open(int directory, const char* path, long result, uint64_t flags, uint64_t mode,
                const BeforeWrite& before) {
   if (!worth_noting(result, path)) return;
@@ -72,6 +77,7 @@ void note_open(int directory, const char* path, long result, uint64_t flags, uin
   record.result = fd;
   record.arg = static_cast<int>(flags);
   record.arg2 = static_cast<int>(mode & ~uint64_t{load(state.umask)});
+  if (result >= 0 && before.writes && !(flags & O_EXCL) && has_other_names(fd)) record.arg2 |= open_has_other_names;
   record.text = named.text;
   append(record);
   if (result < 0) {

@@ -188,6 +188,7 @@ enum PlanFlags : uint32_t {
   plan_untraced = 1,       // start it without the shim; the step is not cacheable
   plan_skip_fstat = 2,     // the policy says that what fstat tells of its own files does not matter
   plan_static = 4,         // run the image; it has the shim inside
+  plan_tells_input = 16,   // what it reads itself may be what it runs: it says which files, and what, up to input_told_max, from standard input
   plan_every_look = 8,     // when it looks at clocks and random numbers matters: each time is logged, up to clock_looks_max
 };
 
@@ -269,7 +270,7 @@ enum Kind : uint16_t {
   kind_look,      // stat and the like, payload StatPayload if result == 0; arg: LookFlags
   kind_fstat,     // of a descriptor the process opened itself. arg: fd, payload StatPayload; no text
   kind_access,    // arg: mode as for access(2)
-  kind_open,      // result: fd or -errno. arg: flags as for open(2), arg2: the mode a file made by it has. Left out only if the same was logged for this fd last
+  kind_open,      // result: fd or -errno. arg: flags as for open(2), arg2: the mode a file made by it has, open_has_other_names. Left out only if the same was logged for this fd last
   kind_readlink,  // result: bytes of the target; text2: target, not cut off
   kind_list,      // getdents. payload ListPayload; text: absolute path of the directory. result as getdents
   kind_chdir,     // text2: the new directory as getcwd tells it, if result == 0
@@ -295,6 +296,8 @@ enum Kind : uint16_t {
   kind_fd_read,     // read from it, noted once; arg2: 1, or 0 if it only asked for the size. arg: fd; payload FdPayload; text: absolute path if a regular file
   kind_fd_position, // at exit: where a regular file it read from was left. arg: fd; payload FdPayload (offset)
 
+  kind_input,   // a shell read this itself. text: bytes of its standard input, a newline for each zero, or, if arg is input_is_file, a file's path
+
   kind_closed,  // closed the last descriptor by which it could write to a file. arg: pending_index() of the name it was opened by
 
   // Questions without a record of their own.
@@ -302,17 +305,20 @@ enum Kind : uint16_t {
   kind_flush,     // the top process is about to exit; comes after its kind_exited
 };
 
+inline constexpr int32_t open_has_other_names = 1 << 16;  // in arg2 of kind_open, if it was opened to be written
 enum LookFlags : int32_t { look_nofollow = 1, look_no_stat = 2 /* the payload means nothing */, look_xattr = 4 };
 enum ClockSource : int32_t { clock_by_gettime = 1, clock_by_timeofday = 2, clock_by_time = 4, clock_by_usage = 8,
   clock_by_monotonic = 16 /* clock_gettime of one that measures how long something takes */,
   clock_unseen = 32 /* from now on looks are not logged any more */ };
 inline constexpr uint32_t clock_looks_max = 4096;
+inline constexpr uint32_t input_told_max = 1 << 16, input_piece_max = 256;
 enum SpoilReach : int32_t {
   spoils_step = 0,
   spoils_what_follows = 1,  // and all that the process executes from now on
   spoils_session = 2,       // and all that is under way or executed by anybody
 };
 enum Attribute : int32_t { attribute_limit = 0 /* + number of the resource */, attribute_processors = 100, attribute_personality, attribute_niceness };
+enum InputKind : int32_t { input_is_piece = 0, input_is_last_piece = 1 /* what follows is not told */, input_is_file = 2 };
 enum FdQuestion : int32_t {
   fd_asked_kind = 1,      // the null device, a terminal, or neither
   fd_asked_exactly = 2,   // a pipe, a file, ...
