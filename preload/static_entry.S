@@ -2,6 +2,8 @@
 // broker/images/static_image.h. No compiler and no loader comes before them.
 #include <asm/unistd.h>
 
+#include "preload/call_frame.h"
+
 	.text
 
 // struct StaticTable of protocol.h. The shim's ELF entry point.
@@ -94,27 +96,7 @@ vestal_choose:
 	.p2align 4
 vestal_hook_static_call:
 	.cfi_startproc
-	push	%rbp
-	.cfi_def_cfa_offset 16
-	.cfi_offset %rbp, -16
-	mov	%rsp, %rbp
-	.cfi_def_cfa_register %rbp
-	sub	$56, %rsp
-	and	$-16, %rsp
-	mov	%rax, -56(%rbp)		// struct Call
-	mov	%rdi, -48(%rbp)
-	.cfi_offset %rdi, -64
-	mov	%rsi, -40(%rbp)
-	.cfi_offset %rsi, -56
-	mov	%rdx, -32(%rbp)
-	.cfi_offset %rdx, -48
-	mov	%r10, -24(%rbp)
-	.cfi_offset %r10, -40
-	mov	%r8, -16(%rbp)
-	.cfi_offset %r8, -32
-	mov	%r9, -8(%rbp)
-	.cfi_offset %r9, -24
-	lea	-56(%rbp), %rdi
+	push_call
 	cmpl	$0, vestal_vfork_depth(%rip)
 	jne	.Lapart
 	cmpl	$0, vestal_small_stacks(%rip)
@@ -122,13 +104,7 @@ vestal_hook_static_call:
 .Lhere:
 	call	vestal_dispatch_static
 .Lback:
-	mov	-48(%rbp), %rdi
-	mov	-40(%rbp), %rsi
-	mov	-32(%rbp), %rdx
-	mov	-24(%rbp), %r10
-	mov	-16(%rbp), %r8
-	mov	-8(%rbp), %r9
-	leave
+	pop_call
 	.cfi_remember_state
 	.cfi_def_cfa %rsp, 8
 	.cfi_restore %rbp

@@ -5,6 +5,8 @@
 // call. So the call-frame information is complete, of every register saved too.
 #include <asm/unistd.h>
 
+#include "preload/call_frame.h"
+
 	.text
 
 // A hook of slot 0, see broker/images/stub_writer.h: number in rax, arguments
@@ -25,35 +27,9 @@ vestal_hook_system_call:
 	cmp	$__NR_rt_sigreturn, %rax
 	je	.Lnative
 .Lhandle:
-	push	%rbp
-	.cfi_def_cfa_offset 16
-	.cfi_offset %rbp, -16
-	mov	%rsp, %rbp
-	.cfi_def_cfa_register %rbp
-	sub	$56, %rsp
-	and	$-16, %rsp
-	mov	%rax, -56(%rbp)		// struct Call
-	mov	%rdi, -48(%rbp)
-	.cfi_offset %rdi, -64
-	mov	%rsi, -40(%rbp)
-	.cfi_offset %rsi, -56
-	mov	%rdx, -32(%rbp)
-	.cfi_offset %rdx, -48
-	mov	%r10, -24(%rbp)
-	.cfi_offset %r10, -40
-	mov	%r8, -16(%rbp)
-	.cfi_offset %r8, -32
-	mov	%r9, -8(%rbp)
-	.cfi_offset %r9, -24
-	lea	-56(%rbp), %rdi
+	push_call
 	call	vestal_dispatch
-	mov	-48(%rbp), %rdi
-	mov	-40(%rbp), %rsi
-	mov	-32(%rbp), %rdx
-	mov	-24(%rbp), %r10
-	mov	-16(%rbp), %r8
-	mov	-8(%rbp), %r9
-	leave
+	pop_call
 	.cfi_def_cfa %rsp, 8
 	.cfi_restore %rbp
 	.cfi_restore %rdi
