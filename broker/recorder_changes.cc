@@ -238,7 +238,7 @@ void Recorder::lose_name(Process& process, PathId path, Position at) {
 void Recorder::move_name(Process& process, PathId from, PathId to, const PathFacts& moved, Position at, bool to_nothing) {
   Step& step = *process.step;
   const bool own_source = step.owns(from, at);
-  if (moved.type == FileType::regular) step.require_single_name(from, moved.links);
+  if (moved.type == FileType::regular) step.move_old_file(from, moved.links, moved.mode);
   std::optional<Digest> digest;
   PathFacts digest_facts = moved;
   // The contents go with the name: what they are now is what they were.

@@ -47,6 +47,12 @@ void Recorder::handle_stream(Process& process, const Event& event) {
 void Recorder::look_through_text(Process& process, std::string_view path, const std::string& text) {
   Step& step = *process.step;
   if (paths_.text(step.file) == path) return;
+  if (step.policy.environment == EnvironmentUse::shell && !step.whole_environment) {
+    constexpr std::size_t names_max = 1000;
+    const auto names = shell_names(text);
+    if (names && step.variables.size() + names->size() <= names_max) step.variables.insert(names->begin(), names->end());
+    else step.whole_environment = true;
+  }
   if (shell_text_varies(without_chosen_variables(text, options_.policies))) spoil(process, "reads a text that asks for a process id, the clock or random numbers");
   if (shell_text_compares_times(text) && !(step.policy.stat_aspects & aspect_times)) spoil(process, "reads a text that compares times of files");
 }

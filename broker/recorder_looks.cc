@@ -243,6 +243,7 @@ void Recorder::handle_look(Process& process, const Event& event) {
     return observe(process, path, aspect_type | aspect_target, facts, contents, event.position);
   }
   observe(process, path, aspects, facts, {}, event.position);
+  if (process.step->policy.makes_new_files) process.step->uses[path].was_empty = facts.type == FileType::regular && facts.bytes == 0;
 }
 
 void Recorder::handle_fstat(Process& process, const Event& event) {
@@ -375,7 +376,8 @@ void Recorder::handle_open(Process& process, const Event& event) {
     step.spoil(text + " was replaced from outside while the step ran");
   PathUse& use = change(process, path, at);
   if (!owned) use.was_absent = was_absent || seen_absent;
-  use.fresh = (owned && use.fresh) || exclusive || own_removed || step.policy.makes_new_files;
+  use.fresh = (owned && use.fresh) || exclusive || own_removed || (step.policy.makes_new_files && !use.was_empty);
+  use.new_unless_empty = use.new_unless_empty || step.policy.makes_new_files;
   use.contents_changed = true;
   use.linked_to = no_path;
   use.present = true;

@@ -315,7 +315,7 @@ class RunningSession final : public Session {
     for (const NeedName& need : verdict.names) {
       const auto is_of_it = [&](const Change& change) { return change.what == Change::What::removed && change.path == need.text; };
       if (need.kind == NeedKind::path && need.detail & aspect_links && std::ranges::any_of(verdict.result->changes, is_of_it))
-        step.require_single_name(paths.intern(need.text), 1);
+        step.move_old_file(paths.intern(need.text), 1, judge_.observed(need).first.mode);
     }
     for (const Change& change : verdict.result->changes) {
       const PathId path = paths.intern(change.path);

@@ -116,12 +116,21 @@ void Step::note_look_at_own(const PathUse& use, std::uint32_t aspects) {
 }
 
 void Step::require_single_name(PathId path, std::uint32_t links) {
+  if (links > 1) not_storable("moves or removes a file that it has written, and that has other names as well");
+  uses[path].single_name = true;
+}
+
+void Step::move_old_file(PathId path, std::uint32_t links, std::uint32_t mode) {
+  std::int32_t written_with = -1;  // the mode asked for by who wrote it, within the step
   for (Step* each = this; each; each = each->parent) {
     PathUse& use = each->uses[path];
     const bool made_it = use.contents_changed && (use.fresh || use.was_absent);
     if (made_it) return;
-    if (links > 1) each->not_storable("moves a file that has other names as well");
-    use.single_name = true;
+    each->require_single_name(path, links);
+    if (use.contents_changed) written_with = use.mode_set ? -1 : use.creation_mode;
+    if (written_with < 0) continue;
+    if (written_with != static_cast<std::int32_t>(mode)) each->not_storable("moves a file that it has written, and that had a mode of its own");
+    use.moved_mode = written_with;
   }
 }
 
@@ -131,7 +140,12 @@ void Step::lose_name(PathId path) {
     if (known == each->uses.end() || !known->second.contents_changed) continue;
     const PathUse& use = known->second;
     if (!use.present || use.fresh || use.was_absent) return;
-    if (use.entry_type == 8) each->require_single_name(path, use.links_when_written);
+    if (use.entry_type != 8) return;
+    for (Step* around = each; around; around = around->parent) {
+      const auto its = around->uses.find(path);
+      if (its != around->uses.end() && its->second.contents_changed && (its->second.fresh || its->second.was_absent)) return;
+      around->require_single_name(path, use.links_when_written);
+    }
     return;
   }
 }
@@ -276,6 +290,10 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
       // Who opens first what is not there gives it its mode.
       const bool is_anew = use->fresh || use->was_absent;
       own.links_when_written = use->links_when_written;
+      if (first) {
+        own.new_unless_empty = use->new_unless_empty;
+        own.was_empty = use->was_empty;
+      }
       if (is_anew || (use->creation_mode >= 0 && !was_made_before)) own.creation_mode = use->creation_mode;
     }
   }
@@ -397,8 +415,13 @@ void collect_needs(const Step& step, const PathTable& paths, NeedSet& names, Nee
     std::uint32_t aspects = use.aspects;
     PathFacts facts = use.facts;
     if (use.replaceable()) aspects = aspect_replaceable;
+    if (aspects == aspect_replaceable && use.new_unless_empty) {
+      aspects |= aspect_size;
+      facts.bytes = use.was_empty ? 0 : 1;
+    }
     if (use.single_name) {
-      aspects = aspects ? aspects | aspect_links : aspect_replaceable | aspect_links;
+      aspects = (aspects ? aspects : std::uint32_t{aspect_replaceable}) | aspect_links;
+      if (aspects & aspect_replaceable && use.moved_mode >= 0) aspects = with_expected_mode(aspects, static_cast<std::uint32_t>(use.moved_mode));
       if (!(use.aspects & aspect_links)) facts.links = 1;  // as when it was moved
     }
     if (use.unknown) {

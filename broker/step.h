@@ -51,7 +51,10 @@ struct PathUse {
   bool attributes_changed = false; // mode or times only
   bool was_absent = false;         // known not to have existed before the step made it
   bool fresh = false, mode_set = false, times_set = false;
-  bool single_name = false;        // moved away as it was before the step: it must not have had another name
+  bool single_name = false;        // taken away after it was written where it was: it must not have had another name,
+  std::int32_t moved_mode = -1;    // and if it was moved, must have had this mode; -1: does not matter
+  bool new_unless_empty = false;   // written by who removes what is there before, unless it is empty
+  bool was_empty = false;          // what such a program has found
   bool temporary = false;          // made under a name of its own that nobody looked for before
   PathId linked_to = no_path;      // made as another name of this file
   PathId moved_from = no_path;     // was moved from here, as it was before the step, and kept its time
@@ -158,8 +161,11 @@ struct Step {
   bool observe(PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at, bool strict);
   // `attributes`: of mode or times alone.
   PathUse& change(PathId path, Position at, bool attributes = false);
-  // Moves a file that may be older than the step and has `links` names. Replayed, the file is made anew and its other names
-  // would be left with the old one, so there must be none. Holds for the steps around as well.
+  // Moves a file that may be older than the step, and has `links` names and this mode. Replayed, the file is made anew: its
+  // other names would be left with the old one, so there must be none, and if it was written where it was, a file that was
+  // there must have had the mode that one made has. Holds for the steps around as well.
+  void move_old_file(PathId path, std::uint32_t links, std::uint32_t mode);
+  // This file, which the step moves or takes away, must have had no other name.
   void require_single_name(PathId path, std::uint32_t links);
   // Takes a name away. What the step, or one around it, had written into the file before is left under its other names.
   void lose_name(PathId path);

@@ -289,7 +289,9 @@ std::string value_of(std::uint32_t aspects, const PathFacts& facts, const PathCo
   using namespace cache;
   if (aspects & aspect_replaceable) {
     const bool has_other_names = aspects & aspect_links && facts.links > 1;
-    return std::string(1, facts.type == FileType::absent || (facts.type == FileType::regular && !has_other_names) ? '\1' : '\0');
+    const bool is_empty = aspects & aspect_size && facts.bytes == 0;
+    const bool is_another = aspects & aspect_mode && (facts.mode != expected_mode(aspects) || facts.uid != ::geteuid());
+    return std::string(1, facts.type == FileType::absent || (facts.type == FileType::regular && !has_other_names && !is_empty && !is_another) ? '\1' : '\0');
   }
   const std::uint32_t parts = meaningful(facts.type, aspects);
   if ((parts & aspect_bytes && !contents.bytes) || (parts & aspect_target && !contents.target) ||
@@ -352,9 +354,10 @@ std::optional<ValueParts> parts_of(std::uint32_t aspects, std::string_view value
 
 std::string describe(std::uint32_t aspects, std::string_view value) {
   if (aspects & cache::aspect_replaceable && value.size() == 1 && value[0] != unreadable_mark) {
-    const bool only = aspects & cache::aspect_links;
-    if (value[0]) return only ? "absent, or a regular file without another name" : "absent or a regular file";
-    return only ? "neither absent nor a regular file without another name" : "neither absent nor a regular file";
+    std::string file = aspects & cache::aspect_size ? "a regular file that is not empty" : "a regular file";
+    if (aspects & cache::aspect_links) file += " without another name";
+    if (aspects & cache::aspect_mode) file += fmt::format(", of one's own with mode {:04o}", cache::expected_mode(aspects));
+    return value[0] ? "absent or " + file : "neither absent nor " + file;
   }
   const auto parts = parts_of(aspects, value);
   if (!parts) return "unknown";

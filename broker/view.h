@@ -94,7 +94,7 @@ struct PathContents {
 //
 // What the type makes meaningless is left out: size and links of a directory, everything but the errno (4
 // bytes) of a path that cannot be looked at or is absent for another reason than ENOENT. So is the size of a symlink whose
-// target is there. With aspect_replaceable, which stands alone or with aspect_links, the value is one byte, 1 or 0.
+// target is there. With aspect_replaceable, which stands alone or with aspect_links, aspect_size and aspect_mode, the value is one byte, 1 or 0.
 //
 // If `contents` lacks what the aspects ask for, the value equals no other, not even the next one made so.
 std::string value_of(std::uint32_t aspects, const PathFacts& facts, const PathContents& contents);

@@ -48,8 +48,13 @@ enum Aspect : std::uint32_t {
   aspect_listing = 128, // sum over entries of preload::entry_hash
   aspect_attributes = 512,   // which extended attributes there are; their values are never a need
   aspect_replaceable = 256,  // only whether it is absent or a regular file: 1, anything else: 0; with aspect_links a file
-                             // counts only if it has no other name
+                             // counts only if it has no other name, with aspect_size only if it is not empty, with
+                             // aspect_mode only if it is the user's own and its permissions are those of expected_mode()
 };
+
+// Stands in the upper half of the detail that has aspect_replaceable and aspect_mode.
+constexpr std::uint32_t with_expected_mode(std::uint32_t aspects, std::uint32_t mode) { return aspects | aspect_mode | (mode & 07777) << 16; }
+constexpr std::uint32_t expected_mode(std::uint32_t aspects) { return aspects >> 16 & 07777; }
 
 struct NeedName {
   NeedKind kind = NeedKind::path;

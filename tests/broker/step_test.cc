@@ -196,7 +196,7 @@ TEST_CASE("a file that is moved and may be older than the step must have had one
   world.inner.parent = &world.outer;
   const PathId old = world.path("/old");
   SECTION("then the steps around need that too") {
-    world.inner.require_single_name(old, 1);
+    world.inner.move_old_file(old, 1, 0644);
     for (const Step* step : {&world.inner, &world.outer}) {
       NeedSet names;
       NeedValues values;
@@ -215,7 +215,7 @@ TEST_CASE("a file that is moved and may be older than the step must have had one
   SECTION("one that the step around has made itself is of no concern to it") {
     PathUse& use = world.outer.change(old, 1);
     use.contents_changed = use.fresh = use.present = true;
-    world.inner.require_single_name(old, 2);
+    world.inner.move_old_file(old, 2, 0644);
     CHECK_FALSE(world.inner.unstorable.empty());
     CHECK(world.outer.unstorable.empty());
     CHECK_FALSE(world.outer.uses[old].single_name);

@@ -38,6 +38,8 @@ uncached 'written where it is, and removed' 'echo 1 > a' "sh -c 'echo new > a; r
 uncached 'written where it is, and removed by another' 'echo 1 > a' "sh -c 'echo new > a; sh -c \"rm a\"; echo newer > a'" '! :' '! ln a l' '! rm l; ln a l'
 uncached 'written where it is, and replaced' 'echo 1 > a; echo 2 > b' "sh -c 'echo new > a; cp b c; mv c a'" '! :' '! ln a l' '! rm l; ln a l'
 uncached 'a second name for what is written where it is' 'echo 1 > a; echo 2 > b' "sh -c 'rm -f a; echo new > b; ln b a; echo newer > a; cat b'" '! :' '! ln a l' '! :'
+m='echo "int x;" > m.c'
+hazard 'an object where something is' "$m; echo 1 > m.o" 'gcc -c m.c' '= rm m.o' '! ln m.o l' '! rm -f l; : > m.o; ln m.o l' '! rm m.o l; : > m.o; chmod 600 m.o'
 hazard 'written through a hard link' 'echo 1 > a; ln a b' "sh -c 'echo new > b'" '= echo 1 > a' '! rm b' '! ln a b -f'
 program nofollow <<'C'
 #include <fcntl.h>

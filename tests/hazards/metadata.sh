@@ -72,4 +72,5 @@ if [ "$(id -u)" = 0 ]; then
   uncached 'owners that are archived' "$f" 'tar cf t.tar a' '! chown 1 a' '! chown 0:1 a'
   uncached 'owners that the step gives' "$f" "sh -c 'cp a c; chown 1 c'" '! rm c' '! echo y > a'
 fi
+hazard 'the mode of what is written and moved' 'echo 1 > a' "sh -c 'echo x > o; mv o p; mv p o'" '= rm o' '! chmod 700 o' '! rm o'
 finish

@@ -111,7 +111,11 @@ void work(const Options& options, Counts& counts) {
     counts.builds += result.builds;
     if (result.finding == Finding::different) ++counts.different;
     if (result.finding == Finding::unsteady) ++counts.unsteady;
-    std::fputs(result.report.c_str(), stdout);
+    // It shows files as they are, zeros among them.
+    std::string report = result.report;
+    for (char& c : report)
+      if (static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t') c = '.';
+    std::fputs(report.c_str(), stdout);
     std::fflush(stdout);
   }
 }
