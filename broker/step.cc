@@ -358,6 +358,10 @@ std::string descriptor_value(const ExecRecord& exec, std::uint32_t number, std::
       if (other.fd != 0 && other.device == fd->device && other.inode == fd->inode) value += fmt::format(" {}", other.fd);
     return value;
   }
+  if (questions & fd_asked_again) {
+    const std::string value = descriptor_value(exec, number, questions & ~std::uint32_t{fd_asked_again});
+    return fd->kind != fd_regular ? value : value + (fd->appends ? ", a file that is added to" : ", a file that is written to");
+  }
   if (questions & (fd_asked_position | fd_asked_access)) {
     std::string value = descriptor_value(exec, number, questions & ~std::uint32_t{fd_asked_position | fd_asked_access});
     if (questions & fd_asked_position && fd->kind == fd_regular) value += fmt::format(", at {}", fd->offset);

@@ -143,11 +143,11 @@ void describe_descriptor(ExecPayload& payload, const Variables& variables, int f
     payload.flags |= exec_foreign_fds;
     return;
   }
-  // One file opened twice has two positions, and what is written to one is not where the other writes.
+  // One file opened twice has two positions, and which one is read from, or written to, cannot be told.
   for (uint32_t i = 0; i < payload.fd_count; ++i) {
     const FdPayload& other = payload.fds[i];
     const bool apart = place.kind == fd_regular && other.inode == place.inode && other.device == place.device &&
-                       place.writable && other.writable && !(place.appends && other.appends);
+                       !(place.writable == O_WRONLY && other.writable == O_WRONLY && place.appends && other.appends);
     const long pid = apart ? kernel(__NR_getpid) : 0;
     constexpr int kcmp_file = 0;
     if (apart && kernel(__NR_kcmp, pid, pid, kcmp_file, fd, other.fd) != 0) payload.flags |= exec_foreign_fds;

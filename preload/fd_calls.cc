@@ -19,7 +19,7 @@ struct MessageHeader {
   unsigned flags;
 };
 
-bool concerns_others(FdClass fd_class) { return fd_class == fd_unknown || fd_class == fd_alias; }
+bool concerns_others(FdClass fd_class) { return fd_class == fd_unknown || fd_class == fd_alias || fd_class == fd_reopened; }
 bool is_writable(FdClass fd_class) { return is_own(fd_class) || fd_class == fd_jobserver; }
 
 // Reading from an inherited descriptor is logged once, with its state before the first time.
@@ -43,9 +43,10 @@ class Reading {
       record.text = named.text;
       // Again if its size was asked for before, for now it goes on from where it stands.
       reading_is_noted(fd_, info_);
-      record.arg2 = 1;
+      const bool moves_what_was_given = class_of(fd_) != fd_reopened;
+      record.arg2 = moves_what_was_given;
       append(record);
-      remember_position();
+      if (moves_what_was_given) remember_position();
     }
     set_class(fd_, fd_read_noted);
   }

@@ -38,9 +38,24 @@ bool means_descriptor(int directory, const char* path, int flags) {
   return flags & AT_EMPTY_PATH && directory != AT_FDCWD && (path == nullptr || path[0] == 0);
 }
 
-void spoil_if_regular(int fd, const char* what) {
+// Opened by the name of a descriptor: what that one is open on, once more. False: it is a file that was opened here, and is
+// known by its own name.
+bool note_open_again(int original, int fd, uint64_t flags) {
+  const FdClass fd_class = examined_class(original);
   struct stat info;
-  if (stat_descriptor(fd, info) == 0 && (info.st_mode & S_IFMT) == S_IFREG) spoil(what);
+  const bool is_file = stat_descriptor(fd, info) == 0 && (info.st_mode & S_IFMT) == S_IFREG;
+  if (is_own(fd_class)) {
+    if (is_file && fd_class != fd_own_nameless) return false;
+    opened(fd, fd_own_nameless, 0);
+    return true;
+  }
+  // A file has another position then: what is written by the one is not behind what is written by the other.
+  const bool writes = (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC;
+  const bool both_append = flags & O_APPEND && !(flags & O_TRUNC) && kernel(__NR_fcntl, original, F_GETFL) & O_APPEND;
+  if (writes) note_question(original, fd_asked_again);
+  if (is_file && writes && !both_append) spoil("opened a file by the name of a descriptor, to write to it");
+  opened(fd, fd_class == fd_jobserver ? fd_jobserver : is_file && !writes ? fd_reopened : fd_alias, 0);
+  return true;
 }
 
 bool has_other_names(int fd) {
@@ -52,14 +67,11 @@ void note_open(int directory, const char* path, long result, uint64_t flags, uin
                const BeforeWrite& before) {
   if (!worth_noting(result, path)) return;
   const int fd = static_cast<int>(result);
-  if (const int original = named_descriptor(path); result >= 0 && original >= 0) {
-    // Another way to an inherited stream, most of all. What was opened here is known by its own name.
-    const FdClass fd_class = examined_class(original);
-    opened(fd, is_own(fd_class) ? fd_own_nameless : fd_class == fd_jobserver ? fd_jobserver : fd_alias, 0);
-    if (flags & O_TRUNC) spoil_if_regular(fd, "emptied a file by the name of a descriptor");
-    return;
-  }
-  const NamedPath named(directory, path);
+  const int original = result >= 0 ? named_descriptor(path) : -1;
+  if (original >= 0 && note_open_again(original, fd, flags)) return;
+  // What was written to is looked at again when it is closed; what was there before has not been kept.
+  if (original >= 0 && before.writes) spoil("opened a file by the name of a descriptor, to write to it");
+  const NamedPath named = original >= 0 ? NamedPath::of_descriptor(fd) : NamedPath(directory, path);
   if (!named.ok) {
     if (result >= 0) opened(fd, fd_own_nameless, 0);
     return;

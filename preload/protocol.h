@@ -327,6 +327,7 @@ enum FdQuestion : int32_t {
   fd_asked_position = 16,
   fd_asked_access = 32,   // what F_GETFL tells
   fd_asked_terminal = 64, // whether it is open, and a terminal
+  fd_asked_again = 128,   // opened once more to be written to: whether it is a file, where that makes a difference
 };
 
 struct RecordHead {

@@ -24,6 +24,7 @@ namespace preload {
 enum FdClass : uint8_t {
   fd_unknown = 0,    // inherited, or never heard of
   fd_alias,          // another number for one of these
+  fd_reopened,       // a file that one of these is open on, opened once more: it has a position of its own
   fd_read_noted,     // one of these, and reading from it has been logged
   fd_jobserver,      // make's tokens: they say how fast to work, not what to do
   fd_own,            // opened here, under this number

@@ -18,6 +18,13 @@ uncached 'a kind of input' "$f" '$V sh -c "[ -p /dev/stdin ] && echo pipe; [ -c 
   '> echo | $V sh -c "[ -p /dev/stdin ] && echo pipe; [ -c /dev/stdin ] && echo device; [ -f /dev/stdin ] && echo file; :"'
 hazard 'by its name in /dev' "$f" '$V cat /dev/stdin < a' '! echo 9 > a' '> $V cat /dev/stdin < b'
 hazard 'by its name in /proc' "$f" '$V cat /proc/self/fd/0 < a' '! echo 9 > a' '> $V cat /proc/self/fd/0 < b'
+hazard 'by its name in /dev, and what is left of it' "$f" '{ $V cat /dev/stdin; echo; cat; } < a' '= :' '! echo 9 > a' '> { $V head -n 1 /proc/self/fd/0; cat; } < a' '> { $V head -n 1 /proc/self/fd/0; cat; } < b'
+hazard 'output added to by its name in /dev' "$f" '$V sh -c "echo abc; echo x >> /dev/stdout; echo q" >> f' '= rm f' '> $V sh -c "echo abc; echo x >> /dev/stdout; echo q" | cat'
+uncached 'a place of its own in the output' "$f" '$V sh -c "echo abc; echo x >> /dev/stdout; echo q" > f' '! :' '> $V sh -c "echo abc; echo x >> /dev/stderr; echo q" > f 2>&1' '! :' '> $V sh -c "echo abc; echo x 1<> /dev/stdout; echo q" > f' '! :'
+uncached 'one input, opened several times' "$f" '{ $V sh -c "read x <&3; read y <&4; read z <&4; echo \$x \$y \$z"; cat <&3; cat <&4; } 3< a 4< a' '! :' '! echo 9 > a'
+hazard 'one input, twice' "$f" '{ $V sh -c "read x <&3; read y <&4; echo \$x \$y"; cat <&3; } 3< a 4<&3' '= :' '! printf "9\n8\n" > a'
+hazard 'several inputs' "$f; seq 3 > c; seq 4 > d" '{ $V sh -c "read x <&3; read y <&4; read z <&5; read q <&6; echo \$x \$y \$z \$q"; cat <&3; cat <&6; } 3< a 4< b 5< c 6< d' '= :' '! printf "9\n8\n" > a'
+uncached 'more inputs' "$f; seq 3 > c; seq 4 > d; seq 5 > e" '{ $V sh -c "read x <&3; read y <&4; read z <&5; read q <&6; read r <&7; echo \$x \$y \$z \$q \$r"; cat <&3; cat <&7; } 3< a 4< b 5< c 6< d 7< e' '! :'
 hazard 'by its number' "$f" '$V sh -c "cat <&3" 3< a' '! echo 9 > a' '> $V sh -c "cat <&3" 3< b' '> $V sh -c "cat <&3"'
 hazard '/dev/fd/3' "$f" '$V cat /dev/fd/3 3< a' '! echo 9 > a' '> $V cat /dev/fd/3 3< b'
 uncached 'a pipe as input' "$f" 'cat a | $V cat' '! echo 9 > a' '> cat b | $V cat'
@@ -57,6 +64,22 @@ int main(int n, char** a) {
 C
 hazard 'lseek' "$f" "{ read x; \$V $bin/at_position s; } < a" "> \$V $bin/at_position s < a"
 hazard 'pread' "$f" "\$V $bin/at_position p < b" '! echo 98 > b' "> \$V $bin/at_position p < a"
+program by_descriptor -D_GNU_SOURCE <<'C'
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(int n, char** a) {
+  char name[40], text[9] = "";
+  const int f = open("a", a[1][0] == 'r' ? O_PATH : O_RDONLY);
+  sprintf(name, "/proc/self/fd/%d", f);
+  const int again = open(name, a[1][0] == 'r' ? O_RDONLY : O_WRONLY);
+  if (a[1][0] == 'r') read(again, text, 8), puts(text);
+  else write(again, a[1], 1);
+}
+C
+hazard 'a path that is opened again to be read' "$f" "\$V $bin/by_descriptor r" '= :' '! echo 9 > a' '! rm a; echo 8 > a'
+uncached 'a file that is opened again to be written' "$f" "\$V $bin/by_descriptor w" '! echo 9 > a' '! rm a; echo 8 > a'
+uncached 'written to by its own name too' "$f" '$V sh -c "echo a; echo b >> log; echo c" > log' '! :' '> $V sh -c "echo a; echo b >> log; echo c" >> log' '! :'
 program kinds <<'C'
 #include <fcntl.h>
 #include <stdio.h>
