@@ -103,6 +103,7 @@ Policy PolicyTable::policy_for(std::string_view program, const std::vector<std::
     if (row->can_be_strict() && has_strict_argument(*row, arguments)) {
       policy.stat_aspects = look_aspects;
       policy.ignores_fstat = false;
+      policy.replaces_outputs = false;
       if (!row->strict_keeps_clocks) policy.ignored_clocks = 0;
       if (!row->strict_keeps_random) policy.ignores_random = false;
     }

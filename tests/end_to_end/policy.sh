@@ -110,6 +110,10 @@ hits 'names of files' mkdir 'mkdir d; touch -d 2020-01-01 d' 'mkdir -p d' "$late
 runs 'names of files' 'ln -s a l' 'readlink l' 'ln -sfn b l'
 runs 'names of files' "$lines" 'rm -f in' 'rm in'
 
+hits 'moves' mv "$lines" 'mv in old' "$later in"
+runs 'moves' "$lines" 'mv -u in old' "$later in"
+runs 'moves' "$lines" 'mv in out' 'echo 4 > in'
+
 hits 'sort' sort "$lines" 'sort in' "$later in"
 runs 'sort' "$lines" 'sort -R in >/dev/null' :
 runs 'sort' "$lines" 'sort --random-sor in >/dev/null' :
