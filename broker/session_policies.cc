@@ -50,7 +50,7 @@ std::optional<std::int64_t> epoch_ns(std::string_view word) {
 
 void put_text(char (&place)[policy_text_bytes], std::string_view text) {
   std::memset(place, 0, sizeof place);
-  std::memcpy(place, text.data(), text.size());
+  if (!text.empty()) std::memcpy(place, text.data(), text.size());
 }
 
 PolicyAddress address_of(const addrinfo& found, std::uint16_t port) {
