@@ -59,6 +59,7 @@ std::optional<std::vector<std::string>> shell_names(std::string_view text) {
          text[at - 1] == '(' || text[at - 1] == '|') &&
         at + 1 < text.size() && (text[at + 1] == ' ' || text[at + 1] == '\t'))
       makes_names = true;
+  for (const std::string_view made_up : {"-v $", "-v \"$"}) makes_names = makes_names || text.find(made_up) != text.npos;
   if (text.find("${!") != text.npos || text.find("((") != text.npos) makes_names = true;
   if (text.find("cd -") != text.npos || text.find("~-") != text.npos) names.emplace("OLDPWD");
   if (makes_names) return std::nullopt;

@@ -51,6 +51,11 @@ Digest describe_session(std::int32_t top_pid, const SessionPolicies& policies) {
   CPU_ZERO(&processors);
   ::sched_getaffinity(top_pid, sizeof processors, &processors);
   add(processors);
+  std::uint64_t scheduling[48 / 8] = {};  // SCHED_ATTR_SIZE_VER0
+  ::syscall(SYS_sched_getattr, top_pid, scheduling, sizeof scheduling, 0);
+  add(scheduling);
+  constexpr int one_process = 1;  // IOPRIO_WHO_PROCESS
+  add(::syscall(SYS_ioprio_get, one_process, top_pid));
   // What a program is told of the machine depends on it (linux32, setarch).
   std::ifstream personality(fmt::format("/proc/{}/personality", top_pid));
   hasher.add_piece(std::string(std::istreambuf_iterator<char>(personality), {}));
@@ -89,6 +94,7 @@ Recorder::Recorder(Parts& parts, const SessionOptions& options, Decide decide, D
   uid_ = ::geteuid();
   if (options.top_pid > 0) top_process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, options.top_pid, 0)));
   has_terminal_ = process_has_terminal(options.top_pid);
+  terminal_session_ = ::getsid(options.top_pid);
   // The first floor is the moment itself, not the kernel's last tick: what was written just before the command counts as old.
   next_floor_ns_ = now_ns(CLOCK_REALTIME);
 }
@@ -250,6 +256,14 @@ void Recorder::check_processes() {
   }
 }
 
+// Whether the process belongs to the step or to one inside it.
+bool Recorder::is_within(std::int32_t pid, const Step& step) const {
+  const auto process = processes_.find(pid);
+  const Step* around = process == processes_.end() ? nullptr : process->second->step;
+  while (around && around != &step) around = around->parent;
+  return around;
+}
+
 void Recorder::abandon() {
   processes_.clear();
   steps_.clear();
@@ -331,7 +345,8 @@ void Recorder::handle(const Event& event) {
       break;
     }
     case kind_signalled:
-      if (event.arg != event.pid && processes_.count(event.arg) == 0) spoil(*process, "sent a signal to a process outside");
+      if (event.arg == 0) spoil(*process, "sent a signal to its group");
+      else if (event.arg != event.pid && !is_within(event.arg, *step)) spoil(*process, "sent a signal to a process outside");
       break;
 
     case kind_look: case kind_access: case kind_readlink: handle_look(*process, event); break;

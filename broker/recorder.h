@@ -119,6 +119,7 @@ class Recorder {
   std::string_view led_to(const Event& event);
 
   void step_ended(Step* step, Position at);
+  bool is_within(std::int32_t pid, const Step& step) const;
   void finish(Step& step, Position at);
   bool verify_observations(Step& step);
   void observe_leave_to_make_names(Step& step, Position at);
@@ -143,6 +144,7 @@ class Recorder {
   std::optional<cache::Digest> session_digest_;
   std::uint32_t uid_ = 0;
   bool has_terminal_ = false;
+  std::int32_t terminal_session_ = 0;  // who is in it has the terminal
 
   std::unordered_map<std::int32_t, std::unique_ptr<Process>> processes_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Step>> steps_;

@@ -50,6 +50,8 @@ void Recorder::handle_change(Process& process, const Event& event) {
           temporary_names_[path] = true;
         }
       }
+      // It takes its group, and the bit for that, from the directory it is made in.
+      observe_type(process, paths_.parent(path), at, aspect_mode);
       PathUse& use = change(process, path, at);
       if (!owned) use.was_absent = true;
       // It was removed before, and is not the one that may be there next time.
@@ -160,6 +162,8 @@ void Recorder::handle_rename(Process& process, const Event& event) {
   const PathId from = resolve(process, event.text, false, at, &complete_from, event.result >= 0);
   const PathId to = resolve(process, event.text2, false, at, &complete_to, event.result >= 0);
   if (event.result < 0) {
+    // What was to be moved was there.
+    if ((event.result == -EEXIST || event.result == -ENOTEMPTY) && !step.owns(from, at)) observe_type(process, from, at);
     if (event.result == -EEXIST || event.result == -ENOTEMPTY) return observe_failure(process, to, complete_to, -event.result, at);
     if (!complete_to) return observe_failure(process, to, complete_to, -event.result, at);
     if (!step.owns(from, at)) observe_failure(process, from, complete_from, -event.result, at);
@@ -262,6 +266,7 @@ void Recorder::move_name(Process& process, PathId from, PathId to, const PathFac
     }
   }
   const bool target_owned = step.owns(to, at);
+  if (to_nothing && !target_owned) observe_absent(process, to, at);
   const auto known = step.uses.find(to);
   const bool target_seen_absent = known != step.uses.end() && known->second.aspects && known->second.facts.type == FileType::absent;
   const bool own_time = step.uses[from].has_own_time(), set_times = own_time && step.uses[from].times_set;

@@ -204,6 +204,9 @@ void Recorder::handle_look(Process& process, const Event& event) {
   if (event.text.empty()) return;
   const PathId path = resolve(process, event.text, follow, event.position, &complete, event.result >= 0);
   const std::string& text = paths_.text(path);
+  // Also what it has written itself may have been there before.
+  if (event.kind == kind_access && event.arg & X_OK && (event.result == 0 || event.result == -EACCES) && process.step->owns(path, event.position))
+    return observe(process, path, aspect_type | aspect_mode, parts_.view->look(text), {}, event.position);
   if (event.result < 0 && !(is_link_call && event.result == -EINVAL))
     return observe_failure(process, path, complete, -event.result, event.position);
   const Place place = place_of(text);
@@ -376,6 +379,7 @@ void Recorder::handle_open(Process& process, const Event& event) {
     step.spoil(text + " was replaced from outside while the step ran");
   PathUse& use = change(process, path, at);
   if (!owned) use.was_absent = was_absent || seen_absent;
+  if (!owned) use.found_there = event.arg2 & open_found_it ? 1 : 0;
   use.fresh = (owned && use.fresh) || exclusive || own_removed || (step.policy.makes_new_files && !use.was_empty);
   use.new_unless_empty = use.new_unless_empty || step.policy.makes_new_files;
   use.contents_changed = true;

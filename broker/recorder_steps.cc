@@ -25,12 +25,24 @@ using namespace preload;
 Digest step_key_of(const ExecRecord& exec, const Digest& program, const Digest& session,
                    const std::map<std::int32_t, std::string>& attributes) {
   Hasher hasher;
-  hasher.add_piece("step 1");
+  hasher.add_piece("step 2");
   hasher.add_piece(session.view());
   hasher.add_piece(program.view());
   hasher.add_piece(exec.program);
   hasher.add_piece(exec.directory);
   hasher.add_piece({reinterpret_cast<const char*>(&exec.umask), sizeof exec.umask});
+  for (const std::uint64_t signals : {exec.ignored_signals, exec.blocked_signals}) hasher.add_piece({reinterpret_cast<const char*>(&signals), sizeof signals});
+  const std::uint32_t leads = exec.flags & (exec_leads_group | exec_leads_session);
+  hasher.add_piece({reinterpret_cast<const char*>(&leads), sizeof leads});
+  // What is opened gets the number that is free.
+  for (const std::uint32_t number : {0, 1, 2}) hasher.add_piece(exec.fd(number) ? "open" : "closed");
+  // What ld.so and malloc are told. Where libraries are looked for is part of what the program is.
+  for (const auto& [name, value] : exec.variables) {
+    if (!name.starts_with("LD_") && !name.starts_with("MALLOC_") && name != "GLIBC_TUNABLES") continue;
+    if (name == "LD_LIBRARY_PATH" || name == "LD_RUN_PATH") continue;
+    hasher.add_piece(name);
+    hasher.add_piece({reinterpret_cast<const char*>(&value), sizeof value});
+  }
   for (const std::string& argument : exec.arguments) hasher.add_piece(argument);
   for (const auto& [attribute, value] : attributes) {
     hasher.add_piece({reinterpret_cast<const char*>(&attribute), sizeof attribute});
@@ -51,6 +63,8 @@ bool read_exec(const Event& event, ExecRecord& exec) {
   exec.flags = payload.flags;
   exec.short_key = payload.short_key;
   exec.random_start = payload.random_start;
+  exec.ignored_signals = payload.ignored_signals;
+  exec.blocked_signals = payload.blocked_signals;
   if (payload.fd_count > inherited_fd_max) return false;
   exec.fds.assign(payload.fds, payload.fds + payload.fd_count);
   std::string_view rest = event.text;
@@ -78,6 +92,9 @@ bool read_exec(const Event& event, ExecRecord& exec) {
     exec.variables.emplace_back(next(), value);
   }
   if (whole && (payload.flags & exec_has_library_path)) exec.library_path = next();
+  const auto last_command = std::ranges::find_if(exec.variables, [](const auto& each) { return each.first == "_"; });
+  exec.last_command_at = static_cast<std::uint64_t>(last_command - exec.variables.begin());
+  exec.names_value = value_of_names(exec.variables);
   // As getenv sees it: of two variables of one name the first.
   std::stable_sort(exec.variables.begin(), exec.variables.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   exec.variables.erase(std::unique(exec.variables.begin(), exec.variables.end(), [](const auto& a, const auto& b) { return a.first == b.first; }),
@@ -136,6 +153,9 @@ std::string awk_text(const ExecRecord& exec) {
     const std::string& word = exec.arguments[i];
     text += word + '\n';
     if (word == "-f-" || (word == "-f" && i + 1 < exec.arguments.size() && exec.arguments[i + 1] == "-")) text += " rand time ENVIRON ";
+    // Other ways to name a file with a text, of mawk and gawk.
+    const bool long_option = word.starts_with("--") && word.size() > 2;
+    if (long_option || word.starts_with("-W") || word.starts_with("-E") || word.starts_with("-i") || word.starts_with("-l")) text += " rand time ENVIRON ";
     if (!word.starts_with("-f")) continue;
     std::string path = word.size() > 2 ? word.substr(2) : i + 1 < exec.arguments.size() ? exec.arguments[i + 1] : std::string();
     if (!path.starts_with('/')) path = exec.directory + "/" + path;
@@ -149,8 +169,8 @@ std::string awk_text(const ExecRecord& exec) {
 void Recorder::handle_exec(Process* process, const Event& event) {
   ExecRecord exec;
   const bool readable = read_exec(event, exec);
-  exec.has_terminal = has_terminal_;
   const auto payload = event.payload_as<ExecPayload>();
+  exec.has_terminal = has_terminal_ && payload.session_id == terminal_session_;
   if (!process) {
     const auto parent = processes_.find(payload.parent_pid);
     if (event.pid == options_.top_pid && !top_seen_) process = &add_process(event.pid, nullptr);
@@ -228,14 +248,19 @@ void Recorder::handle_exec(Process* process, const Event& event) {
         else step.spoil("runs a text that is not known beforehand");
       }
       step.text = text.value_or(std::string());
-      if (shell_text_compares_times(step.text)) {
+      // The operator may come from outside.
+      const bool is_told_to = std::ranges::any_of(step.exec.arguments, [](const std::string& word) { return shell_text_compares_times(" " + word + " "); });
+      if (is_told_to || shell_text_compares_times(step.text)) {
         step.policy.stat_aspects = look_aspects;
         step.policy.ignores_fstat = false;
       }
       if (shell_text_varies(without_chosen_variables(step.text, options_.policies))) step.spoil("its text asks for a process id, the clock or random numbers");
       if (step.policy.environment == EnvironmentUse::shell) {
         if (!text) step.whole_environment = true;
-        if (auto names = shell_names(step.text)) {
+        // So may names.
+        std::string words = step.text;
+        for (const std::string& word : step.exec.arguments) words += '\n' + word;
+        if (auto names = shell_names(words)) {
           step.variables.insert(names->begin(), names->end());
           // Any command may be a function that was exported.
           if (step.program->real_path.ends_with("/bash"))
@@ -528,6 +553,11 @@ bool Recorder::store(Step& step, Position at, std::string& reason) {
   NeedValues values;
   collect_needs(step, paths_, names, values, reason);
   StepResult result;
+  // make, among others, warns of it, until that time has come.
+  const auto is_from_the_future = [now = now_ns(CLOCK_REALTIME)](const auto& each) {
+    return each.second.aspects & aspect_times && each.second.facts.mtime_ns > now;
+  };
+  if (reason.empty() && std::ranges::any_of(step.uses, is_from_the_future)) reason = "asks for the time of a file from the future";
   if (reason.empty() && reads_its_output(step)) reason = reads_its_output_reason;
   if (reason.empty()) collect_result(step, at, result, reason);
   LastRun run;
@@ -550,7 +580,7 @@ void Recorder::finish(Step& step, Position at) {
   if (!step.replayed) {
     if (step.script != no_path && !step.before_script.empty()) step.spoil(step.before_script);
     for (auto& [path, use] : step.uses)
-      if (!use.times_matter && use.facts.type == FileType::directory && (use.aspects & aspect_listing)) use.aspects &= ~std::uint32_t{aspect_times};
+      if (!use.times_matter && use.facts.type == FileType::directory && (use.aspects & aspect_listing)) use.aspects &= ~std::uint32_t{aspect_times | aspect_links};  // its links are the directories in it
     verify_observations(step);
     observe_leave_to_make_names(step, at);
     if (!step.started) step.spoil(step.program && step.program->untraced ? step.program->reason : step.exec.program + ": ran without the shim");

@@ -95,7 +95,7 @@ bool Step::owns(PathId path, Position at) const {
 bool Step::observe(PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at, bool is_strict) {
   PathUse& use = uses[path];
   if (use.contents_changed && use.changed_at < at) {
-    note_look_at_own(use, aspects);
+    note_look_at_own(use, aspects, facts);
     return true;
   }
   // After its own chmod or touch, mode and times are its own.
@@ -108,7 +108,16 @@ bool Step::observe(PathId path, std::uint32_t aspects, const PathFacts& facts, c
   return false;
 }
 
-void Step::note_look_at_own(const PathUse& use, std::uint32_t aspects) {
+void Step::note_look_at_own(PathUse& use, std::uint32_t aspects, const PathFacts& facts) {
+  // A file that was only written to has the mode and the names that it had before.
+  std::uint32_t from_before = aspects & (aspect_mode | aspect_links);
+  if (use.mode_set) from_before &= ~std::uint32_t{aspect_mode};
+  if (from_before && use.found_there >= 0 && !use.fresh && !use.was_absent && use.present && facts.type == FileType::regular) {
+    use.strict = true;
+    use.observed_first = std::min(use.observed_first, use.changed_at);
+    if (use.found_there) join(use, aspect_type | (from_before & ~use.aspects), facts, {});
+    else if (use.aspects == 0) join(use, aspect_type, PathFacts{}, {});
+  }
   if (aspects & aspect_times && use.moved_from != no_path) spoil("asks for the time of a file that it moved");
   if (use.linked_to == no_path || !(aspects & (aspect_links | aspect_times))) return;
   const auto source = uses.find(use.linked_to);
@@ -220,7 +229,7 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
     if (use.aspects == 0 && !use.unknown) continue;
     PathUse& own = outer.uses[path];
     if (own.contents_changed && own.changed_at < use.observed_first) {
-      outer.note_look_at_own(own, use.aspects);
+      outer.note_look_at_own(own, use.aspects, use.facts);
       continue;
     }
     own.unknown = own.unknown || use.unknown;
@@ -253,6 +262,7 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
     if (first || use->changed_at < own.changed_at) {
       own.changed_at = use->changed_at;
       own.was_absent = use->was_absent;
+      own.found_there = use->found_there;
       own.temporary = use->temporary;
     }
     // Seen by another inner step only after it was made: not a need of the whole.
@@ -331,19 +341,28 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
   if (!inner.spoils.empty()) outer.spoil(inner.spoils, inner.spoiled_by.empty() ? brief_command(inner.exec) : inner.spoiled_by);
 }
 
-std::string environment_value(const ExecRecord& exec, std::string_view name) {
-  const auto value = exec.variable(name);
-  return value ? bytes_of(*value) : std::string();
-}
-
 // bash gives every command the path of that command, or the last word of the line before. Who walks the environment does not
 // look at it; env and printenv, who show it, ask for it (see the recorder).
 constexpr std::string_view last_command = "_";
 
-std::string environment_names_value(const ExecRecord& exec) {
+std::string environment_value(const ExecRecord& exec, std::string_view name) {
+  const auto value = exec.variable(name);
+  if (!value) return {};
+  // Its place is not in the value of all names.
+  return name == last_command ? bytes_of(*value) + bytes_of(exec.last_command_at) : bytes_of(*value);
+}
+
+std::string environment_names_value(const ExecRecord& exec) { return exec.names_value; }
+
+std::string value_of_names(const std::vector<std::pair<std::string, std::uint64_t>>& variables) {
   Hasher hasher;
-  for (const auto& [name, value] : exec.variables)
-    if (name != last_command) hasher.add_piece(name);
+  std::set<std::string_view> seen;
+  for (const auto& [name, value] : variables) {
+    if (name == last_command) continue;
+    hasher.add_piece(name);
+    // A second one of the same name; the first is a need of its own.
+    if (!seen.insert(name).second) hasher.add_piece(bytes_of(value));
+  }
   return std::string(hasher.finish().view());
 }
 
@@ -379,7 +398,7 @@ std::string descriptor_value(const ExecRecord& exec, std::uint32_t number, std::
   }
   if (!(questions & fd_asked_kind) && fd->kind == fd_null) return "no terminal";
   switch (fd->kind) {
-    case fd_null: return "null";
+    case fd_null: return number != 0 && !fd->writable ? "null, not to be written to" : "null";
     case fd_terminal: return "terminal";
     case fd_device: return "a device";
     case fd_random: return "random numbers";

@@ -59,6 +59,7 @@ struct PathUse {
   PathId linked_to = no_path;      // made as another name of this file
   PathId moved_from = no_path;     // was moved from here, as it was before the step, and kept its time
   std::int32_t creation_mode = -1; // the mode the file gets if the step has to make it; -1: not known
+  std::int8_t found_there = -1;    // by who opened it first to write: 0 if it was not; -1: not known
   bool present = false;            // after the latest change
   std::uint32_t links_when_written = 1;  // in place: how many names the file had; 2 may be more
   std::uint64_t inode = 0;         // present: of the file as the step itself last opened it to write; 0: not known
@@ -82,6 +83,9 @@ struct ExecRecord {
   std::uint32_t flags = 0;
   std::uint64_t short_key = 0;
   std::uint64_t random_start = 0;  // as in preload::ExecPayload
+  std::uint64_t ignored_signals = 0, blocked_signals = 0;
+  std::uint64_t last_command_at = 0;  // place among the variables of `_`
+  std::string names_value;  // of all names of variables, see environment_names_value()
   std::int32_t pid = 0;
   bool has_terminal = false;  // a controlling one, /dev/tty
 
@@ -172,7 +176,7 @@ struct Step {
   // Wrote to the inherited descriptor `fd`.
   void add_stream(std::uint32_t fd, std::string_view bytes);
   // Looked at a path of its own that was there before the step under another name: what that name tells of it counts.
-  void note_look_at_own(const PathUse& use, std::uint32_t aspects);
+  void note_look_at_own(PathUse& use, std::uint32_t aspects, const PathFacts& facts);
   // Takes what the step itself changed in a directory out of a listing: names that it may have replaced are left out on
   // both sides (`except`), names that are known to be its own are only subtracted.
   void subtract_own_entries(PathId directory, Position at, PathTable& paths, PathContents& contents, std::string& except) const;
@@ -196,6 +200,8 @@ inline constexpr std::uint32_t controlling_terminal = 1000;
 // Values of needs that do not come from the file system; shared with the judge.
 std::string environment_value(const ExecRecord& exec, std::string_view name);
 std::string environment_names_value(const ExecRecord& exec);
+// Of the names of variables in the order in which they were given, which who walks them can tell.
+std::string value_of_names(const std::vector<std::pair<std::string, std::uint64_t>>& variables);
 std::string descriptor_value(const ExecRecord& exec, std::uint32_t fd, std::uint32_t questions);
 // Of NeedKind::same_files: the groups of names of one file, each name followed by NUL, each group by one more.
 class SameFiles {

@@ -70,7 +70,9 @@ std::uint32_t meaningful(FileType type, std::uint32_t aspects) {
     case FileType::error:
       return 0;
     case FileType::directory:
-      return aspects & (aspect_mode | aspect_times | aspect_listing | aspect_attributes);
+      // Its size says nothing to who does not look at its time as well.
+      if (!(aspects & aspect_times)) aspects &= ~std::uint32_t{aspect_size};
+      return aspects & (aspect_mode | aspect_size | aspect_links | aspect_times | aspect_listing | aspect_attributes);
     case FileType::regular:
       return aspects & (aspect_mode | aspect_size | aspect_links | aspect_times | aspect_bytes | aspect_attributes);
     case FileType::symlink:

@@ -347,6 +347,15 @@ long handle_seek(const Call& call) {
   return result;
 }
 
+// Who waits for whom is left to the programs, but who does not wait is told whether somebody else has the lock.
+long handle_lock(const Call& call) {
+  constexpr int without_waiting = 4;  // LOCK_NB
+  const bool by_flock = call.number == __NR_flock;
+  if (by_flock && !(call.integer(1) & without_waiting)) return native(call);
+  const bool gives_back = !by_flock && readable(call.path(2)) && *call.pointer<const short>(2) == F_UNLCK;
+  return gives_back ? native(call) : spoiling_either_way(call, "asked whether somebody else has a lock");
+}
+
 long handle_control(const Call& call) {
   const int fd = call.fd(0);
   switch (call.integer(1)) {
@@ -363,14 +372,45 @@ long handle_control(const Call& call) {
         note_question(fd, call.integer(1) == F_GETFL ? fd_asked_terminal | fd_asked_access : fd_asked_terminal);
       return result;
     }
+    case F_GETLK:
+    case F_SETLK:
+    case F_OFD_GETLK:
+    case F_OFD_SETLK:
+      return handle_lock(call);
     default:
       return native(call);
+  }
+}
+
+void note_polled(const Call& call) {
+  struct Polled {
+    int fd;
+    short events, happened;
+  };
+  constexpr size_t polled_max = 64;
+  const size_t count = static_cast<unsigned>(call.integer(1)) < polled_max ? static_cast<unsigned>(call.integer(1)) : polled_max;
+  for (size_t i = 0; i < count; ++i) {
+    const Polled& each = call.pointer<const Polled>(0)[i];
+    constexpr short reading = 1, writing = 4, not_open = 0x20;  // POLLIN, POLLOUT, POLLNVAL
+    // Some ask with all of them only to know which numbers are in use.
+    if (each.fd < 0 || each.happened & not_open || (each.events & (reading | writing)) == (reading | writing)) continue;
+    if (!concerns_others(examined_class(each.fd))) continue;
+    note_question(each.fd, fd_asked_exactly);
+    FdPayload payload;
+    struct stat info;
+    const bool may_be_empty = describe(each.fd, payload, info) && (payload.kind == fd_pipe || payload.kind == fd_socket || payload.kind == fd_terminal);
+    if (may_be_empty && each.events & reading) spoil("waits for what comes by a descriptor it was given");
   }
 }
 
 long handle_device_control(const Call& call) {
   const int fd = call.fd(0);
   const unsigned request = static_cast<unsigned>(call.arguments[1]);
+  switch (request) {
+    case 0x80086601: case 0x40086602: case 0x801c581f: case 0x401c5820: case 0x80087601: case 0x40087602:
+      // FS_IOC_GETFLAGS, SETFLAGS, FSGETXATTR, FSSETXATTR, GETVERSION, SETVERSION
+      return spoiling(call, "asked for attributes of a file that only its file system knows");
+  }
   const FdClass fd_class = examined_class(fd);
   if (is_own(fd_class) || fd_class == fd_jobserver) return native(call);
   constexpr unsigned tcgets2 = 0x802c542a, tcsets2 = 0x402c542b, clone = 0x40049409, clone_range = 0x4020940d;

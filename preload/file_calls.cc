@@ -84,12 +84,14 @@ void note_open(int directory, const char* path, long result, uint64_t flags, uin
     state.fd_names[fd] = name;
     return;
   }
+  // What is there need not be made.
+  if (!before.writes && before.existed) flags &= ~uint64_t{O_CREAT};
   LogRecord record;
   record.kind = kind_open;
   record.result = fd;
   record.arg = static_cast<int>(flags);
-  record.arg2 = static_cast<int>(mode & ~uint64_t{load(state.umask)});
-  if (result >= 0 && before.writes && !(flags & O_EXCL) && has_other_names(fd)) record.arg2 |= open_has_other_names;
+  record.arg2 = static_cast<int>(mode & ~uint64_t{load(state.umask)}) | (before.existed ? open_found_it : 0);
+  if (result >= 0 && before.existed && !(flags & O_EXCL) && has_other_names(fd)) record.arg2 |= open_has_other_names;
   record.text = named.text;
   append(record);
   if (result < 0) {

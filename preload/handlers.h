@@ -70,17 +70,24 @@ long handle_identity(const Call& call);
 long handle_host(const Call& call);
 // Makes the call and, if it succeeds, spoils the process.
 long spoiling(const Call& call, const char* what);
+long spoiling_either_way(const Call& call, const char* what);
 long spoiling_what_follows(const Call& call, const char* what);
 long handle_limits(const Call& call);
 long handle_attribute(const Call& call);
 long handle_prctl(const Call& call);
 long handle_seccomp(const Call& call);
+// flock, and the locks of fcntl.
+long handle_lock(const Call& call);
 // The same if what it gives is a descriptor.
 long spoiling_descriptor(const Call& call, const char* what);
 long unknown_call(const Call& call);
 
 // clock_calls.cc
 long handle_clock(const Call& call);
+
+// fd_calls.cc
+// Which of the descriptors that a process was given are ready, as poll and ppoll have told it.
+void note_polled(const Call& call);
 
 // wait_calls.cc
 long handle_wait_for_events(const Call& call);

@@ -40,12 +40,13 @@ void before_change(int directory, const char* path) {
 
 BeforeWrite::BeforeWrite(int directory, const char* path, uint64_t flags) {
   writes = (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC;
-  const bool creates = (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
-  if (!writes || creates || flags & O_PATH || (flags & O_TMPFILE) == O_TMPFILE) return;
+  const bool may_make = flags & O_CREAT, must_make = may_make && flags & O_EXCL;
+  if (!(writes || may_make) || must_make || flags & O_PATH || (flags & O_TMPFILE) == O_TMPFILE) return;
   struct stat info;
   if (stat_at(directory, path, info, flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0) < 0 || !is_regular(info))
     return;
-  if (named_descriptor(path) >= 0) return;
+  existed = true;
+  if (!writes || named_descriptor(path) >= 0) return;
   const NamedPath named(directory, path);
   if (!named.ok) return;
   const bool in_part = !(flags & O_TRUNC) && !is_marked(named.hash(own_contents));

@@ -23,6 +23,7 @@ class BeforeWrite {
   // Its contents are now of this process's own making, or the broker has seen what was there before.
   void succeeded(const NamedPath& named) const;
 
+  bool existed = false;  // a regular file
   bool writes = false;
 };
 

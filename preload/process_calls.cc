@@ -82,10 +82,11 @@ long handle_signal(const Call& call) {
   record.arg = target;
   record.result = call.integer(call.number == __NR_tgkill || call.number == __NR_rt_tgsigqueueinfo ? 2 : 1);
   const bool itself = target == current_pid();
-  // After a signal to itself there may be nobody left to log it.
-  if (itself && record.result != 0) append(record);
+  // After a signal to itself, or to its group, there may be nobody left to log it.
+  if (record.result != 0 && (itself || target == 0)) append(record);
   const long result = native(call);
-  if (result == 0 && record.result != 0 && target != 0 && !itself) append(record);
+  // Also a refusal, and signal 0, tell whether the other one is there.
+  if (target != 0 && !itself) append(record);
   return result;
 }
 
@@ -159,8 +160,9 @@ long handle_limits(const Call& call) {
   return result;
 }
 
-// The processors it may use, the kernel's personality, niceness.
+// The processors it may use, the kernel's personality, niceness, how it is scheduled.
 long handle_attribute(const Call& call) {
+  constexpr size_t sched_attr_bytes = 48;  // SCHED_ATTR_SIZE_VER0
   const long result = native(call);
   if (result < 0) return result;
   switch (call.number) {
@@ -175,6 +177,20 @@ long handle_attribute(const Call& call) {
       const long bytes = kernel(__NR_sched_getaffinity, 0, sizeof processors, processors);
       if (!is_about_this_process(call.integer(0)) || bytes < 0) spoil_session("set the processors of another process or thread");
       else note_altered(attribute_processors, processors, sizeof processors);
+      break;
+    }
+    case __NR_sched_setscheduler: case __NR_sched_setparam: case __NR_sched_setattr: {
+      uint64_t scheduling[sched_attr_bytes / 8] = {};
+      const long known = kernel(__NR_sched_getattr, 0, scheduling, sizeof scheduling, 0);
+      if (!is_about_this_process(call.integer(0)) || known < 0) spoil_session("set the scheduling of another process or thread");
+      else note_altered(attribute_scheduling, scheduling, sizeof scheduling);
+      break;
+    }
+    case __NR_ioprio_set: {
+      constexpr int one_process = 1;  // IOPRIO_WHO_PROCESS
+      const uint64_t priority = static_cast<uint64_t>(kernel(__NR_ioprio_get, one_process, 0));
+      if (call.integer(0) != one_process || !is_about_this_process(call.integer(1))) spoil_session("set the disk priority of others");
+      else note_altered(attribute_disk_priority, &priority, sizeof priority);
       break;
     }
     default: {
@@ -226,6 +242,12 @@ long handle_host(const Call& call) {
 long spoiling(const Call& call, const char* what) {
   const long result = native(call);
   if (result < 0) return result;
+  if (!seen(quick_hash(what, length_of(what), kind_spoil))) spoil(what);
+  return result;
+}
+
+long spoiling_either_way(const Call& call, const char* what) {
+  const long result = native(call);
   if (!seen(quick_hash(what, length_of(what), kind_spoil))) spoil(what);
   return result;
 }

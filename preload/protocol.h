@@ -53,7 +53,7 @@
 namespace preload {
 
 inline constexpr uint64_t region_magic = 0x6c61747365763031;  // "10vestal"
-inline constexpr uint32_t protocol_version = 3;
+inline constexpr uint32_t protocol_version = 4;
 
 // The variables a traced process is started with, behind all others:
 //   LD_PRELOAD=<shim>:<user's own>:<closure>
@@ -305,7 +305,6 @@ enum Kind : uint16_t {
   kind_flush,     // the top process is about to exit; comes after its kind_exited
 };
 
-inline constexpr int32_t open_has_other_names = 1 << 16;  // in arg2 of kind_open, if it was opened to be written
 enum LookFlags : int32_t { look_nofollow = 1, look_no_stat = 2 /* the payload means nothing */, look_xattr = 4 };
 enum ClockSource : int32_t { clock_by_gettime = 1, clock_by_timeofday = 2, clock_by_time = 4, clock_by_usage = 8,
   clock_by_monotonic = 16 /* clock_gettime of one that measures how long something takes */,
@@ -317,7 +316,12 @@ enum SpoilReach : int32_t {
   spoils_what_follows = 1,  // and all that the process executes from now on
   spoils_session = 2,       // and all that is under way or executed by anybody
 };
-enum Attribute : int32_t { attribute_limit = 0 /* + number of the resource */, attribute_processors = 100, attribute_personality, attribute_niceness };
+// In arg2 of kind_open for writing, beside the mode for a new file: it was there, a regular file; and under other names too.
+inline constexpr int32_t open_found_it = 1 << 16, open_has_other_names = 1 << 17;
+enum Attribute : int32_t {
+  attribute_limit = 0,  // + number of the resource
+  attribute_processors = 100, attribute_personality, attribute_niceness, attribute_scheduling, attribute_disk_priority
+};
 enum InputKind : int32_t { input_is_piece = 0, input_is_last_piece = 1 /* what follows is not told */, input_is_file = 2 };
 enum FdQuestion : int32_t {
   fd_asked_kind = 1,      // the null device, a terminal, or neither
@@ -386,6 +390,9 @@ struct ExecPayload {
   uint32_t fd_count;
   uint64_t short_key;
   uint64_t random_start;  // random_seeded: where the program's random numbers begin; else 0
+  uint64_t ignored_signals, blocked_signals;  // those the program begins with: bit 0 is signal 1
+  int32_t session_id;     // getsid(2)
+  int32_t unused;
   FdPayload fds[inherited_fd_max];  // the first fd_count, by number; those the program inherits
 };
 enum ExecFlags : uint32_t {
@@ -394,6 +401,8 @@ enum ExecFlags : uint32_t {
   exec_has_preload = 4,  // the environment has an LD_PRELOAD of the user's
   exec_foreign_fds = 8,  // has inherited descriptors that are not described
   exec_has_library_path = 16,
+  exec_leads_group = 32,  // of processes, and so cannot begin a session
+  exec_leads_session = 64,
 };
 
 // Never 0, and nothing that stands in a record by chance: a text that ends with "_" and zeros is the number 95.

@@ -79,9 +79,15 @@ int64_t limit_of(const Call& call) {
 
 long handle_wait_for_events(const Call& call) {
   const int64_t limit = clock_is_chosen() ? limit_of(call) : -1;
-  if (limit < 0) return native(call);
+  const bool polls = call.number == __NR_poll || call.number == __NR_ppoll;
+  if (limit < 0) {
+    const long ready = native(call);
+    if (polls && ready >= 0) note_polled(call);
+    return ready;
+  }
   const Wait wait;
   const long result = native(call);
+  if (polls && result >= 0) note_polled(call);
   if (result == -EINTR) wait.was_cut_short();
   const bool timed_out = call.number == __NR_rt_sigtimedwait ? result == -EAGAIN : result == 0;
   if (timed_out) wait.lasted(limit);

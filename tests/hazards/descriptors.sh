@@ -80,6 +80,24 @@ C
 hazard 'a path that is opened again to be read' "$f" "\$V $bin/by_descriptor r" '= :' '! echo 9 > a' '! rm a; echo 8 > a'
 uncached 'a file that is opened again to be written' "$f" "\$V $bin/by_descriptor w" '! echo 9 > a' '! rm a; echo 8 > a'
 uncached 'written to by its own name too' "$f" '$V sh -c "echo a; echo b >> log; echo c" > log' '! :' '> $V sh -c "echo a; echo b >> log; echo c" >> log' '! :'
+program told <<'C'
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(int n, char** a) {
+  struct pollfd p = {0, POLLIN, 0};
+  switch (a[1][0]) {
+    case 'p': poll(&p, 1, 0); printf("%x\n", p.revents); break;
+    case 'o': printf("%d\n", open("a", O_RDONLY)); break;
+    case 'd': printf("%d\n", dup(1)); break;
+    case 'e': printf("%d\n", (int)write(2, "e\n", 2)); break;
+  }
+}
+C
+uncached 'what poll tells' "$f" "\$V $bin/told p < a" "> \$V $bin/told p < /dev/null" "> echo | \$V $bin/told p" "> : | { sleep 0.1; \$V $bin/told p; }" "> \$V $bin/told p <&-"
+hazard 'the number of what is opened' "$f" "\$V $bin/told o" '= :' "> \$V $bin/told o <&-" "> \$V $bin/told o" "> \$V $bin/told d" "> \$V $bin/told d <&-"
+uncached 'the null device, for reading only' "$f" "\$V $bin/told e 2> /dev/null" "> \$V $bin/told e 2< /dev/null" "> \$V $bin/told e 2> /dev/null" "> \$V $bin/told e 2>&-"
 program kinds <<'C'
 #include <fcntl.h>
 #include <stdio.h>

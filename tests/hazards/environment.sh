@@ -61,6 +61,27 @@ hazard 'env -i' 'export X=1' "env -i sh -c 'echo \${X-none}'" '! export X=2'
 hazard 'env -u' 'export X=1' "env -u X sh -c 'echo \${X-none}'" '! export X=2' '! unset X'
 # One whose home cannot be written to is told so.
 elsewhere=yes uncached 'without any' '' 'env -i $V /bin/sh -c "echo \${X-none} \${HOME-none}"' '> env -i X=1 $V /bin/sh -c "echo \${X-none} \${HOME-none}"'
+hazard 'the order of variables' '' 'env A_A=1 B_B=2 $V env | grep ^._.=' '= :' '> env B_B=2 A_A=1 $V env | grep ^._.='
+uncached 'names from the arguments' '' "\$V bash -c '[[ \$1 -eq 1 ]] && echo one || echo other' x FOO" '> FOO=1 $V bash -c "[[ \$1 -eq 1 ]] && echo one || echo other" x FOO'
+uncached 'bash, -v of a name made up' '' "\$V bash -c 'n=FO; n+=O; [[ -v \$n ]]; echo \$?'" "> FOO=2 \$V bash -c 'n=FO; n+=O; [[ -v \$n ]]; echo \$?'"
+hazard 'a text that awk is given in other ways' 'echo "BEGIN { print ENVIRON[\"Q\"] }" > p' 'Q=1 $V awk -f p' '> Q=2 $V awk -f p' '> Q=1 $V awk -W exec p' '> Q=2 $V awk -W exec p'
+# What ld.so and malloc are told.
+uncached 'LD_TRACE_LOADED_OBJECTS, LD_DEBUG, LD_SHOW_AUXV' '' '$V env /bin/true' '> $V env LD_TRACE_LOADED_OBJECTS=1 /bin/true | sed "s/ (0x.*//"' '> $V env LD_DEBUG=help /bin/true' '> $V env LD_SHOW_AUXV=1 /bin/true | grep PAGESZ' '> $V env /bin/true'
+uncached 'ldd' 'echo > a' '$V ls' '> $V ldd /bin/ls | sed "s/ (0x.*//"' '> $V ls'
+echo 'void nowhere(void); int f(int n) { if (n > 1) nowhere(); return 0; }' | gcc -w -shared -fPIC -x c - -Wl,-z,lazy -o "$bin/libunbound.so"
+program unbound -L"$bin" -Wl,-rpath,"$bin" -Wl,-z,lazy -Wl,--unresolved-symbols=ignore-in-shared-libs -Wl,--no-as-needed -x none "$bin/libunbound.so" <<'C'
+#include <stdio.h>
+int f(int);
+int main(int n, char** a) { f(n); puts("went well"); }
+C
+uncached 'LD_BIND_NOW' '' "$bin/unbound" '= :' "> LD_BIND_NOW=1 \$V sh -c '$bin/unbound 2> /dev/null; echo \$?'" "> sh -c '$bin/unbound 2> /dev/null; echo \$?'"
+program leftover <<'C'
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+int main(void) { char* p = malloc(64); memset(p, 'x', 64); free(p); p = malloc(64); printf("%d\n", p[40]); }
+C
+hazard 'MALLOC_PERTURB_' '' "\$V $bin/leftover" '= :' "> MALLOC_PERTURB_=165 \$V $bin/leftover" "> GLIBC_TUNABLES=glibc.malloc.perturb=90 \$V $bin/leftover"
 hazard 'twice the same name' '' "env X=1 X=2 sh -c 'echo \$X'" '> env X=2 X=1 sh -c "echo \$X"'
 hazard 'a value with newlines' 'export X="a
 b"' "sh -c 'echo \"\$X\"'" '! export X="a

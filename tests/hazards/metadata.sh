@@ -38,6 +38,35 @@ hazard 'modes that are copied' "$f; chmod 640 a" "sh -c 'rm -f c; cp a c'" '! ch
 uncached 'modes that are archived' "$f" 'tar cf t.tar a' '! chmod 600 a' '! chmod 700 a'
 hazard 'test -x' "$f; chmod 644 a" "sh -c 'test -x a && echo yes || echo no'" '! chmod 755 a' '! chmod 644 a'
 hazard 'test -k -u -g' "$f" "sh -c 'test -u a && echo u; test -g a && echo g; test -k a && echo k; :'" '! chmod u+s a' '! chmod g+s a' '! chmod 644 a'
+hazard 'mv -u' "$f; echo y > b; $t a; $n b" 'mv -u a b' "! touch -d @3000000 a" "! echo 1 > a; $t a"
+hazard 'find -links of directories' 'mkdir -p d/e f' 'find . -maxdepth 1 -links 2' '= touch d/x' '! mkdir f/g' '! rmdir d/e'
+hazard 'find -links, all the way' 'mkdir -p d/e f' 'find . -links 2' '= touch d/x; rm d/x' '! mkdir f/g' '! rmdir d/e'
+hazard 'links and size of a directory' 'mkdir d; touch -d @1000000 d' 'stat -c "%h %s" d' '= :' '! mkdir d/x; touch -d @1000000 d' '! rmdir d/x; (cd d; seq -f "$(printf %0200d 1)%02g" 25 | xargs touch); touch -d @1000000 d'
+hazard 'test -nt, told from outside' "$f" "\$V sh -c 'test a \$1 b; echo \$?' x -nt" "! $n a" "! touch -d @3000000 b"
+hazard 'mkdir where groups are inherited' 'mkdir d' 'mkdir d/x' '= rmdir d/x' '! rmdir d/x; chmod g+s d' '! rmdir d/x; chmod g-s d'
+hazard 'mkdir -p, mkdir -m where groups are inherited' 'mkdir d' "sh -c 'mkdir -p d/x/y; mkdir -m 750 d/z'" '= rm -r d/*' '! rm -r d/*; chmod g+s d' '! rm -r d/*; chmod g-s d'
+uncached 'a file from the future' "$f; printf 'b: a; @echo made; cp a b\n' > Makefile; $t Makefile; touch -d '+2 seconds' a; rm b" 'make 2>&1 | sed "s/time .* s in/time in/"' "! sleep 2.2"
+program attributes_of <<'C'
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <linux/fs.h>
+int main(int n, char** a) { int flags = -1, f = open("a", O_RDONLY); if (!ioctl(f, FS_IOC_GETFLAGS, &flags) && n > 1) flags ^= FS_NODUMP_FL, ioctl(f, FS_IOC_SETFLAGS, &flags); printf("%x\n", flags); }
+C
+uncached 'attributes that only a file system knows' "$f" "\$V $bin/attributes_of" "! $bin/attributes_of change" "> \$V $bin/attributes_of change" "! :"
+# A file that is written to keeps its mode and its names.
+hazard 'written, then chmod +x' 'echo 1 > in' "sh -c 'cat in > out; chmod +x out'" '= rm out' '! :' '! chmod 600 out' '! chmod 444 out' '! rm out; echo 2 > in'
+uncached 'added to, then chmod +x' 'echo 1 > in; echo 0 > out' "sh -c 'cat in >> out; chmod +x out'" '! echo 0 > out; chmod 600 out' '! rm out'
+hazard 'written, then looked at' 'echo 1 > in' "sh -c 'cat in > out; stat -c %a:%h out; test -x out; echo \$?'" '= rm out' '! chmod 700 out' '! ln out other' '! rm out'
+hazard 'written, and not looked at' 'echo 1 > in' "sh -c 'cat in > out; cat out'" '= :' '= chmod 600 out' '= rm out'
+program makes_or_reads <<'C'
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(void) { char text[20] = ""; printf("%d\n", (int)read(open("o", O_CREAT | O_RDONLY, 0600), text, 19)); puts(text); }
+C
+hazard 'opened to be read, or made' 'echo hello > o' "\$V $bin/makes_or_reads" '= :' '! echo longer > o' '! rm o' '! rm o; ln -s q o' '! echo q > q'
+hazard 'made to be read' ':' "\$V $bin/makes_or_reads" '= rm o' '! echo longer > o; chmod 644 o' '! rm o'
 program may_i <<'C'
 #include <stdio.h>
 #include <unistd.h>

@@ -65,6 +65,77 @@ hazard 'background and wait' "$f" "sh -c 'cat in > o1 & cat in > o2 & wait; cat 
 hazard 'background, waited for by number' "$f" "bash -c '(cat in; exit 7) & wait -n; echo \$?'" "$e"
 uncached 'left in the background' "$f" "sh -c '(sleep 0.8; cat in > late) & :'" '! sleep 1' '! sleep 1; rm late; echo 2 > in' '! sleep 1'
 hazard 'coprocess' "$f" "bash -c 'coproc cat; cat in >&\${COPROC[1]}; exec {COPROC[1]}>&-; cat <&\${COPROC[0]}'" "$e"
+program disposition <<'C'
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(int n, char** a) {
+  struct sigaction s;
+  sigset_t set;
+  const int signal = atoi(a[2]);
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  switch (a[1][0]) {
+    case 'r': raise(signal); puts("alive"); break;
+    case 'a': sigaction(signal, 0, &s); puts(s.sa_handler == SIG_IGN ? "ignored" : "not ignored"); break;
+    case 'm': sigprocmask(0, 0, &set); puts(sigismember(&set, signal) ? "blocked" : "not blocked"); break;
+    case 'w': if (!fork()) _exit(3); puts(wait(0) < 0 ? "no child" : "a child"); break;
+    case 'b': sigprocmask(SIG_BLOCK, &set, 0); execvp(a[3], a + 3);
+    case 'i': sigaction(signal, &(struct sigaction){.sa_handler = SIG_IGN}, 0); execvp(a[3], a + 3);
+    case 'd': sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, 0); execvp(a[3], a + 3);
+    case 's': printf("%s %s\n", getpgrp() == getpid() ? "leads a group" : "in a group", setsid() < 0 ? "stays" : "begins a session"); break;
+    case 'g': kill(0, signal); puts("sent"); break;
+    case 'k': puts(kill(signal, 0) ? "nobody" : "somebody"); break;
+  }
+}
+C
+d=$bin/disposition
+hazard 'a signal that is ignored from the beginning' '' "$d i 10 \$V $d a 10" '= :' "> \$V $d a 10" "> $d b 10 \$V $d m 10" "> \$V $d m 10"
+uncached 'a signal that is ignored when it comes' '' "$d i 12 \$V sh -c '$d r 12; echo \$?'" "> \$V sh -c '$d r 12; echo \$?'"
+hazard 'a signal that an outer step ignores' '' "sh -c \"trap '' USR1; $d a 10\"" '= :' "> sh -c '$d a 10'"
+hazard 'children that are not waited for' '' "$d i 17 \$V $d w 0" "> $d d 17 \$V $d w 0"
+hazard 'bash tells what is ignored' '' "$d i 10 \$V bash -c 'trap -p USR1'" "> \$V bash -c 'trap -p USR1'"
+hazard 'who leads a group, or a session' '' "\$V $d s 0" '= :' "> set -m; \$V $d s 0; set +m" "> setsid -w \$V $d s 0" "> \$V $d s 0"
+uncached 'whether a process is there' '(while [ ! -e go ]; do sleep 0.02; done) & echo $! > pid.noise; disown' "\$V sh -c 'kill -0 \$(cat pid.noise) 2> /dev/null && echo alive || echo dead'" '! touch go; while kill -0 $(cat pid.noise); do sleep 0.02; done'
+uncached 'whether a process is there, by its number' '(while [ ! -e go ]; do sleep 0.02; done) & echo $! > pid.noise; disown' "$d k \$(cat pid.noise)" '! touch go; while kill -0 $(cat pid.noise); do sleep 0.02; done'
+# What goes on in the background is plain.
+places=sh uncached 'a signal to another step' '' "sh -c 'trap \"echo got it; exit\" TERM; echo \$\$ > pid.noise; while :; do sleep 0.05; done' & while [ ! -s pid.noise ]; do sleep 0.05; done; p=\$(cat pid.noise); rm pid.noise; sh -c \"kill \$p\"; wait" '! :'
+program lock -D_GNU_SOURCE <<'C'
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+int main(int n, char** a) {
+  const int f = open("l", O_RDWR | O_CREAT, 0666);
+  struct flock whole = {.l_type = F_WRLCK};
+  if (a[1][0] == 'f') puts(flock(f, LOCK_EX | LOCK_NB) ? "refused" : "locked");
+  if (a[1][0] == 'p') puts(fcntl(f, F_SETLK, &whole) ? "refused" : "locked");
+  if (a[1][0] == 'o') puts(fcntl(f, F_OFD_SETLK, &whole) ? "refused" : "locked");
+  if (a[1][0] == 'g') fcntl(f, F_GETLK, &whole), puts(whole.l_type == F_UNLCK ? "free" : "taken");
+  if (n > 2) for (close(open("held", O_CREAT | O_WRONLY, 0666)); access("go", 0);) usleep(10000);
+}
+C
+for way in f p o g; do
+  hold=$way
+  [ $way = g ] && hold=p
+  places='top sh make' uncached "a lock that somebody else has: $way" "$bin/lock $hold hold & while [ ! -e held ]; do sleep 0.02; done" "\$V $bin/lock $way" '! touch go; wait'
+done
+program priority -D_GNU_SOURCE <<'C'
+#include <sched.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int n, char** a) {
+  if (n > 1 && a[1][0] == 'b') sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
+  if (n > 1 && a[1][0] == 'i') syscall(SYS_ioprio_set, 1, 0, 3 << 13);
+  if (n > 2) execvp(a[2], a + 2);
+  printf("%d %ld\n", sched_getscheduler(0), (long)syscall(SYS_ioprio_get, 1, 0));
+}
+C
+p=$bin/priority
+hazard 'how it is scheduled' '' "\$V $p" '= :' "> $p b \$V $p" "> $p i \$V $p" "> \$V sh -c '$p b $p; $p i $p'" "> \$V sh -c '$p b $p; $p i $p'"
 hazard 'xargs -P' 'seq 6 > in' "sh -c 'xargs -P 2 -n 1 touch < in'" '= rm 1 2 3 4 5 6' '! seq 8 > in'
 uncached 'timeout' "$f" 'timeout 5 cat in' "$e"
 hazard 'setsid' "$f" 'setsid -w cat in' "$e"

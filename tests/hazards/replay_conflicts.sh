@@ -16,8 +16,15 @@ hazard 'mkdir' "$o" 'mkdir d' '! :' '! rmdir d' '! rmdir d; touch d'
 uncached 'mkdir -p' "$o" 'mkdir -p d/e/f' '= rmdir d/e/f' '! rm -r d; mkdir d; touch d/e' '! rm -r d; mkdir x; ln -s x d'
 hazard 'rm -rf, then mkdir' "$o" "sh -c 'rm -rf d; mkdir d; cp in d'" '! touch d/old' '! rm -r d; touch d' '! chmod 700 d'
 hazard 'mv over what is there' "$o; echo y > y" "sh -c 'cp in t; mv t y'" '= echo z > y' '! rm y; mkdir y' '! ls -R > log'
+hazard 'mv onto a full directory' 'mkdir d e; touch d/x' "sh -c 'mv -T e d; echo \$?'" '= :' '! rmdir e' '! mkdir e; rm d/*'
 hazard 'mv onto a directory' 'mkdir d' "sh -c 'mkdir e; mv -T e d; ls'" '! touch d/x' '! rm d/x; rmdir e'
 hazard 'mv -n, cp -n' "$o; echo y > y" "sh -c 'cp -n in y; cp in t; mv -n t y; cat y'" '! rm y' '! echo z > y'
+program no_replace -D_GNU_SOURCE <<'C'
+#include <fcntl.h>
+#include <stdio.h>
+int main(void) { puts(renameat2(AT_FDCWD, "in", AT_FDCWD, "y", RENAME_NOREPLACE) ? "is there" : "moved"); }
+C
+hazard 'renamed to what must not be there' "$o" "\$V $bin/no_replace" '= mv y in' '! echo z > in' '! rm y' '! :' '! mkdir in' '! :'
 hazard 'cp --backup' "$o; echo y > y" 'cp --backup=numbered in y' '! echo z > y' '! rm y*'
 hazard 'rm' "$o" 'rm in' '! :' '! touch in' '! mkdir in'
 hazard 'rm -f' "$o" "sh -c 'rm -f in out; ls'" '! :' '! touch out' '! rm -f out; mkdir out'
