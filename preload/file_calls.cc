@@ -58,11 +58,6 @@ bool note_open_again(int original, int fd, uint64_t flags) {
   return true;
 }
 
-bool has_other_names(int fd) {
-  struct stat info;
-  return stat_descriptor(fd, info) == 0 && info.st_nlink > 1;
-}
-
 void note_open(int directory, const char* path, long result, uint64_t flags, uint64_t mode,
                const BeforeWrite& before) {
   if (!worth_noting(result, path)) return;
@@ -91,7 +86,7 @@ void note_open(int directory, const char* path, long result, uint64_t flags, uin
   record.result = fd;
   record.arg = static_cast<int>(flags);
   record.arg2 = static_cast<int>(mode & ~uint64_t{load(state.umask)}) | (before.existed ? open_found_it : 0);
-  if (result >= 0 && before.existed && !(flags & O_EXCL) && has_other_names(fd)) record.arg2 |= open_has_other_names;
+  if (before.has_other_names) record.arg2 |= open_has_other_names;
   record.text = named.text;
   append(record);
   if (result < 0) {

@@ -46,6 +46,7 @@ BeforeWrite::BeforeWrite(int directory, const char* path, uint64_t flags) {
   if (stat_at(directory, path, info, flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0) < 0 || !is_regular(info))
     return;
   existed = true;
+  has_other_names = info.st_nlink > 1;
   if (!writes || named_descriptor(path) >= 0) return;
   const NamedPath named(directory, path);
   if (!named.ok) return;

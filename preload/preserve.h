@@ -24,6 +24,7 @@ class BeforeWrite {
   void succeeded(const NamedPath& named) const;
 
   bool existed = false;  // a regular file
+  bool has_other_names = false;
   bool writes = false;
 };
 
