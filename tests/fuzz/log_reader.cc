@@ -110,7 +110,8 @@ std::vector<std::string> seeds() {
   exec.argument_count = 2;
   exec.variable_count = 1;
   exec.fd_count = 1;
-  const std::string words("/bin/true\0/src\0true\0-x\0\1\2\3\4\5\6\7\10PATH\0", 38);
+  constexpr char text[] = "/bin/true\0/src\0true\0-x\0\1\2\3\4\5\6\7\10PATH\0";
+  const std::string words(text, sizeof text - 1);
   const Record execs{.kind = kind_exec, .result = 0, .payload = shim_play::bytes_of(exec), .text = words};
   std::vector<Record> all{execs};
   for (int kind = kind_exec; kind <= kind_flush; ++kind) {
