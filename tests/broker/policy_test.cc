@@ -120,7 +120,7 @@ TEST_CASE("a text that can make up names may expand any variable") {
 }
 
 TEST_CASE("a text that asks for process ids, random numbers or the time is told apart") {
-  for (const char* text : {"echo $$", "echo $RANDOM", "x=$SECONDS", "printf '%(%s)T'"}) CHECK(shell_text_varies(text));
+  for (const char* text : {"echo $$", "echo ${$}", "f & echo ${!}", "echo $COPROC_PID", "echo $RANDOM", "x=$SECONDS", "printf '%(%s)T'"}) CHECK(shell_text_varies(text));
   CHECK_FALSE(shell_text_varies("gcc -c x.c -o x.o"));
 }
 
