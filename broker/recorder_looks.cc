@@ -84,7 +84,12 @@ void Recorder::observe_type(Process& process, PathId path, Position at, std::uin
   const std::uint32_t aspects = aspect_type | extra_aspects;
   const auto known = process.step->uses.find(path);
   if (known != process.step->uses.end() && (known->second.aspects & aspects) == aspects) return;
-  if (process.step->owns(path, at)) return;
+  if (process.step->owns(path, at)) {
+    // What it has only written to has the mode from before.
+    if (extra_aspects && !touched_later(path, at, extra_aspects & aspect_mode))
+      process.step->observe(path, aspects, parts_.view->look(paths_.text(path)), {}, at, true);
+    return;
+  }
   // What is there now came later.
   if (touched_later(path, at, extra_aspects & aspect_mode)) return observe_unknown(process, path);
   const PathFacts facts = parts_.view->look(paths_.text(path));

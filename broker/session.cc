@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -260,19 +261,22 @@ class RunningSession final : public Session {
       reasons = {"its recorded output could not be handed over"};
       return Replayed::no;
     }
+    std::set<std::string> found_there;  // what is written into where it is
+    for (const Change& change : verdict.result->changes)
+      if (change.what == Change::What::file && !change.fresh && parts_.view->look(change.path).type == FileType::regular) found_there.insert(change.path);
     if (slot < 0 || !region_->begin_answer(slot)) return Replayed::answered;
     if (const auto applied = replay.apply(); !applied) {
       region_->answer_run(slot, plan_of(step));
       asked_[step.number] = {applied.error().message};
       return Replayed::answered;
     }
-    fill_in(step, verdict);
+    fill_in(step, verdict, found_there);
     region_->answer_leave(slot, std::move(*leave));
     return Replayed::yes;
   }
 
   // What a replayed step would have seen and done, for the steps around it.
-  void fill_in(Step& step, const Verdict& verdict) {
+  void fill_in(Step& step, const Verdict& verdict, const std::set<std::string>& found_there) {
     PathTable& paths = recorder_.paths();
     const Position done = region_->head();
     step.replayed = true;
@@ -334,6 +338,7 @@ class RunningSession final : public Session {
       if (change.what == Change::What::file) {
         use.creation_mode = static_cast<std::int32_t>(change.mode);
         use.links_when_written = parts_.view->look(change.path).links;
+        if (!change.fresh) use.found_there = found_there.count(change.path) ? 1 : 0;
       }
       switch (change.what) {
         case Change::What::directory: use.entry_type = 4; break;

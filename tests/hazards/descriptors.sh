@@ -95,7 +95,7 @@ int main(int n, char** a) {
   }
 }
 C
-uncached 'what poll tells' "$f" "\$V $bin/told p < a" "> \$V $bin/told p < /dev/null" "> echo | \$V $bin/told p" "> : | { sleep 0.1; \$V $bin/told p; }" "> \$V $bin/told p <&-"
+uncached 'what poll tells' "$f" "\$V $bin/told p < a" "> \$V $bin/told p < /dev/null" "> echo | { sleep 0.1; \$V $bin/told p; }" "> : | { sleep 0.1; \$V $bin/told p; }" "> \$V $bin/told p <&-"
 hazard 'the number of what is opened' "$f" "\$V $bin/told o" '= :' "> \$V $bin/told o <&-" "> \$V $bin/told o" "> \$V $bin/told d" "> \$V $bin/told d <&-"
 uncached 'the null device, for reading only' "$f" "\$V $bin/told e 2> /dev/null" "> \$V $bin/told e 2< /dev/null" "> \$V $bin/told e 2> /dev/null" "> \$V $bin/told e 2>&-"
 program kinds <<'C'
