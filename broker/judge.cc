@@ -74,21 +74,13 @@ const std::pair<PathFacts, PathContents>& Judge::observed(const NeedName& need) 
   return place->second;
 }
 
-std::string Judge::same_files_today(const NeedSet& names) {
-  SameFiles same_files;
-  for (const NeedName& need : names) {
-    if (need.kind != NeedKind::path || !SameFiles::is_told_by(need.detail)) continue;
-    const PathFacts& facts = observed(need).first;
-    if (facts.type == FileType::regular && facts.links > 1) same_files.add({facts.device, facts.inode}, need.text);
-  }
-  return same_files.value();
-}
-
-std::string Judge::value_today(const Step& step, const NeedSet& names, const NeedName& need) {
+std::string Judge::value_today(const Step& step, const NeedName& need, SameFiles& same_files) {
   switch (need.kind) {
-    case NeedKind::same_files: return same_files_today(names);
+    // Behind all paths, for names are sorted.
+    case NeedKind::same_files: return same_files.value();
     case NeedKind::path: {
       const auto& [facts, contents] = observed(need);
+      if (facts.type == FileType::regular && facts.links > 1 && SameFiles::is_told_by(need.detail)) same_files.add({facts.device, facts.inode}, need.text);
       return value_of(need.detail, facts, contents);
     }
     case NeedKind::environment: return environment_value(step.exec, need.text);
@@ -119,7 +111,8 @@ std::string Judge::value_today(const Step& step, const NeedSet& names, const Nee
 NeedValues Judge::values_today(const Step& step, const NeedSet& names) {
   NeedValues values;
   values.reserve(names.size());
-  for (const NeedName& need : names) values.push_back(value_today(step, names, need));
+  SameFiles same_files;
+  for (const NeedName& need : names) values.push_back(value_today(step, need, same_files));
   return values;
 }
 
@@ -172,8 +165,9 @@ std::vector<std::string> Judge::why_not(const Step& step) {
   };
   std::vector<Differing> differing;
   if (names && names->size() == last->values.size()) {
+    NeedValues today = values_today(step, *names);
     for (std::size_t i = 0; i < names->size(); ++i) {
-      std::string now = value_today(step, *names, (*names)[i]);
+      std::string& now = today[i];
       if (now == last->values[i]) continue;
       const int rank = rank_of((*names)[i], last->values[i], now);
       differing.push_back({rank, i, std::move(now)});

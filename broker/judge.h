@@ -48,8 +48,7 @@ class Judge {
   std::vector<std::string> why_not(const Step& step);
 
  private:
-  std::string value_today(const Step& step, const cache::NeedSet& names, const cache::NeedName& need);
-  std::string same_files_today(const cache::NeedSet& names);
+  std::string value_today(const Step& step, const cache::NeedName& need, SameFiles& same_files);
   EntryChanges entry_changes_of(const cache::NeedSet& names, const cache::LastRun& last, std::size_t index, const std::string& now) const;
   bool reads_its_output(const Step& step, const cache::NeedSet& names);
   cache::NeedValues values_today(const Step& step, const cache::NeedSet& names);

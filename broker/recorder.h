@@ -87,7 +87,9 @@ class Recorder {
   void move_name(Process& process, PathId from, PathId to, const PathFacts& moved, Position at, bool to_nothing);
   void lose_name(Process& process, PathId path, Position at);
   void handle_link(Process& process, const Event& event);
-  void look_through_text(Process& process, std::string_view path, const std::string& text);
+  std::optional<std::string> text_read(Process& process, PathId path, Position at);
+  void look_through(Process& process, PathId path, Position at);
+  void look_through_shell_text(Process& process, PathId path, Position at);
   void handle_input(Process& process, const Event& event);
   void handle_stream(Process& process, const Event& event);
   void handle_fd(Process& process, const Event& event);

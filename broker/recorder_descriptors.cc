@@ -2,8 +2,6 @@
 #include "broker/recorder.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include "broker/recorder_state.h"
 
@@ -43,29 +41,55 @@ void Recorder::handle_stream(Process& process, const Event& event) {
   }
 }
 
-// A text that a shell reads, and may run with ".".
-void Recorder::look_through_text(Process& process, std::string_view path, const std::string& text) {
+// What a program reads as the text it is to run, as far as anybody can tell. It must be what the program has read: not changed
+// since, and not gone.
+std::optional<std::string> Recorder::text_read(Process& process, PathId path, Position at) {
+  constexpr std::uint64_t bytes_max = 16 << 20;
+  const std::string& name = paths_.text(path);
+  const char* problem = nullptr;
+  std::optional<std::string> text;
+  if (touched_later(path, at)) problem = "reads a text that was changed while in use";
+  else if (parts_.view->look(name).bytes > bytes_max) problem = "reads a text that is too long to look through";
+  else if (!(text = text_of_file(name))) problem = "reads a text that is gone by now";
+  if (problem) spoil(process, problem);
+  return text;
+}
+
+// A file that an interpreter opens, or a shell reads itself, and may run.
+void Recorder::look_through(Process& process, PathId path, Position at) {
   Step& step = *process.step;
-  if (paths_.text(step.file) == path) return;
-  if (step.policy.environment == EnvironmentUse::shell && !step.whole_environment) {
-    constexpr std::size_t names_max = 1000;
-    const auto names = shell_names(text);
-    if (names && step.variables.size() + names->size() <= names_max) step.variables.insert(names->begin(), names->end());
-    else step.whole_environment = true;
+  const std::string& name = paths_.text(path);
+  if (step.policy.is_shell && !step.tells_input) look_through_shell_text(process, path, at);
+  if (step.policy.is_perl) {
+    const auto text = text_read(process, path, at);
+    if (text && perl_text_varies(*text)) spoil(process, "reads a text that may ask when the program began");
   }
-  if (shell_text_varies(without_chosen_variables(text, options_.policies))) spoil(process, "reads a text that asks for a process id, the clock or random numbers");
-  if (shell_text_compares_times(text) && !(step.policy.stat_aspects & aspect_times)) spoil(process, "reads a text that compares times of files");
+  // The library that comes with Python measures how long to wait for something.
+  if (step.policy.is_python && options_.policies.clock == clock_real && !name.starts_with(python_library)) {
+    const auto text = text_read(process, path, at);
+    if (text && python_text_measures(*text)) spoil(process, "reads a text that may measure time");
+  }
+}
+
+void Recorder::look_through_shell_text(Process& process, PathId path, Position at) {
+  Step& step = *process.step;
+  if (step.file == path) return;
+  const auto text = text_read(process, path, at);
+  if (!text) return;
+  constexpr std::size_t names_max = 1000;
+  if (step.policy.environment == EnvironmentUse::shell && !step.whole_environment) {
+    need_names_in(step, *text);
+    if (step.variables.size() > names_max) step.whole_environment = true;
+  }
+  if (shell_text_varies(without_chosen_variables(*text, options_.policies))) spoil(process, "reads a text that asks for a process id, the clock or random numbers");
+  if (shell_text_compares_times(*text) && !(step.policy.stat_aspects & aspect_times)) spoil(process, "reads a text that compares times of files");
 }
 
 // What a shell reads itself; it has not run it yet.
 void Recorder::handle_input(Process& process, const Event& event) {
   Step& step = *process.step;
   if (event.arg == input_is_file) {
-    if (!step.policy.is_shell) return;
-    const std::string path(event.text);
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return spoil(process, "reads a text that is gone by now");
-    look_through_text(process, path, std::string(std::istreambuf_iterator<char>(file), {}));
+    if (step.policy.is_shell) look_through_shell_text(process, paths_.intern(event.text), event.position);
     return;
   }
   if (!step.runs_input) return;

@@ -24,8 +24,6 @@ using namespace preload;
 
 namespace {
 
-constexpr std::uint64_t sourced_bytes_max = 1 << 20;
-
 PathFacts facts_of(const StatPayload& stat) {
   PathFacts facts = PathFacts::from_mode(stat.mode);
   facts.uid = stat.uid;
@@ -287,6 +285,9 @@ void Recorder::handle_open(Process& process, const Event& event) {
   (*process.fds)[event.result] = (flags & O_TMPFILE) == O_TMPFILE ? no_path : path;
   if ((flags & O_TMPFILE) == O_TMPFILE) return;
   if (path == step.script) step.script = no_path;
+  // Python runs texts of others before the script: sitecustomize, .pth.
+  const bool is_text = text.ends_with(".py") || text.ends_with(".pyc") || text.ends_with(".pth");
+  if (step.policy.is_python && is_text && !text.starts_with(python_library)) step.script = no_path;
 
   switch (place_of(text)) {
     case Place::ordinary: case Place::proc_stable: break;
@@ -325,17 +326,7 @@ void Recorder::handle_open(Process& process, const Event& event) {
       return;
     }
     if (facts.type == FileType::character_device || facts.type == FileType::block_device) return spoil(process, "uses the device " + text);
-    const auto text_read = [&text] {
-      std::ifstream file(text, std::ios::binary);
-      return std::string(std::istreambuf_iterator<char>(file), {});
-    };
-    // It may be a text that the shell runs with ".".
-    if (step.policy.is_shell && !step.tells_input && facts.bytes <= sourced_bytes_max) look_through_text(process, text, text_read());
-    if (step.policy.is_perl && facts.bytes <= sourced_bytes_max && perl_text_varies(text_read()))
-      spoil(process, "reads a text that may ask when the program began");
-    // The library that comes with Python measures how long to wait for something.
-    if (step.policy.is_python && options_.policies.clock == clock_real && facts.bytes <= sourced_bytes_max && !text.starts_with("/usr/lib/python3.") && python_text_measures(text_read()))
-      spoil(process, "reads a text that may measure time");
+    look_through(process, path, at);
     return observe_bytes(process, path, at, false, &facts);
   }
 

@@ -15,6 +15,11 @@
 
 namespace broker {
 
+inline constexpr std::string_view python_library = "/usr/lib/python3.";
+
+std::optional<std::string> text_of_file(const std::string& path);
+void need_names_in(Step& step, std::string_view text);
+
 struct Recorder::Process {
   std::int32_t pid = 0;
   Step* step = nullptr;

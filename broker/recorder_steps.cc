@@ -22,6 +22,34 @@ namespace broker {
 using namespace cache;
 using namespace preload;
 
+// Of a regular file only, and nothing else is opened: whoever waits for a reader of a FIFO would take the broker for it.
+// /dev/fd/63 is another file for each process.
+std::optional<std::string> text_of_file(const std::string& path) {
+  if (path.starts_with("/dev/") || path.starts_with("/proc/")) return std::nullopt;
+  struct stat info;
+  if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+  const cache::OwnedFd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+  if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+  std::string text(static_cast<std::size_t>(info.st_size), '\0');
+  std::size_t at = 0;
+  for (ssize_t bytes; at < text.size() && (bytes = ::read(file.get(), text.data() + at, text.size() - at)) > 0;) at += static_cast<std::size_t>(bytes);
+  text.resize(at);
+  return text;
+}
+
+// The variables whose names stand in a text that a shell runs.
+void need_names_in(Step& step, std::string_view text) {
+  const auto names = shell_names(text);
+  if (!names) {
+    step.whole_environment = true;
+    return;
+  }
+  step.variables.insert(names->begin(), names->end());
+  // Any command may be a function that was exported.
+  if (step.program->real_path.ends_with("/bash"))
+    for (const std::string& name : *names) step.variables.insert("BASH_FUNC_" + name + "%%");
+}
+
 Digest step_key_of(const ExecRecord& exec, const Digest& program, const Digest& session,
                    const std::map<std::int32_t, std::string>& attributes) {
   Hasher hasher;
@@ -100,21 +128,6 @@ bool read_exec(const Event& event, ExecRecord& exec) {
   exec.variables.erase(std::unique(exec.variables.begin(), exec.variables.end(), [](const auto& a, const auto& b) { return a.first == b.first; }),
                        exec.variables.end());
   return whole && exec.program.starts_with('/') && exec.directory.starts_with('/');
-}
-
-// Of a regular file only, and nothing else is opened: whoever waits for a reader of a FIFO would take the broker for it.
-// /dev/fd/63 is another file for each process.
-std::optional<std::string> text_of_file(const std::string& path) {
-  if (path.starts_with("/dev/") || path.starts_with("/proc/")) return std::nullopt;
-  struct stat info;
-  if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
-  const cache::OwnedFd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
-  if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
-  std::string text(static_cast<std::size_t>(info.st_size), '\0');
-  std::size_t at = 0;
-  for (ssize_t bytes; at < text.size() && (bytes = ::read(file.get(), text.data() + at, text.size() - at)) > 0;) at += static_cast<std::size_t>(bytes);
-  text.resize(at);
-  return text;
 }
 
 // What a shell was told to run: the argument of -c, or the script if it is small.
@@ -228,6 +241,7 @@ void Recorder::handle_exec(Process* process, const Event& event) {
       facts.type = FileType::symlink;
       outer->observe(link, aspect_type | aspect_target, facts, contents, event.position, true);
     }
+    for (const PathId directory : resolution.left) outer->observe(directory, aspect_type, PathFacts::from_mode(S_IFDIR), {}, event.position, true);
   }
   if (auto program = parts_.programs->look_up(step.exec.program, step.exec.library_path)) {
     step.program = *program;
@@ -260,15 +274,7 @@ void Recorder::handle_exec(Process* process, const Event& event) {
         // So may names.
         std::string words = step.text;
         for (const std::string& word : step.exec.arguments) words += '\n' + word;
-        if (auto names = shell_names(words)) {
-          step.variables.insert(names->begin(), names->end());
-          // Any command may be a function that was exported.
-          if (step.program->real_path.ends_with("/bash"))
-            for (const std::string& name : *names) step.variables.insert("BASH_FUNC_" + name + "%%");
-        }
-        else {
-          step.whole_environment = true;
-        }
+        need_names_in(step, words);
         for (const auto& [name, value] : step.exec.variables)
           if (name.starts_with("BASH_FUNC_")) step.variables.insert(name);
       } else {

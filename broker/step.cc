@@ -444,7 +444,11 @@ void collect_needs(const Step& step, const PathTable& paths, NeedSet& names, Nee
     }
     if (use.single_name) {
       aspects = (aspects ? aspects : std::uint32_t{aspect_replaceable}) | aspect_links;
-      if (aspects & aspect_replaceable && use.moved_mode >= 0) aspects = with_expected_mode(aspects, static_cast<std::uint32_t>(use.moved_mode));
+      if (use.moved_mode >= 0) {
+        if (aspects & aspect_replaceable) aspects = with_expected_mode(aspects, static_cast<std::uint32_t>(use.moved_mode));
+        else if (facts.type == FileType::regular && facts.inode == 0 && problem.empty()) problem = paths.text(path) + ": its mode was not looked at before it was moved";
+        else aspects |= aspect_mode;
+      }
       if (!(use.aspects & aspect_links)) facts.links = 1;  // as when it was moved
     }
     if (use.unknown) {

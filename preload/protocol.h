@@ -188,8 +188,8 @@ enum PlanFlags : uint32_t {
   plan_untraced = 1,       // start it without the shim; the step is not cacheable
   plan_skip_fstat = 2,     // the policy says that what fstat tells of its own files does not matter
   plan_static = 4,         // run the image; it has the shim inside
-  plan_tells_input = 16,   // what it reads itself may be what it runs: it says which files, and what, up to input_told_max, from standard input
   plan_every_look = 8,     // when it looks at clocks and random numbers matters: each time is logged, up to clock_looks_max
+  plan_tells_input = 16,   // what it reads itself may be what it runs: it says which files, and what, up to input_told_max, from standard input
 };
 
 enum SlotState : uint32_t { slot_free = 0, slot_claimed = 1, slot_answering = 2, slot_answered = 3, slot_abandoned = 4 };
@@ -270,7 +270,7 @@ enum Kind : uint16_t {
   kind_look,      // stat and the like, payload StatPayload if result == 0; arg: LookFlags
   kind_fstat,     // of a descriptor the process opened itself. arg: fd, payload StatPayload; no text
   kind_access,    // arg: mode as for access(2)
-  kind_open,      // result: fd or -errno. arg: flags as for open(2), arg2: the mode a file made by it has, open_has_other_names. Left out only if the same was logged for this fd last
+  kind_open,      // result: fd or -errno. arg: flags as for open(2), arg2: the mode a file made by it has, and below. Left out only if the same was logged for this fd last
   kind_readlink,  // result: bytes of the target; text2: target, not cut off
   kind_list,      // getdents. payload ListPayload; text: absolute path of the directory. result as getdents
   kind_chdir,     // text2: the new directory as getcwd tells it, if result == 0

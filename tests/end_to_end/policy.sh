@@ -180,6 +180,8 @@ scenario 'python: a directory as its script' run 'mkdir d; echo "import time; pr
 scenario 'python: looks at the clock often' run 'echo "import time; a = [time.time() for _ in range(5000)]; print(1)" > s.py' "$python -S s.py"
 scenario 'python: how long it took' run 'echo "import time; print(time.monotonic() > 0)" > s.py' "$python -S s.py"
 scenario 'python: how long it took, in a module' run 'echo "import m" > s.py; mkdir __pycache__; echo "import time; print(time.perf_counter() > 0)" > m.py' "$python -B -S s.py"
+scenario 'python: a text before the script' run 'mkdir p; echo "import time; open(\"t\", \"w\").write(str(time.time() > 0))" > p/sitecustomize.py; echo "print(1)" > s.py' "env PYTHONPATH=p $python -B s.py"
+scenario 'python: with all that the system adds' hit 'echo "import os; print(os.getcwd() != 1)" > s.py; touch -d 2020-01-01 s.py .' "$python s.py"
 scenario 'python: modules' hit 'echo "import m" > s.py; echo "import re, json, argparse, subprocess; print(1)" > m.py; touch -d 2020-01-01 *.py .' "$python -B -S s.py"
 scenario 'python: a script that is executed' hit "printf '#!$python -S\nprint(1)\n' > s.py; chmod +x s.py; touch -d 2020-01-01 s.py" './s.py'
 

@@ -108,6 +108,7 @@ hazard 'LD_LIBRARY_PATH that is not needed' 'echo x > a' 'cat a' '! export LD_LI
 echo 'int puts(const char* s) { return 0; } char* getenv(const char* n) { return "preloaded"; }' | gcc -w -shared -fPIC -x c - -o bin/preload.so
 uncached 'LD_PRELOAD of the user' '' "env LD_PRELOAD=$bin/preload.so $bin/env_get" '! :'
 hazard 'MAKEFLAGS' 'printf "all:; echo x\n" > Makefile; touch -d @1000000 Makefile' 'make' '! export MAKEFLAGS=s' '! export MAKEFLAGS=n' '! unset MAKEFLAGS'
+hazard 'a function for a script without #!' 'printf "foo 2>/dev/null || echo none\n" > s; chmod +x s' "bash -c './s; :'" '= export OTHER=1' '! foo() { echo hi; }; export -f foo' '! unset -f foo'
 for shell in sh bash; do
   hazard "a script without #!: $shell" 'printf "echo \$XA\n" > s; chmod +x s; export XA=1' "$shell -c './s; :'" '= export OTHER=1' '! export XA=2' '! unset XA'
   hazard "a text that is read with .: $shell" 'printf "echo \$XA\n" > s; export XA=1' "$shell -c '. ./s'" '! export XA=2' '! unset XA'

@@ -102,5 +102,6 @@ if [ "$(id -u)" = 0 ]; then
   uncached 'owners that the step gives' "$f" "sh -c 'cp a c; chown 1 c'" '! rm c' '! echo y > a'
 fi
 uncached 'the mode of what another one has written' 'echo 1 > a' "sh -c 'sh -c \"cat a > o\"; test -x o && echo yes || echo no'" '! :' '! chmod 755 o' '! :' '! rm o'
+uncached 'the mode of what is looked for, written and moved' 'echo 1 > a' "sh -c 'test -e o; echo x > o; mv o p; mv p o'" '! :' '! chmod 700 o' '! :' '! rm o'
 hazard 'the mode of what is written and moved' 'echo 1 > a' "sh -c 'echo x > o; mv o p; mv p o'" '= rm o' '! chmod 700 o' '! rm o'
 finish
