@@ -89,7 +89,7 @@ class Recorder {
   void handle_link(Process& process, const Event& event);
   std::optional<std::string> text_read(Process& process, PathId path, Position at);
   void look_through(Process& process, PathId path, Position at);
-  void look_through_shell_text(Process& process, PathId path, Position at);
+  void look_through_shell_text(Process& process, PathId path, Position at, std::string_view told = {});
   void handle_input(Process& process, const Event& event);
   void handle_stream(Process& process, const Event& event);
   void handle_fd(Process& process, const Event& event);

@@ -71,10 +71,11 @@ void Recorder::look_through(Process& process, PathId path, Position at) {
   }
 }
 
-void Recorder::look_through_shell_text(Process& process, PathId path, Position at) {
+void Recorder::look_through_shell_text(Process& process, PathId path, Position at, std::string_view told) {
   Step& step = *process.step;
-  if (step.file == path) return;
-  const auto text = text_read(process, path, at);
+  // libc reads of the kernel what a program may ask it for.
+  if (step.file == path || place_of(paths_.text(path)) != Place::ordinary) return;
+  const auto text = told.empty() ? text_read(process, path, at) : std::string(told);
   if (!text) return;
   constexpr std::size_t names_max = 1000;
   if (step.policy.environment == EnvironmentUse::shell && !step.whole_environment) {
@@ -89,7 +90,7 @@ void Recorder::look_through_shell_text(Process& process, PathId path, Position a
 void Recorder::handle_input(Process& process, const Event& event) {
   Step& step = *process.step;
   if (event.arg == input_is_file) {
-    if (step.policy.is_shell) look_through_shell_text(process, paths_.intern(event.text), event.position);
+    if (step.policy.is_shell) look_through_shell_text(process, paths_.intern(event.text), event.position, event.text2);
     return;
   }
   if (!step.runs_input) return;

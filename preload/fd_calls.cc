@@ -164,8 +164,15 @@ void note_input(const char* bytes, long count) {
   if (count != 1 || bytes[0] == '\n') flush(false);
 }
 
-// A shell reads a file that it has opened: what it runs, or lines for its `read`.
-void note_file_input(int fd) {
+bool has_zero(const char* bytes, long count) {
+  for (long i = 0; i < count; ++i)
+    if (!bytes[i]) return true;
+  return false;
+}
+
+// A shell has read from a file that it has opened: what it runs, or lines for its `read`. A short one, which may be made for
+// this alone and removed at once, is told whole.
+void note_file_input(int fd, const char* bytes, long count) {
   struct stat info;
   if (stat_descriptor(fd, info) != 0 || (info.st_mode & S_IFMT) != S_IFREG) return;
   const uint64_t state_of_file = mix(info.st_ino ^ info.st_dev << 40, mix(info.st_mtime_nsec ^ info.st_mtime << 30, static_cast<uint64_t>(info.st_size)));
@@ -176,6 +183,7 @@ void note_file_input(int fd) {
   record.kind = kind_input;
   record.arg = input_is_file;
   record.text = named.text;
+  if (count == info.st_size && count <= input_file_max && !has_zero(bytes, count)) record.text2 = Text::of(bytes, static_cast<size_t>(count));
   append(record);
 }
 
@@ -186,8 +194,8 @@ long handle_read(const Call& call) {
   const bool tells = call.number == __NR_read && state.plan_flags & plan_tells_input && !in_vfork_child();
   const bool is_told = tells && fd == 0 && !is_own(fd_class);
   if (!concerns_others(fd_class)) {
-    if (tells && (fd_class == fd_own || fd_class == fd_own_elsewhere)) note_file_input(fd);
     const long result = native(call);
+    if (tells && result > 0 && (fd_class == fd_own || fd_class == fd_own_elsewhere)) note_file_input(fd, call.pointer<const char>(1), result);
     if (is_told && result >= 0) note_input(call.pointer<const char>(1), result);
     return result;
   }

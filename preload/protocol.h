@@ -296,7 +296,7 @@ enum Kind : uint16_t {
   kind_fd_read,     // read from it, noted once; arg2: 1, or 0 if it only asked for the size. arg: fd; payload FdPayload; text: absolute path if a regular file
   kind_fd_position, // at exit: where a regular file it read from was left. arg: fd; payload FdPayload (offset)
 
-  kind_input,   // a shell read this itself. text: bytes of its standard input, a newline for each zero, or, if arg is input_is_file, a file's path
+  kind_input,   // a shell read this itself. text: bytes of its standard input, a newline for each zero, or, if arg is input_is_file, a file's path, and text2: all that is in it, if that is short
 
   kind_closed,  // closed the last descriptor by which it could write to a file. arg: pending_index() of the name it was opened by
 
@@ -310,7 +310,7 @@ enum ClockSource : int32_t { clock_by_gettime = 1, clock_by_timeofday = 2, clock
   clock_by_monotonic = 16 /* clock_gettime of one that measures how long something takes */,
   clock_unseen = 32 /* from now on looks are not logged any more */ };
 inline constexpr uint32_t clock_looks_max = 4096;
-inline constexpr uint32_t input_told_max = 1 << 16, input_piece_max = 256;
+inline constexpr uint32_t input_told_max = 1 << 16, input_piece_max = 256, input_file_max = 8192;
 enum SpoilReach : int32_t {
   spoils_step = 0,
   spoils_what_follows = 1,  // and all that the process executes from now on

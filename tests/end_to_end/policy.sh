@@ -172,15 +172,15 @@ python=/usr/bin/python3
 script='echo "print(open(\"in\").read(), len({1, 2}))" > s.py; echo 1 > in'
 shows 'python' $python "hit .*python3 .*" 'not cacheable .*python3 .*: reads \(random numbers\|the clock\)' "$python -S s.py" "$script"
 runs 'python' "$script" "$python -S -u s.py" 'echo "print(3)" > s.py'
-scenario 'python: the time' run 'echo "import time; print(time.time() > 0)" > s.py' "$python -S s.py"
-scenario 'python: random numbers' run 'echo "import os; print(len(os.urandom(24)))" > s.py' "$python -S s.py"
-scenario 'python: a text among its arguments' run 'echo > in' "$python -S -c 'import time, sys; time.time(); open(sys.argv[1])' in"
-scenario 'python: an option with a text in it' run 'echo > in' "$python -SW ignore -c 'import time, sys; time.time(); open(sys.argv[1])' in"
-scenario 'python: a directory as its script' run 'mkdir d; echo "import time; print(time.time() > 0)" > d/__main__.py' "$python -S d"
-scenario 'python: looks at the clock often' run 'echo "import time; a = [time.time() for _ in range(5000)]; print(1)" > s.py' "$python -S s.py"
-scenario 'python: how long it took' run 'echo "import time; print(time.monotonic() > 0)" > s.py' "$python -S s.py"
-scenario 'python: how long it took, in a module' run 'echo "import m" > s.py; mkdir __pycache__; echo "import time; print(time.perf_counter() > 0)" > m.py' "$python -B -S s.py"
-scenario 'python: a text before the script' run 'mkdir p; echo "import time; open(\"t\", \"w\").write(str(time.time() > 0))" > p/sitecustomize.py; echo "print(1)" > s.py' "env PYTHONPATH=p $python -B s.py"
+scenario 'python: the time' run 'echo "import time; print(time.time() > 0)" > s.py; find . -exec touch -d 2020-01-01 {} +' "$python -S s.py"
+scenario 'python: random numbers' run 'echo "import os; print(len(os.urandom(24)))" > s.py; find . -exec touch -d 2020-01-01 {} +' "$python -S s.py"
+scenario 'python: a text among its arguments' run 'echo > in; find . -exec touch -d 2020-01-01 {} +' "$python -S -c 'import time, sys; time.time(); open(sys.argv[1])' in"
+scenario 'python: an option with a text in it' run 'echo > in; find . -exec touch -d 2020-01-01 {} +' "$python -SW ignore -c 'import time, sys; time.time(); open(sys.argv[1])' in"
+scenario 'python: a directory as its script' run 'mkdir d; echo "import time; print(time.time() > 0)" > d/__main__.py; find . -exec touch -d 2020-01-01 {} +' "$python -S d"
+scenario 'python: looks at the clock often' run 'echo "import time; a = [time.time() for _ in range(5000)]; print(1)" > s.py; find . -exec touch -d 2020-01-01 {} +' "$python -S s.py"
+scenario 'python: how long it took' run 'echo "import time; print(time.monotonic() > 0)" > s.py; find . -exec touch -d 2020-01-01 {} +' "$python -S s.py"
+scenario 'python: how long it took, in a module' run 'echo "import m" > s.py; mkdir __pycache__; echo "import time; print(time.perf_counter() > 0)" > m.py; find . -exec touch -d 2020-01-01 {} +' "$python -B -S s.py"
+scenario 'python: a text before the script' run 'mkdir p; echo "import time; open(\"t\", \"w\").write(str(time.time() > 0))" > p/sitecustomize.py; echo "print(1)" > s.py; find . -exec touch -d 2020-01-01 {} +' "env PYTHONPATH=p $python -B s.py"
 scenario 'python: with all that the system adds' hit 'echo "import os; print(os.getcwd() != 1)" > s.py; touch -d 2020-01-01 s.py .' "$python s.py"
 scenario 'python: modules' hit 'echo "import m" > s.py; echo "import re, json, argparse, subprocess; print(1)" > m.py; touch -d 2020-01-01 *.py .' "$python -B -S s.py"
 scenario 'python: a script that is executed' hit "printf '#!$python -S\nprint(1)\n' > s.py; chmod +x s.py; touch -d 2020-01-01 s.py" './s.py'
@@ -188,10 +188,10 @@ scenario 'python: a script that is executed' hit "printf '#!$python -S\nprint(1)
 script='echo "open(F, q{<}, q{in}); print <F>, scalar(keys %ENV) > 0" > s.pl; echo 1 > in'
 shows 'perl' perl "hit .*perl .*" 'not cacheable .*perl .*: reads random numbers' 'perl s.pl' "$script"
 runs 'perl' "$script" 'perl -w s.pl' 'echo "print 3" > s.pl'
-scenario 'perl: the time' run 'echo "print time > 0" > s.pl' 'perl s.pl'
-scenario 'perl: random numbers' run 'echo "print rand(1) < 2" > s.pl' 'perl s.pl'
-scenario 'perl: when it began' run 'echo "print \$^T > 0" > s.pl' 'perl s.pl'
-scenario 'perl: the age of a file' run 'echo "print -M q{in} ? 1 : 0" > s.pl; sed -i "s/q{in}/\"in\"/" s.pl; echo > in' 'perl s.pl'
-scenario 'perl: a text among its arguments' run 'echo > in' "perl -e 'print time > 0; open F, shift' in"
+scenario 'perl: the time' run 'echo "print time > 0" > s.pl; find . -exec touch -d 2020-01-01 {} +' 'perl s.pl'
+scenario 'perl: random numbers' run 'echo "print rand(1) < 2" > s.pl; find . -exec touch -d 2020-01-01 {} +' 'perl s.pl'
+scenario 'perl: when it began' run 'echo "print \$^T > 0" > s.pl; find . -exec touch -d 2020-01-01 {} +' 'perl s.pl'
+scenario 'perl: the age of a file' run 'echo "print -M q{in} ? 1 : 0" > s.pl; sed -i "s/q{in}/\"in\"/" s.pl; echo > in; find . -exec touch -d 2020-01-01 {} +' 'perl s.pl'
+scenario 'perl: a text among its arguments' run 'echo > in; find . -exec touch -d 2020-01-01 {} +' "perl -e 'print time > 0; open F, shift' in"
 scenario 'perl: a script that is executed' hit "printf '#!/usr/bin/perl -w\nprint 1;\n' > s.pl; chmod +x s.pl; touch -d 2020-01-01 s.pl" './s.pl'
 finish
