@@ -12,6 +12,7 @@
 #include "broker/cache_place.h"
 #include "broker/program_search.h"
 #include "broker/wording.h"
+#include "tests/broker/images/scratch.h"
 
 namespace {
 
@@ -61,8 +62,8 @@ TEST_CASE("the cache is where the first variable that is set says") {
 }
 
 TEST_CASE("a program is found as execvp finds it") {
-  char name[] = "/tmp/vestal-search-XXXXXX";
-  const std::string top = ::mkdtemp(name);
+  const scratch::Directory place;
+  const std::string& top = place.path();
   const std::string second = executable(top + "/second/tool");
   executable(top + "/first/tool", 0644);
   std::filesystem::create_directory(top + "/first/folder");
@@ -95,7 +96,6 @@ TEST_CASE("a program is found as execvp finds it") {
     CHECK(find_program("sh").path == "/bin/sh");
   }
   std::filesystem::current_path(before);
-  std::filesystem::remove_all(top);
 }
 
 TEST_CASE("numbers are told in units a person would choose") {

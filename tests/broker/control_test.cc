@@ -11,6 +11,8 @@
 #include <filesystem>
 #include <thread>
 
+#include "tests/broker/images/scratch.h"
+
 namespace {
 
 using namespace broker;
@@ -78,9 +80,9 @@ TEST_CASE("nonsense is refused before it is believed") {
 }
 
 TEST_CASE("a socket is for its owner alone, replaces a stale one, and may have a path of any length") {
-  char name[] = "/tmp/vestal-control-XXXXXX";
-  std::string path = ::mkdtemp(name);
-  const std::string top = path;
+  const scratch::Directory place;
+  const std::string& top = place.path();
+  std::string path = top;
   SECTION("short") {}
   SECTION("long") {
     for (int i = 0; i < 10; ++i) path += "/a-directory-with-quite-a-long-name";
@@ -99,7 +101,6 @@ TEST_CASE("a socket is for its owner alone, replaces a stale one, and may have a
   CHECK(connect_in(directory.get(), path) == -1);
   REQUIRE(::listen(bound.get(), 5) == 0);
   CHECK(OwnedFd(connect_in(directory.get(), path)));
-  std::filesystem::remove_all(top);
 }
 
 TEST_CASE("descriptors are kept away from the user's standard ones") {

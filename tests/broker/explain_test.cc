@@ -7,21 +7,11 @@
 #include <fstream>
 
 #include "broker/session.h"
+#include "tests/broker/images/scratch.h"
 
 namespace {
 
 using namespace broker;
-
-class Directory {
- public:
-  Directory() { path_ = ::mkdtemp(name_); }
-  ~Directory() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  char name_[32] = "/tmp/vestal-explain-XXXXXX";
-  std::string path_;
-};
 
 Explanation step(const std::string& command, Outcome outcome = Outcome::miss) {
   Explanation one;
@@ -45,7 +35,7 @@ using Commands = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("the makers of a file are the innermost steps that left it, in the session in which it was made last") {
-  const Directory directory;
+  const scratch::Directory directory;
   ExplanationLog log(directory.path());
   auto add = [&](std::int64_t session, std::uint64_t number, std::uint64_t outer, const std::string& command) {
     Explanation one = step(command);
@@ -75,7 +65,7 @@ TEST_CASE("the makers of a file are the innermost steps that left it, in the ses
 }
 
 TEST_CASE("a word finds the last run of each command, newest first, with all that is known of it") {
-  const Directory directory;
+  const scratch::Directory directory;
   ExplanationLog log(directory.path());
   log.add(step("gcc one"));
   log.add(step("gcc two"));
@@ -94,7 +84,7 @@ TEST_CASE("a word finds the last run of each command, newest first, with all tha
 }
 
 TEST_CASE("a session without a step is the last one all the same") {
-  const Directory directory;
+  const scratch::Directory directory;
   ExplanationLog log(directory.path());
   log.begin_session();
   log.add(step("earlier"));
@@ -106,14 +96,14 @@ TEST_CASE("a session without a step is the last one all the same") {
 }
 
 TEST_CASE("explanations outlive their broker, and what cannot be read of them is passed over") {
-  const Directory directory;
+  const scratch::Directory directory;
   { ExplanationLog(directory.path()).add(step("kept")); }
   std::ofstream(directory.path() + "/explanations", std::ios::app) << "{\"command\": 7}\nnonsense\n{\"command\": \"half";
   CHECK(commands(Explanations::read(directory.path()).steps) == Commands{"kept"});
 }
 
 TEST_CASE("the log stays bounded and keeps the newest") {
-  const Directory directory;
+  const scratch::Directory directory;
   ExplanationLog log(directory.path());
   const std::size_t count = 3 * ExplanationLog::explanations_max + 10;
   for (std::size_t i = 0; i < count; ++i) log.add(step("step " + std::to_string(i)));
@@ -125,7 +115,7 @@ TEST_CASE("the log stays bounded and keeps the newest") {
 }
 
 TEST_CASE("names that are no UTF-8 and commands without end do no harm") {
-  const Directory directory;
+  const scratch::Directory directory;
   ExplanationLog log(directory.path());
   Explanation odd = step("odd \xff\xfe");
   odd.outputs.assign(100'000, std::string(5000, 'x'));

@@ -10,6 +10,7 @@
 #include <map>
 #include <thread>
 
+#include "tests/broker/images/scratch.h"
 #include "tests/broker/shim_play.h"
 
 namespace {
@@ -551,8 +552,8 @@ TEST_CASE("a question is answered once, and only if the asker is still waiting")
     CHECK(answer.positions[1].offset == 7);
   }
   SECTION("leave with more than fits") {
-    char directory[] = "/tmp/vestal-region-XXXXXX";
-    REQUIRE(::mkdtemp(directory));
+    const scratch::Directory place;
+    const std::string& directory = place.path();
     const std::string pieces(slot_text_bytes + 1, 'p');
     REQUIRE(region->begin_answer(slot));
     { CHECK(region->prepare_leave(0, pieces, {}, directory)); }
@@ -563,7 +564,6 @@ TEST_CASE("a question is answered once, and only if the asker is still waiting")
     REQUIRE(answer.in_file == 1);
     std::ifstream file(std::string(answer.text, answer.text_bytes));
     CHECK(std::string(std::istreambuf_iterator<char>(file), {}) == pieces);
-    std::filesystem::remove_all(directory);
   }
   SECTION("leave with more than fits and nowhere to put it, or with too many positions") {
     CHECK_FALSE(region->prepare_leave(0, std::string(slot_text_bytes + 1, 'p'), {}, "/nowhere/at/all"));
