@@ -15,7 +15,7 @@ int become_command(const char* region_name, const char* program, char* const* ar
   if (name_bytes == 0 || name_bytes > name_bytes_max) return -ENAMETOOLONG;
   char path[name_bytes_max + 16];
   TextWriter writer(path);
-  writer.put("/dev/shm/");
+  writer.put(region_directory);
   writer.put(region_name, name_bytes);
   writer.end();
   state.region = map_session(path);

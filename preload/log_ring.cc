@@ -35,7 +35,23 @@ void sign(RecordHead& head) {
   if (head.pid != state.pid) head.parent_pid = static_cast<int32_t>(kernel(__NR_getppid));
 }
 
-bool broker_lives() { return kernel(__NR_kill, header().broker_pid, 0) != -ESRCH; }
+bool broker_lives() {
+  if (kernel(__NR_kill, header().broker_pid, 0) == -ESRCH) return false;
+  // A process that nobody waits for is there for ever. But its lock on the region goes with the last of its threads.
+  char path[region_path_bytes_max];
+  const char* name = state.region + header().region_name;
+  if (length_of(name) >= sizeof path - sizeof region_directory) return true;
+  TextWriter writer(path);
+  writer.put(region_directory);
+  writer.put(name);
+  writer.end();
+  const int file = static_cast<int>(kernel(__NR_open, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (file < 0) return true;
+  constexpr int shared = 1, at_once = 4;  // LOCK_SH, LOCK_NB
+  const bool lives = kernel(__NR_flock, file, shared | at_once) == -EWOULDBLOCK;
+  kernel(__NR_close, file);
+  return lives;
+}
 
 bool Patience::is_over() {
   const uint64_t now = now_ms();

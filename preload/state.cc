@@ -49,12 +49,11 @@ char* map_session(const char* path) {
 bool join_session(const char* value) {
   const char* end = value;
   while (*end && *end != ':') ++end;
-  constexpr size_t name_bytes_max = 200;
+  char path[region_path_bytes_max];
   const size_t name_bytes = static_cast<size_t>(end - value);
-  if (*end != ':' || name_bytes == 0 || name_bytes > name_bytes_max) return false;
-  char path[name_bytes_max + 16];
+  if (*end != ':' || name_bytes == 0 || name_bytes > sizeof path - sizeof region_directory) return false;
   TextWriter writer(path);
-  writer.put("/dev/shm/");
+  writer.put(region_directory);
   writer.put(value, name_bytes);
   writer.end();
   state.region = map_session(path);

@@ -126,6 +126,8 @@ void begin_vfork();
 void end_vfork();
 // In a child with memory of its own, before anything else.
 void became_child(int parent);
+inline constexpr char region_directory[] = "/dev/shm/";
+inline constexpr size_t region_path_bytes_max = 216;
 // Maps the region at `path`, or returns nullptr if it is none that can be used.
 char* map_session(const char* path);
 // Maps the session that the value of VESTAL_REGION names and learns who this process is. False: it cannot be used.

@@ -43,6 +43,26 @@ wait $child
 is 'the same with a summary' '3' $?
 like 'which cannot be given' 'vestal: no summary: *' "$(cat err.text)"
 
+# In a container whose first process waits for nobody a killed broker stays, as a process without anything.
+kill "$(broker_pid)" && gone "$(broker_pid)"
+rm -f ready
+fresh ': >ready; PAUSE; /bin/echo on; cat b'
+python3 - "$VESTAL" "$fresh_script" <<'P'
+import ctypes, os, pathlib, signal, subprocess, sys, time
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: the broker becomes a child of this process
+command = subprocess.Popen([sys.argv[1], "run", "sh", "-c", sys.argv[2]], stdout=subprocess.PIPE)
+while not os.path.exists("ready"): time.sleep(0.01)
+broker = int(pathlib.Path(os.environ["VESTAL_DIR"], "broker.pid").read_text())
+os.kill(broker, signal.SIGKILL)
+out = open("left.text", "w")
+# Whoever waits for a broker that lives does so for a minute.
+try: print(command.communicate(timeout=40)[0].decode().split(), command.returncode, file=out)
+except subprocess.TimeoutExpired: print("waits for a dead broker", file=out); command.kill()
+print(pathlib.Path(f"/proc/{broker}/stat").read_text().split()[2], file=out)
+os.waitpid(broker, 0)
+P
+is 'a killed broker that nobody waits for holds nobody up' "['on', 'b'] 0 Z" "$(echo $(cat left.text))"
+
 run "$VESTAL" run true
 kill -TERM "$(broker_pid)"
 gone "$(broker_pid)" || is 'SIGTERM ends it' yes no

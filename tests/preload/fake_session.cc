@@ -4,6 +4,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -191,7 +192,8 @@ Session::Session() {
   if (file < 0 || ::posix_fallocate(file, 0, static_cast<off_t>(region_bytes)) != 0)
     throw std::runtime_error("no region");
   region_ = static_cast<char*>(::mmap(nullptr, region_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
-  ::close(file);
+  file_ = file;
+  ::flock(file_, LOCK_EX);
   const auto& system = images();
   RegionHeader& region = header();
   region.magic = region_magic;
@@ -218,10 +220,17 @@ Session::Session() {
 
 void Session::seal() { header().constants_check = constants_check_of(header()); }
 
+void Session::unlock() {
+  // Children between fork and exec have it open too.
+  if (file_ >= 0) ::flock(file_, LOCK_UN), ::close(file_);
+  file_ = -1;
+}
+
 Session::~Session() {
   store<std::uint32_t>(header().state, region_gone);
   stopping_ = true;
   broker_.join();
+  unlock();
   ::unlink(("/dev/shm/" + name_).c_str());
   ::munmap(region_, region_bytes);
 }
@@ -286,6 +295,7 @@ void Session::answer(const Event& event) {
   } else if (on_question) {
     on_question(event);
   }
+  if (dies_answering) return;
   store<std::uint32_t>(slot.state, slot_answered);
   wake(&slot.state);
 }

@@ -73,6 +73,8 @@ class Session {
   preload::RegionHeader& header() const { return *reinterpret_cast<preload::RegionHeader*>(region_); }
   char* region() const { return region_; }
   const std::string& name() const { return name_; }
+  // As if the process that plays the broker had been killed.
+  void unlock();
   // The variables exec_calls.cc would add for `program`, for starting it by other means.
   Environment variables_for(const std::string& program);
   // Everything logged since the last call.
@@ -83,6 +85,8 @@ class Session {
 
   // Called for each exec that is asked about, before it is answered; may change the answer.
   std::function<void(const Event&, preload::Slot&)> on_exec;
+  // That one is not answered, although it has been taken.
+  bool dies_answering = false;
   // Called for each other question.
   std::function<void(const Event&)> on_question;
   // The broker's part is not played: nothing is consumed or answered.
@@ -98,6 +102,7 @@ class Session {
   std::uint32_t add_text(const std::string& text);
 
   std::string name_;
+  int file_ = -1;
   char* region_ = nullptr;
   std::uint32_t texts_used_ = 0;
   std::map<std::uint64_t, std::uint32_t> plans_;
