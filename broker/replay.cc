@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 
 #include "cache/base/failpoint.h"
 #include "cache/base/owned_fd.h"
+#include "preload/redo.h"
 
 namespace broker {
 namespace {
@@ -55,39 +57,9 @@ bool is_plain(std::string_view path) {
   return true;
 }
 
-// Negative times have a positive nanosecond part.
-timespec to_timespec(std::int64_t ns) {
-  constexpr std::int64_t second = 1'000'000'000;
-  const std::int64_t rest = ((ns % second) + second) % second;
-  return {static_cast<time_t>((ns - rest) / second), static_cast<long>(rest)};
-}
-
-// Only the time of modification is part of a result.
-bool set_time(const std::string& path, const Change& change) {
-  if (!change.times_set) return ::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW) == 0;
-  const timespec times[2] = {{0, UTIME_OMIT}, to_timespec(change.mtime_ns)};
-  return ::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 bool may_be_changed_by_us(const PathFacts& facts) {
   static const uid_t self = ::geteuid();
   return self == 0 || facts.uid == self;
-}
-
-bool copy_all(int from, int to) {
-  char buffer[64 << 10];
-  for (;;) {
-    ssize_t count = ::read(from, buffer, sizeof buffer);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return count == 0;
-    for (const char* at = buffer; count > 0;) {
-      const ssize_t written = ::write(to, at, static_cast<std::size_t>(count));
-      if (written < 0 && errno != EINTR) return false;
-      if (written <= 0) continue;
-      at += written;
-      count -= written;
-    }
-  }
 }
 
 class PrivateNames {
@@ -295,6 +267,10 @@ Result<bool> Replay::copy_contents(const Change& change, Staged& staged) {
   const bool in_place = before.type == FileType::regular && !change.fresh && (!is_our_inode || changes_user);
   if (in_place && (change.mode_set || change.times_set) && !may_be_changed_by_us(before))
     return failed(change.path, "not ours", EPERM);
+  // Half written it could not be taken back.
+  struct statvfs disk;
+  if (in_place && change.bytes > before.bytes && ::statvfs(change.path.c_str(), &disk) == 0 && change.bytes - before.bytes > disk.f_bavail * std::uint64_t{disk.f_frsize})
+    return failed(change.path, "cannot be written", ENOSPC);
   staged.how = in_place ? Staged::How::write : Staged::How::rename;
   return true;
 }
@@ -388,61 +364,126 @@ Result<bool> Replay::stage_attributes(const Change& change, Staged& staged) {
 // ---- apply
 // ---------------------------------------------------------------------------------------------------------
 
-Result<bool> Replay::apply() {
-  assert(staged_.size() == changes_.size());
-  std::size_t made = 0;
-  auto stopped = [&](const cache::Error& error) {
-    discard();
-    return fail(error.fault,
-                fmt::format("{} (after {} of {} changes)", error.message, made, changes_.size()));
+class Replay::Plan {
+ public:
+  struct Entry {
+    std::uint32_t at;
+    std::size_t change;
   };
-  for (; made < staged_.size(); ++made) {
-    const auto applied = apply_change(changes_[made], staged_[made]);
-    if (!applied) return stopped(applied.error());
+  Plan() : bytes_(sizeof(preload::RedoLog), '\0') {}
+
+  // Returns where the entry begins.
+  std::uint32_t add(std::size_t change, preload::RedoEntry entry, const std::string& path, const std::string& text = {}) {
+    const auto at = static_cast<std::uint32_t>(size());
+    entry.path_bytes = static_cast<std::uint32_t>(path.size() + 1);
+    entry.text_bytes = static_cast<std::uint32_t>(text.size() + 1);
+    entry.bytes = static_cast<std::uint32_t>(preload::align_up(sizeof entry + entry.path_bytes + entry.text_bytes, 8));
+    bytes_.append(reinterpret_cast<const char*>(&entry), sizeof entry);
+    bytes_.append(path.c_str(), path.size() + 1).append(text.c_str(), text.size() + 1);
+    bytes_.resize(sizeof(preload::RedoLog) + at + entry.bytes);
+    entries.push_back({at, change});
+    return at;
   }
-  const auto finished = finish_directories();
-  if (!finished) return stopped(finished.error());
+  void add_mode(std::size_t number, const std::string& path, std::uint32_t mode, FileType type) {
+    const std::uint32_t wanted = type == FileType::directory ? S_IFDIR : S_IFREG;
+    add(number, {.kind = preload::redo_chmod, .mode = mode, .type = wanted}, path);
+  }
+  void add_time(std::size_t number, const std::string& path, const Change& change) {
+    const std::uint32_t flags = change.times_set ? 0u : preload::redo_now;
+    add(number, {.kind = preload::redo_time, .flags = flags, .mtime_ns = change.mtime_ns}, path);
+  }
+
+  // Of the entries.
+  std::size_t size() const { return bytes_.size() - sizeof(preload::RedoLog); }
+  preload::RedoLog& log() { return *reinterpret_cast<preload::RedoLog*>(bytes_.data()); }
+
+  std::vector<Entry> entries;
+  std::unordered_map<std::size_t, std::uint32_t> made_directories;  // by change: the entry
+
+ private:
+  std::string bytes_;
+};
+
+Result<bool> Replay::apply(preload::RedoLog& log, std::uint32_t slot) {
+  assert(staged_.size() == changes_.size());
+  Plan plan;
+  for (std::size_t i = 0; i < changes_.size(); ++i) {
+    auto planned = plan_change(i, plan);
+    if (!planned) {
+      discard();
+      return planned;
+    }
+  }
+  plan_directories(plan);
+  if (plan.size() > preload::redo_bytes_max) {
+    discard();
+    return fail(Fault::unsupported, fmt::format("{} changes are too many for one replay", changes_.size()));
+  }
+  std::memcpy(&log + 1, &plan.log() + 1, plan.size());
+  log.bytes = static_cast<std::uint32_t>(plan.size());
+  log.done = 0;
+  __atomic_store_n(&log.slot, slot, __ATOMIC_RELEASE);
+  for (const Plan::Entry& entry : plan.entries) {
+    // Not from where others can write.
+    preload::RedoEntry& change = preload::redo_entry(plan.log(), entry.at);
+    if (const auto made = make(plan.log(), change, entry.change); !made) {
+      discard();
+      return fail(made.error().fault, fmt::format("{} (after {} of {} changes)", made.error().message, entry.change, changes_.size()));
+    }
+    preload::redo_entry(log, entry.at).flags = change.flags;
+    __atomic_store_n(&log.done, entry.at + change.bytes, __ATOMIC_RELEASE);
+  }
   discard();
   return true;
 }
 
-Result<bool> Replay::apply_change(const Change& change, Staged& staged) {
-  const char* const path = change.path.c_str();
+Result<bool> Replay::make(preload::RedoLog& log, preload::RedoEntry& entry, std::size_t number) {
+  const Change& change = changes_[number];
+  Staged& staged = staged_[number];
   if (FAILPOINT("replay_apply")) return failed(change.path, "cannot be changed");
+  const bool places = entry.kind == preload::redo_rename, is_file = places && change.what == What::file;
+  const PathFacts written = is_file ? view_.look(staged.private_path) : PathFacts{};
+  if (const long result = preload::redo(log, entry, false); result < 0) {
+    if (result == -EEXIST) return in_the_way(change.path);
+    return failed(change.path, "cannot be changed", static_cast<int>(-result));
+  }
+  if (places || entry.kind == preload::redo_overwrite) staged.private_path.clear();
+  if (is_file) view_.remember(change.path, change.content, written);
+  return true;
+}
+
+Result<bool> Replay::plan_change(std::size_t number, Plan& plan) {
+  const Change& change = changes_[number];
+  const Staged& staged = staged_[number];
+  const bool is_directory = staged.before.type == FileType::directory;
   switch (change.what) {
     case What::file:
-      return apply_file(change, staged);
+      return plan_file(number, plan);
     case What::symlink:
-      return apply_symlink(change, staged);
+      plan_symlink(number, plan);
+      return true;
     case What::hard_link:
-      return apply_hard_link(change, staged);
+      return plan_hard_link(number, plan);
     case What::removed:
-      if (staged.before.type == FileType::directory) return true;  // at the end
-      if (::unlink(path) != 0 && errno != ENOENT && errno != ENOTDIR)
-        return failed(change.path, "cannot be removed");
+      if (!is_directory) plan.add(number, {.kind = preload::redo_unlink}, change.path);  // else at the end
       return true;
     case What::directory:
-      if (staged.before.type == FileType::directory) return true;
       // Open to us until everything is inside.
-      if (::mkdir(path, (change.mode & 0777) | 0700) == 0) return true;
-      if (errno != EEXIST) return failed(change.path, "cannot be made");
-      // Another step has made it meanwhile.
-      staged.before = view_.look(change.path);
-      if (staged.before.type != FileType::directory) return in_the_way(change.path);
+      if (!is_directory) plan.made_directories[number] = plan.add(number, {.kind = preload::redo_mkdir, .mode = (change.mode & 0777) | 0700}, change.path);
       return true;
     case What::attributes:
-      if (staged.before.type == FileType::directory) return true;  // at the end
+      if (is_directory) return true;  // at the end
       if (view_.look(change.path).type != staged.before.type) return in_the_way(change.path);
-      if (change.mode_set && ::chmod(path, change.mode) != 0)
-        return failed(change.path, "cannot get its mode");
-      if ((change.times_set || change.fresh || !change.mode_set) && !set_time(change.path, change))
-        return failed(change.path, "cannot get its time");
+      if (change.mode_set) plan.add_mode(number, change.path, change.mode, FileType::regular);
+      if (change.times_set || change.fresh || !change.mode_set) plan.add_time(number, change.path, change);
       return true;
   }
   return true;
 }
 
-Result<bool> Replay::apply_file(const Change& change, Staged& staged) {
+Result<bool> Replay::plan_file(std::size_t number, Plan& plan) {
+  const Change& change = changes_[number];
+  Staged& staged = staged_[number];
   PathFacts now = view_.look(change.path);
   if (now.type != FileType::absent && now.type != FileType::regular) return in_the_way(change.path);
   if (staged.how == Staged::How::keep && now.identity() != staged.before.identity()) {
@@ -451,74 +492,41 @@ Result<bool> Replay::apply_file(const Change& change, Staged& staged) {
     TRY(stage_file(change, staged));
     now = staged.before;
   }
-  if (staged.how == Staged::How::write) return write_in_place(change, staged);
   if (staged.how == Staged::How::keep) {
-    if (staged.mode != now.mode && ::chmod(change.path.c_str(), staged.mode) != 0)
-      return failed(change.path, "cannot get its mode");
-    if (!set_time(change.path, change)) return failed(change.path, "cannot get its time");
-    return true;
+    if (staged.mode != now.mode) plan.add_mode(number, change.path, staged.mode, FileType::regular);
+    plan.add_time(number, change.path, change);
+  } else if (staged.how == Staged::How::write) {
+    plan.add(number, {.kind = preload::redo_overwrite}, staged.private_path, change.path);
+    if (change.mode_set) plan.add_mode(number, change.path, change.mode, FileType::regular);
+    plan.add_time(number, change.path, change);
+  } else {
+    plan.add_time(number, staged.private_path, change);
+    plan.add(number, {.kind = preload::redo_rename}, staged.private_path, change.path);
   }
-  if (!set_time(staged.private_path, change)) return failed(change.path, "cannot get its time");
-  const PathFacts written = view_.look(staged.private_path);
-  if (::rename(staged.private_path.c_str(), change.path.c_str()) != 0)
-    return failed(change.path, "cannot be put in place");
-  staged.private_path.clear();
-  view_.remember(change.path, change.content, written);
   return true;
 }
 
-Result<bool> Replay::write_in_place(const Change& change, Staged& staged) {
-  const OwnedFd from(::open(staged.private_path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!from) return failed(change.path, "its new contents cannot be read");
-  OwnedFd file(::open(change.path.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
-  struct stat status;
-  if (!file || ::fstat(file.get(), &status) != 0) return failed(change.path, "cannot be written");
-  if (!S_ISREG(status.st_mode)) return in_the_way(change.path);
-  if (::ftruncate(file.get(), 0) != 0 || !copy_all(from.get(), file.get()))
-    return failed(change.path, "cannot be written");
-  if (change.mode_set && ::fchmod(file.get(), change.mode) != 0)
-    return failed(change.path, "cannot get its mode");
-  if (::close(file.release()) != 0) return failed(change.path, "cannot be written");
-  if (!set_time(change.path, change)) return failed(change.path, "cannot get its time");
-  return true;
+void Replay::plan_symlink(std::size_t number, Plan& plan) {
+  const Change& change = changes_[number];
+  const std::string& made = staged_[number].private_path;
+  plan.add_time(number, made.empty() ? change.path : made, change);
+  if (!made.empty()) plan.add(number, {.kind = preload::redo_rename, .flags = preload::redo_over_symlink}, made, change.path);
 }
 
-Result<bool> Replay::apply_symlink(const Change& change, Staged& staged) {
-  const FileType now = view_.look(change.path).type;
-  if (now != FileType::absent && now != FileType::regular && now != FileType::symlink)
-    return in_the_way(change.path);
-  const bool renames = staged.how == Staged::How::rename;
-  if (!set_time(renames ? staged.private_path : change.path, change))
-    return failed(change.path, "cannot get its time");
-  if (renames && ::rename(staged.private_path.c_str(), change.path.c_str()) != 0)
-    return failed(change.path, "cannot be put in place");
-  staged.private_path.clear();
+Result<bool> Replay::plan_hard_link(std::size_t number, Plan& plan) {
+  const Change& change = changes_[number];
+  std::string& name = staged_[number].private_path;
+  const std::string directory = TRY(places_->staging_directory(change.path));
+  do name = places_->names.in(directory);
+  while (view_.look(name).type != FileType::absent);
+  plan.add(number, {.kind = preload::redo_link}, name, change.text);
+  plan.add(number, {.kind = preload::redo_rename, .flags = preload::redo_same_file}, name, change.path);
   return true;
-}
-
-Result<bool> Replay::apply_hard_link(const Change& change, Staged& staged) {
-  const PathFacts source = view_.look(change.text), now = view_.look(change.path);
-  if (now.type != FileType::absent && now.type != FileType::regular) return in_the_way(change.path);
-  // rename() does nothing if both names are the same file already.
-  if (now.type == FileType::regular && now.device == source.device && now.inode == source.inode) return true;
-  const std::string directory = parent_of(change.path);
-  do {
-    staged.private_path = places_->names.in(directory);
-    if (::link(change.text.c_str(), staged.private_path.c_str()) == 0) {
-      if (::rename(staged.private_path.c_str(), change.path.c_str()) != 0)
-        return failed(change.path, "cannot be put in place");
-      staged.private_path.clear();
-      return true;
-    }
-  } while (errno == EEXIST);
-  const int reason = errno;
-  staged.private_path.clear();
-  return failed(change.path, "cannot be linked", reason);
 }
 
 // What is inside comes first: removing it, and giving it a time, needs the way to it and changes the time of
 // the directory around it.
-Result<bool> Replay::finish_directories() {
+void Replay::plan_directories(Plan& plan) {
   std::vector<std::size_t> directories;
   for (std::size_t i = 0; i < staged_.size(); ++i) {
     const What what = changes_[i].what;
@@ -529,24 +537,21 @@ Result<bool> Replay::finish_directories() {
   std::stable_sort(directories.begin(), directories.end(), [&](std::size_t a, std::size_t b) {
     return changes_[a].path.size() > changes_[b].path.size();
   });
-  for (const std::size_t i : directories) {
-    const Change& change = changes_[i];
-    if (change.what == What::removed && ::rmdir(change.path.c_str()) != 0 && errno != ENOENT)
-      return failed(change.path, "cannot be removed");
-  }
+  for (const std::size_t i : directories)
+    if (changes_[i].what == What::removed) plan.add(i, {.kind = preload::redo_rmdir}, changes_[i].path);
   for (const std::size_t i : directories) {
     const Change& change = changes_[i];
     if (change.what == What::removed) continue;
     // Fresh: the step removed the one that was there.
-    const bool was_there = staged_[i].before.type == FileType::directory;
-    const bool made = change.what == What::directory && (change.fresh || !was_there);
-    if ((made || change.mode_set) && ::chmod(change.path.c_str(), change.mode) != 0)
-      return failed(change.path, "cannot get its mode");
+    const auto made = plan.made_directories.find(i);
+    const bool was_there = made == plan.made_directories.end();
+    if (change.mode_set || (change.what == What::directory && change.fresh))
+      plan.add_mode(i, change.path, change.mode, FileType::directory);
+    else if (!was_there)  // one that somebody else has made meanwhile keeps its mode
+      plan.add(i, {.kind = preload::redo_chmod, .flags = preload::redo_if_made, .mode = change.mode, .type = S_IFDIR, .maker = made->second}, change.path);
     const bool touched = change.what == What::attributes ? change.fresh || !change.mode_set : change.fresh && was_there;
-    if ((change.times_set || touched) && !set_time(change.path, change))
-      return failed(change.path, "cannot get its time");
+    if (change.times_set || touched) plan.add_time(i, change.path, change);
   }
-  return true;
 }
 
 }  // namespace broker

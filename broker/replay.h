@@ -43,6 +43,7 @@
 #include "cache/base/result.h"
 #include "cache/blob_store.h"
 #include "cache/record.h"
+#include "preload/protocol.h"
 
 namespace broker {
 
@@ -57,10 +58,11 @@ class Replay {
   // Fault::corrupt or not_found: a blob is damaged or gone (it has been removed: forget the result).
   // Other faults: the place does not fit.
   cache::Result<bool> stage();
-  // After stage() succeeded, once. An Error means that some changes were made and others could not be; the
-  // message says which. The program is run then, on what is there by now: right for one that overwrites its
-  // outputs, not for one that appends to a file or changes its input in place (docs/limits.md, "Broken off").
-  cache::Result<bool> apply();
+  // After stage() succeeded, once. `log` has room for redo_bytes_max of entries; when all are in it `slot` is stored in
+  // its `slot`, and only then the first change is made. An Error with "after" some changes means that these were made and
+  // others could not be. The program is run then, on what is there by now: right for one that
+  // overwrites its outputs, not for one that appends to a file or changes its input in place (docs/limits.md, "Broken off").
+  cache::Result<bool> apply(preload::RedoLog& log, std::uint32_t slot);
 
  private:
   struct Staged;
@@ -73,12 +75,14 @@ class Replay {
   cache::Result<bool> stage_removal(const cache::Change& change, Staged& staged);
   cache::Result<bool> stage_attributes(const cache::Change& change, Staged& staged);
 
-  cache::Result<bool> apply_change(const cache::Change& change, Staged& staged);
-  cache::Result<bool> apply_file(const cache::Change& change, Staged& staged);
-  cache::Result<bool> write_in_place(const cache::Change& change, Staged& staged);
-  cache::Result<bool> apply_symlink(const cache::Change& change, Staged& staged);
-  cache::Result<bool> apply_hard_link(const cache::Change& change, Staged& staged);
-  cache::Result<bool> finish_directories();
+  // What apply() writes down: which entry belongs to which change.
+  class Plan;
+  cache::Result<bool> plan_change(std::size_t number, Plan& plan);
+  cache::Result<bool> plan_file(std::size_t number, Plan& plan);
+  void plan_symlink(std::size_t number, Plan& plan);
+  cache::Result<bool> plan_hard_link(std::size_t number, Plan& plan);
+  void plan_directories(Plan& plan);
+  cache::Result<bool> make(preload::RedoLog& log, preload::RedoEntry& entry, std::size_t number);
   void discard();
 
   std::vector<cache::Change> changes_;  // those of the result; staging adds the times of what is moved

@@ -265,7 +265,8 @@ class RunningSession final : public Session {
     for (const Change& change : verdict.result->changes)
       if (change.what == Change::What::file && !change.fresh && parts_.view->look(change.path).type == FileType::regular) found_there.insert(change.path);
     if (slot < 0 || !region_->begin_answer(slot)) return Replayed::answered;
-    if (const auto applied = replay.apply(); !applied) {
+    region_->write_leave(slot, *leave);
+    if (const auto applied = replay.apply(region_->redo_log(), SessionRegion::redo_slot(slot)); !applied) {
       region_->answer_run(slot, plan_of(step));
       asked_[step.number] = {applied.error().message};
       return Replayed::answered;

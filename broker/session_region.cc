@@ -154,6 +154,8 @@ class MappedSessionRegion final : public SessionRegion {
   std::optional<LeaveAnswer> prepare_leave(std::int32_t status, std::string pieces,
                                            const std::vector<std::pair<std::int32_t, std::int64_t>>& positions,
                                            const std::string& spill_directory) override;
+  void write_leave(int index, const LeaveAnswer& leave) override;
+  RedoLog& redo_log() override { return *at<RedoLog>(redo_at); }
   void answer_leave(int index, LeaveAnswer leave) override;
   void answer_done(int slot) override { answer_run(slot, plan_count); }
   void reclaim_slots() override;
@@ -366,6 +368,7 @@ void MappedSessionRegion::publish_answer(int index) {
 }
 
 void MappedSessionRegion::answer_run(int index, std::uint32_t plan_index) {
+  shared(redo_log().slot).store(0, std::memory_order_seq_cst);
   Slot& answer = slot(index);
   answer.verdict = verdict_run;
   answer.plan = std::min(plan_index, plan_count);
@@ -390,7 +393,7 @@ std::optional<LeaveAnswer> MappedSessionRegion::prepare_leave(std::int32_t statu
   return leave;
 }
 
-void MappedSessionRegion::answer_leave(int index, LeaveAnswer leave) {
+void MappedSessionRegion::write_leave(int index, const LeaveAnswer& leave) {
   Slot& answer = slot(index);
   answer.verdict = verdict_leave;
   answer.plan = plan_count;
@@ -401,9 +404,14 @@ void MappedSessionRegion::answer_leave(int index, LeaveAnswer leave) {
   if (leave.in_file) answer.text[leave.text.size()] = '\0';
   answer.position_count = static_cast<std::uint32_t>(leave.positions.size());
   for (std::size_t i = 0; i < leave.positions.size(); ++i) answer.positions[i] = {leave.positions[i].first, 0, leave.positions[i].second};
+}
+
+void MappedSessionRegion::answer_leave(int index, LeaveAnswer leave) {
   leave.in_file = false;
   (void)FAILPOINT("answer_leave");
   publish_answer(index);
+  // Only now: whoever waited would not know of the changes otherwise.
+  shared(redo_log().slot).store(0, std::memory_order_seq_cst);
 }
 
 void MappedSessionRegion::dismiss(int index) {
@@ -467,6 +475,24 @@ cache::Result<std::unique_ptr<SessionRegion>> SessionRegion::create(const Setup&
   }
 }
 
+namespace {
+
+// Of a region whose broker is dead: whether a process is about to make the rest of a replay's changes.
+bool is_being_redone(int file) {
+  preload::RegionHeader head;
+  preload::RedoLog log;
+  preload::Slot slot;
+  auto read = [&](void* to, std::size_t bytes, std::uint64_t at) {
+    return ::pread(file, to, bytes, static_cast<off_t>(at)) == static_cast<ssize_t>(bytes);
+  };
+  if (!read(&head, sizeof head, 0) || head.magic != preload::region_magic || head.version != preload::protocol_version) return false;
+  if (!read(&log, sizeof log, preload::redo_at) || log.slot == 0 || log.slot > preload::slot_count) return false;
+  if (!read(&slot, sizeof slot, preload::slots_at + (log.slot - 1) * sizeof slot)) return false;
+  return slot.state == preload::slot_answering && log.done < log.bytes && !process_is_dead(slot.owner);
+}
+
+}  // namespace
+
 void remove_stale_regions() {
   DIR* const directory = ::opendir("/dev/shm");
   if (!directory) return;
@@ -477,7 +503,12 @@ void remove_stale_regions() {
         ::openat(::dirfd(directory), entry->d_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     struct stat status;
     if (!file || ::fstat(file.get(), &status) != 0 || status.st_uid != ::geteuid() || !S_ISREG(status.st_mode)) continue;
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlinkat(::dirfd(directory), entry->d_name, 0);
+    // Shared, for shims look whether it is locked as well.
+    if (::flock(file.get(), LOCK_SH | LOCK_NB) != 0) continue;
+    ::unlinkat(::dirfd(directory), entry->d_name, 0);
+    // The files from which the changes are made look like files that nobody needs any more. A shim notices its broker's
+    // death within 20 ms; one that has been stopped is not waited for.
+    for (int waited_ms = 0; waited_ms < 1000 && is_being_redone(file.get()); waited_ms += 5) ::usleep(5000);
   }
   ::closedir(directory);
 }

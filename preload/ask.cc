@@ -1,5 +1,7 @@
 #include "preload/ask.h"
 
+#include "preload/redo.h"
+
 namespace preload {
 
 using StateAndOwner [[gnu::may_alias]] = uint64_t;
@@ -35,18 +37,20 @@ bool Question::wait() {
   for (;;) {
     const uint32_t now = load(slot().state);
     if (now == slot_answered) return true;
-    const bool gone = load(header().state) != region_live;
-    if (!gone) {
+    // Once the broker has begun to act on its answer, it must be waited for as long as there is a broker.
+    if (now == slot_answering || load(header().state) == region_live) {
       futex_wait(&slot().state, now, Patience::step_ms);
       if (!patience.is_over()) continue;
     }
     if (exchange_if<uint32_t>(slot().state, slot_claimed, slot_abandoned)) break;
-    // The broker has begun to act on its answer, so it must be waited for as long as there is a broker.
-    if (gone || !patience.answer_is_late() || !broker_lives()) break;
+    if (patience.answer_is_late() || !broker_lives()) break;
   }
   if (load(slot().state) == slot_answered) return true;
+  // It has been killed over a replay.
+  RedoLog& log = *reinterpret_cast<RedoLog*>(state.region + redo_at);
+  const bool made = load(slot().state) == slot_answering && load(log.slot) == index_ + 1 && !broker_lives() && redo_rest(log);
   give_up_session();
-  return false;
+  return made;
 }
 
 void set_free(Slot& slot) { store(reinterpret_cast<StateAndOwner&>(slot), StateAndOwner{slot_free}); }

@@ -8,6 +8,7 @@
 //   plans_at      table of Plan              broker, entry by entry
 //   texts_at      texts, zero-terminated     broker, appended
 //   slots_at      table of Slot              both, see below
+//   redo_at       RedoLog                    broker; a shim may go on with it, see below
 //   ring_at       the log                    shims append, broker consumes
 //
 // All numbers are little-endian and naturally aligned. Nothing in the region is
@@ -33,6 +34,11 @@
 // answering, the shim goes on waiting. A slot whose owner died is freed by the
 // broker.
 //
+// REPLAYS. A replay's answer and all its changes are written down, the changes in the redo log, before the first of
+// them is made. So if the broker is killed between the first and the last, or before it has said that it is done, the
+// shim that waits makes the rest (preload/redo.h) and takes the answer. There is one log, for a session's replays are
+// made one after the other.
+//
 // PENDING CONTENTS. A file's contents are hashed by the broker a little after a
 // step has seen or made them. `pending[hash of the name's last component]`
 // holds the epoch in which such an event was logged last: the shim appends the
@@ -53,7 +59,7 @@
 namespace preload {
 
 inline constexpr uint64_t region_magic = 0x6c61747365763031;  // "10vestal"
-inline constexpr uint32_t protocol_version = 4;
+inline constexpr uint32_t protocol_version = 5;
 
 // The variables a traced process is started with, behind all others:
 //   LD_PRELOAD=<shim>:<user's own>:<closure>
@@ -73,6 +79,7 @@ inline constexpr uint32_t record_units_max = 1 << 14;  // 512 KiB
 inline constexpr uint32_t stream_bytes_max = 16 << 10;  // in one record; longer writes make several
 inline constexpr uint32_t slot_count = 64;
 inline constexpr uint32_t slot_text_bytes = 16 << 10;
+inline constexpr uint32_t redo_bytes_max = 2 << 20;  // of entries; a replay that needs more is not made
 inline constexpr uint32_t plan_count = 4096;
 inline constexpr uint32_t known_bits = 1 << 20;
 inline constexpr uint32_t pending_count = 1 << 14;  // of uint32_t: an epoch, and
@@ -215,6 +222,43 @@ struct StreamPiece {
   uint32_t bytes;
 };
 
+enum RedoKind : uint32_t {
+  redo_rename = 1,  // path to text
+  redo_overwrite,   // text, a regular file, gets the contents of path, and path goes
+  redo_link,        // path becomes another name of text
+  redo_unlink, redo_rmdir, redo_mkdir,
+  redo_chmod,
+  redo_time,        // of modification; of a symlink itself
+};
+enum RedoFlags : uint32_t {
+  redo_over_symlink = 1,   // rename: text may be a symlink, not only a regular file or nothing
+  redo_same_file = 2,      // rename: the two may be names of one file
+  redo_now = 4,            // time: the kernel's, not mtime_ns
+  redo_if_made = 8,        // chmod: only if the entry `maker` has made the directory
+  redo_found_there = 16,   // mkdir, afterwards: it was there
+};
+
+// Behind it path and text, each with a zero, padded to a multiple of eight.
+struct RedoEntry {
+  uint32_t bytes = 0;  // of all of that
+  uint32_t kind = 0;   // RedoKind
+  uint32_t flags = 0;  // RedoFlags
+  uint32_t mode = 0;   // mkdir, chmod: permissions
+  uint32_t type = 0;   // chmod: S_IFREG or S_IFDIR, what it has to be
+  uint32_t maker = 0;  // redo_if_made: where the entry begins
+  uint32_t path_bytes = 0, text_bytes = 0;  // with their zeros
+  int64_t mtime_ns = 0;
+};
+static_assert(sizeof(RedoEntry) == 40);
+
+// Behind it the entries.
+struct RedoLog {
+  uint32_t slot;   // whose answer waits for these changes, + 1; 0: nobody's. Stored when all the rest is there
+  uint32_t bytes;  // of the entries
+  uint32_t done;   // of these, the bytes of those that have been made; perhaps the next has as well
+  uint32_t unused;
+};
+
 constexpr uint64_t align_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
 inline constexpr uint64_t known_at = 4096;
@@ -222,7 +266,8 @@ inline constexpr uint64_t pending_at = known_at + known_bits / 8;
 inline constexpr uint64_t plans_at = pending_at + pending_count * sizeof(uint32_t);
 inline constexpr uint64_t texts_at = align_up(plans_at + plan_count * sizeof(Plan), 4096);
 inline constexpr uint64_t slots_at = texts_at + texts_bytes;
-inline constexpr uint64_t ring_at = align_up(slots_at + slot_count * sizeof(Slot), 4096);
+inline constexpr uint64_t redo_at = align_up(slots_at + slot_count * sizeof(Slot), 4096);
+inline constexpr uint64_t ring_at = align_up(redo_at + sizeof(RedoLog) + redo_bytes_max, 4096);
 inline constexpr uint64_t region_bytes = ring_at + uint64_t{ring_units} * unit_bytes;
 
 // ---- images of static programs ----------------------------------------------------------------------------------------

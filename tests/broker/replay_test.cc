@@ -9,13 +9,20 @@
 
 #include <catch2/catch.hpp>
 
+#include "preload/redo.h"
 #include "tests/broker/images/scratch.h"
 
 using namespace broker;
 using namespace cache;
+using namespace preload;
 namespace fs = std::filesystem;
 
 namespace {
+
+RedoLog& redo_log() {
+  alignas(RedoLog) static char room[sizeof(RedoLog) + redo_bytes_max];
+  return *reinterpret_cast<RedoLog*>(room);
+}
 
 struct stat status_of(const std::string& path) {
   struct stat status {};
@@ -63,7 +70,7 @@ struct Stage {
   Result<bool> replay() {
     Replay replay(result, blobs, view);
     TRY(replay.stage());
-    return replay.apply();
+    return replay.apply(redo_log(), 1);
   }
   bool left_behind() const {
     for (const auto& entry : fs::recursive_directory_iterator(place.path()))
@@ -166,7 +173,7 @@ TEST_CASE("contents that are there no longer when changes are applied are copied
   Replay replay(stage.result, stage.blobs, stage.view);
   REQUIRE(replay.stage());
   stage.place.write("file", "else");
-  REQUIRE(replay.apply());
+  REQUIRE(replay.apply(redo_log(), 1));
   CHECK(scratch::read(stage.at("file")) == "same");
   CHECK_FALSE(stage.left_behind());
 }
@@ -294,7 +301,7 @@ TEST_CASE("a directory that somebody makes meanwhile is as good as one made") {
   Replay replay(stage.result, stage.blobs, stage.view);
   REQUIRE(replay.stage());
   fs::create_directory(stage.at("directory"));
-  REQUIRE(replay.apply());
+  REQUIRE(replay.apply(redo_log(), 1));
   CHECK(scratch::read(stage.at("directory/file")) == "new");
 }
 
@@ -432,7 +439,7 @@ TEST_CASE("times are now, in the order of the changes, between what was before a
   Replay replay(stage.result, stage.blobs, stage.view);
   REQUIRE(replay.stage());
   const std::string before = stage.place.write("before", "made when all was staged");
-  REQUIRE(replay.apply());
+  REQUIRE(replay.apply(redo_log(), 1));
   const std::string after = stage.place.write("after", "made when all was done");
   std::int64_t last = mtime_of(before);
   for (int i = 0; i < 8; ++i) {
@@ -496,22 +503,70 @@ TEST_CASE("attributes of what is not there are an error") {
   CHECK(stage.replay().error().fault == Fault::not_found);
 }
 
-TEST_CASE("an error while changes are applied names the place and leaves no private files") {
+TEST_CASE("what has come into the way since staging is an error before anything has changed") {
   Stage stage;
   stage.add_file("first", "new");
   stage.add_file("second", "new");
-  stage.add_file("third", "new");
   Replay replay(stage.result, stage.blobs, stage.view);
   REQUIRE(replay.stage());
   fs::create_directory(stage.at("second"));
-  const auto applied = replay.apply();
+  const auto applied = replay.apply(redo_log(), 1);
+  REQUIRE_FALSE(applied);
+  CHECK(applied.error().message.find(stage.at("second")) != std::string::npos);
+  CHECK_FALSE(fs::exists(stage.at("first")));
+  CHECK(fs::is_directory(stage.at("second")));
+  CHECK_FALSE(stage.left_behind());
+}
+
+TEST_CASE("an error while changes are made names the place and leaves no private files") {
+  Stage stage;
+  std::ofstream(stage.at("source")) << "old";
+  stage.add_file("first", "new");
+  stage.add(Change::What::hard_link, "second").text = stage.at("source");
+  stage.add_file("third", "new");
+  Replay replay(stage.result, stage.blobs, stage.view);
+  REQUIRE(replay.stage());
+  fs::remove(stage.at("source"));
+  const auto applied = replay.apply(redo_log(), 1);
   REQUIRE_FALSE(applied);
   CHECK(applied.error().message.find(stage.at("second")) != std::string::npos);
   CHECK(applied.error().message.find("after 1 of 3") != std::string::npos);
   CHECK(scratch::read(stage.at("first")) == "new");
-  CHECK(fs::is_directory(stage.at("second")));
+  CHECK_FALSE(fs::exists(stage.at("second")));
   CHECK_FALSE(fs::exists(stage.at("third")));
   CHECK_FALSE(stage.left_behind());
+}
+
+TEST_CASE("all changes are in the log of changes, and said to be there, before the first is made") {
+  Stage stage;
+  stage.add_file("first", "new");
+  stage.add_file("second", "new");
+  stage.add(Change::What::removed, "third");
+  std::ofstream(stage.at("third")) << "old";
+  RedoLog& log = redo_log();
+  log.slot = 0;
+  {
+    Replay replay(stage.result, stage.blobs, stage.view);
+    REQUIRE(replay.stage());
+    CHECK(log.slot == 0);
+    REQUIRE(replay.apply(log, 5));
+  }
+  CHECK(log.slot == 5);
+  CHECK(log.done == log.bytes);
+  std::vector<std::uint32_t> kinds;
+  for (std::uint32_t at = 0; at < log.bytes; at += redo_entry(log, at).bytes) kinds.push_back(redo_entry(log, at).kind);
+  CHECK(kinds == std::vector<std::uint32_t>{redo_time, redo_rename, redo_time, redo_rename, redo_unlink});
+}
+
+TEST_CASE("more changes than the log of changes has room for are an error before the first") {
+  Stage stage;
+  const std::string name(200, 'n');
+  for (int i = 0; i < 9000; ++i) stage.add(Change::What::removed, name + std::to_string(i));
+  std::ofstream(stage.at(name + "0")) << "old";
+  const auto replayed = stage.replay();
+  REQUIRE_FALSE(replayed);
+  CHECK(replayed.error().message.find("9000 changes") != std::string::npos);
+  CHECK(fs::exists(stage.at(name + "0")));
 }
 
 TEST_CASE("a device that comes into the way at the last moment is left alone") {
@@ -520,7 +575,7 @@ TEST_CASE("a device that comes into the way at the last moment is left alone") {
   Replay replay(stage.result, stage.blobs, stage.view);
   REQUIRE(replay.stage());
   REQUIRE(::mkfifo(stage.at("file").c_str(), 0600) == 0);
-  CHECK_FALSE(replay.apply());
+  CHECK_FALSE(replay.apply(redo_log(), 1));
   CHECK(fs::is_fifo(stage.at("file")));
 }
 

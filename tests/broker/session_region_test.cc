@@ -540,7 +540,10 @@ TEST_CASE("a question is answered once, and only if the asker is still waiting")
   }
   SECTION("leave") {
     REQUIRE(region->begin_answer(slot));
-    region->answer_leave(slot, *region->prepare_leave(0x300, "pieces", {{1, 100}, {2, 7}}, "/nowhere"));
+    auto leave = *region->prepare_leave(0x300, "pieces", {{1, 100}, {2, 7}}, "/nowhere");
+    region->write_leave(slot, leave);
+    CHECK(shim.slot(slot).state == slot_answering);
+    region->answer_leave(slot, std::move(leave));
     REQUIRE(shim.wait_for_answer(slot));
     const Slot& answer = shim.slot(slot);
     CHECK(answer.verdict == verdict_leave);
@@ -558,7 +561,9 @@ TEST_CASE("a question is answered once, and only if the asker is still waiting")
     REQUIRE(region->begin_answer(slot));
     { CHECK(region->prepare_leave(0, pieces, {}, directory)); }
     CHECK(std::filesystem::is_empty(directory));  // nobody was told of it
-    region->answer_leave(slot, *region->prepare_leave(0, pieces, {}, directory));
+    auto leave = *region->prepare_leave(0, pieces, {}, directory);
+    region->write_leave(slot, leave);
+    region->answer_leave(slot, std::move(leave));
     REQUIRE(shim.wait_for_answer(slot));
     const Slot& answer = shim.slot(slot);
     REQUIRE(answer.in_file == 1);

@@ -33,8 +33,8 @@ only() {
 may cache 'cache knows no room but itself' '^<|^"cache/'
 may preload 'the shim lives without libc: only preload and freestanding or kernel headers' \
   '^"preload/|^<(linux|asm|asm-generic)/|^<(stdint|stddef|stdarg|stdbool|limits|stdatomic)\.h>|^<(cstdint|cstddef|cstdarg|climits|limits|atomic|bit|concepts|compare|initializer_list|type_traits|version|new)>'
-may broker 'the broker sees cache, itself, and of the shim only the contract and the way in' \
-  '^<|^"(cache|broker)/|^"preload/(protocol|client)\.h"|^"preload/calls\.def"'
+may broker 'the broker sees cache, itself, and of the shim only the contract, the way in and how changes are made' \
+  '^<|^"(cache|broker)/|^"preload/(protocol|client|redo)\.h"|^"preload/calls\.def"'
 may makecompat 'a face asks the broker and includes no other face' '^<|^"(cache|broker|makecompat)/|^"preload/(protocol|client)\.h"'
 only '^<leveldb/' '^cache/step_cache\.cc$' 'only cache/step_cache.cc knows LevelDB'
 only '^<boost/interprocess/' '^broker/session_region\.' 'only broker/session_region knows Boost.Interprocess'

@@ -10,7 +10,7 @@
  * be given up between the look at its state and the writing.
  *
  * What must hold: a step is stored only if all its effects were told, and its program ran with the shim in it. If a
- * result was applied, the program does not run as well, unless the broker died in the middle of it. A slot answers
+ * change of a result was made, all of them are made and the program does not run as well. A slot answers
  * nobody but who asked in it. Every run comes to its end, with all slots free and, if the top process ended in order,
  * with its log read.
  *
@@ -40,12 +40,15 @@ byte slot_owner;
 mtype = { run_it, leave, go_on }
 mtype verdict;
 byte answer_for; /* whose question was answered, which no program knows */
+bool redo; byte done; /* RedoLog: whether changes for who waits in the slot are written down, and how many have been made */
 
 /* the world */
 byte deaths, late;
 bool broker_dead, dead[4], reaped_by_top[4], killed[4];
 byte effects[4];           /* what the program has really done */
-bool applied[4], ran[4];   /* the result was applied; the program itself was started */
+#define CHANGES 2          /* of a result */
+byte changed[4];           /* which of them have been made, a bit each: twice is as good as once */
+bool ran[4];               /* the program itself was started */
 bool stored[4], flushed;
 
 #ifdef BREAK_STORE_UNSTARTED
@@ -88,6 +91,15 @@ inline claim(who) {
   fi
 }
 
+/* redo_rest(), and what Replay::apply() does */
+inline make_changes(who) {
+  do
+  :: done < CHANGES -> changed[who] = changed[who] | (1 << done); done++
+  :: done == CHANGES -> break
+  :: DIE(who)
+  od
+}
+
 /* Question::wait: `got` tells whether there is an answer */
 inline wait_for_answer(who) {
   if
@@ -97,7 +109,12 @@ inline wait_for_answer(who) {
     if
     :: atomic { slot == slot_answered -> got = true; assert(answer_for == who) }
     :: atomic { slot == slot_claimed -> slot = slot_abandoned; region_gone = true; detached = true }
-    :: atomic { slot == slot_answering && broker_dead -> region_gone = true; detached = true }
+    :: slot == slot_answering && broker_dead ->
+      if
+      :: redo -> make_changes(who); got = true; assert(answer_for == who)
+      :: !redo
+      fi;
+      atomic { region_gone = true; detached = true }
     fi
   :: atomic { late < 1 && slot == slot_claimed -> late++; slot = slot_abandoned; region_gone = true; detached = true }
   :: DIE(who)
@@ -134,6 +151,7 @@ proctype Child(byte me) {
   if
   :: got && verdict == leave ->
     /* leave_as: streams, then the slot, then the end */
+    assert(changed[me] == (1 << CHANGES) - 1);
     release();
     append(exited, me, false, false);
     goto died
@@ -145,7 +163,7 @@ native:
   :: true
   :: DIE(me)
   fi;
-  atomic { ran[me] = true; assert(!applied[me] || broker_dead) }
+  atomic { ran[me] = true; assert(changed[me] == 0) }
   /* the shim's constructor; an image that is no longer there leaves the program without a shim */
   if
   :: append(started, me, false, false)
@@ -244,12 +262,34 @@ proctype Broker() {
 #endif
       fi;
       if
-      :: mine -> /* a hit, staged before: apply() */
-        applied[who] = true;
+      :: mine -> /* a hit, staged before: write_leave() and apply() */
         if
-        :: d_step { verdict = leave; answer_for = who; replayed[who] = true; slot = slot_answered }
+        :: skip
         :: atomic { deaths < DEATHS -> deaths++; goto died }
-        fi
+        fi;
+#ifndef BREAK_ANSWER_AFTER_CHANGES
+        d_step { verdict = leave; answer_for = who };
+#endif
+#ifndef BREAK_WRITE_NOTHING_DOWN
+        done = 0;
+        redo = true;
+#endif
+        do
+        :: done < CHANGES -> changed[who] = changed[who] | (1 << done); done++
+        :: done == CHANGES -> break
+        :: atomic { deaths < DEATHS -> deaths++; goto died }
+        od;
+#ifdef BREAK_FORGET_TOO_EARLY
+        redo = false;
+#endif
+        if
+        :: skip
+        :: atomic { deaths < DEATHS -> deaths++; goto died }
+        fi;
+        d_step { verdict = leave; answer_for = who; replayed[who] = true; slot = slot_answered };
+#ifndef BREAK_NEVER_FORGET
+        redo = false
+#endif
       :: mine -> d_step { verdict = run_it; answer_for = who; slot = slot_answered }
       :: else
       fi

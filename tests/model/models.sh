@@ -48,4 +48,8 @@ fails exec.pml -DBREAK_ANSWER_WHO_GAVE_UP
 fails exec.pml -DBREAK_BELIEVE_THE_KILLED
 fails exec.pml -DBREAK_STORE_UNSTARTED
 fails exec.pml -DBREAK_LEAK_SLOTS
+fails exec.pml -DBREAK_WRITE_NOTHING_DOWN
+fails exec.pml -DBREAK_ANSWER_AFTER_CHANGES
+fails exec.pml -DBREAK_FORGET_TOO_EARLY
+fails exec.pml -DBREAK_NEVER_FORGET
 [ $faults -eq 0 ] || { echo "$faults faults"; exit 1; }

@@ -1,13 +1,19 @@
 // A broker that is gone, silent or slow never holds up a build for good.
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include <fmt/format.h>
 #include <catch2/catch.hpp>
 
+#include "preload/redo.h"
+#include "tests/broker/images/scratch.h"
 #include "tests/preload/fake_session.h"
 #include "tests/preload/programs.h"
 
@@ -66,6 +72,146 @@ TEST_CASE("a session that ends during a build lets it go on") {
       "-l >/dev/null");
   CHECK(run.output == "1\n2\n3\n");
   CHECK(run.seconds < 5);
+}
+
+TEST_CASE("a broker that has been killed and that nobody waits for is noticed as well") {
+  Session session;  // the process that plays the broker goes on, as one that is left is there for kill(2)
+  session.silent = true;
+  session.unlock();
+  const auto run = session.run({"/bin/echo", "one"});
+  CHECK(run.output == "one\n");
+  CHECK(session.header().state == region_gone);
+}
+
+namespace {
+
+// The broker takes the question of an `echo`, writes down the changes of a replay, makes some of them, and dies.
+struct BrokenOff {
+  Session session;
+  scratch::Directory place;
+  std::string entries;
+  std::uint32_t done = 0;
+
+  std::string at(const std::string& name) const { return place.at(name); }
+  void put(const std::string& name, const std::string& text) const { std::ofstream(at(name)) << text; }
+  std::string get(const std::string& name) const {
+    std::ifstream file(at(name));
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  void add(RedoEntry entry, const std::string& path, const std::string& text = {}) {
+    entry.path_bytes = static_cast<std::uint32_t>(path.size() + 1);
+    entry.text_bytes = static_cast<std::uint32_t>(text.size() + 1);
+    entry.bytes = static_cast<std::uint32_t>(align_up(sizeof entry + entry.path_bytes + entry.text_bytes, 8));
+    const std::size_t begin = entries.size();
+    entries.append(reinterpret_cast<const char*>(&entry), sizeof entry);
+    entries.append(path.c_str(), path.size() + 1).append(text.c_str(), text.size() + 1);
+    entries.resize(begin + entry.bytes);
+  }
+  Outcome run(bool written_down = true) {
+    session.on_exec = [&, written_down](const Event& event, Slot& slot) {
+      if (event.words()[0] != "/bin/echo") return;
+      RedoLog& log = *reinterpret_cast<RedoLog*>(session.region() + redo_at);
+      std::memcpy(&log + 1, entries.data(), entries.size());
+      log.bytes = static_cast<std::uint32_t>(entries.size());
+      log.done = done;
+      slot.verdict = verdict_leave;
+      slot.status = 7 << 8;
+      if (written_down) log.slot = static_cast<std::uint32_t>(event.slot);
+      session.dies_answering = true;
+      session.silent = true;
+      session.unlock();
+    };
+    return session.shell("/bin/echo itself; echo $?");
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a replay over which the broker is killed is finished by whoever waits for it") {
+  BrokenOff replay;
+  replay.put("private", "new");
+  replay.put("out", "old");
+  replay.put("gone", "");
+  replay.add({.kind = redo_mkdir, .mode = 0700}, replay.at("made"));
+  replay.add({.kind = redo_rename}, replay.at("private"), replay.at("out"));
+  replay.add({.kind = redo_link}, replay.at("private2"), replay.at("out"));
+  replay.add({.kind = redo_rename, .flags = redo_same_file}, replay.at("private2"), replay.at("made/link"));
+  replay.add({.kind = redo_unlink}, replay.at("gone"));
+  replay.add({.kind = redo_time, .mtime_ns = -500000000}, replay.at("out"));
+  replay.add({.kind = redo_chmod, .mode = 0750, .type = S_IFDIR}, replay.at("made"));
+  auto holds = [&] {
+    CHECK(replay.get("out") == "new");
+    CHECK(replay.get("made/link") == "new");
+    struct stat info {};
+    REQUIRE(::stat(replay.at("out").c_str(), &info) == 0);
+    CHECK(info.st_nlink == 2);
+    CHECK(info.st_mtim.tv_sec == -1);
+    CHECK(info.st_mtim.tv_nsec == 500000000);
+    CHECK(std::filesystem::status(replay.at("made")).permissions() == std::filesystem::perms(0750));
+    CHECK_FALSE(std::filesystem::exists(replay.at("gone")));
+    CHECK_FALSE(std::filesystem::exists(replay.at("private")));
+    CHECK_FALSE(std::filesystem::exists(replay.at("private2")));
+  };
+  SECTION("from its beginning") {
+    CHECK(replay.run().output == "7\n");
+    holds();
+  }
+  SECTION("from wherever it was, whether or not the change it was at has been made") {
+    RedoLog& log = *reinterpret_cast<RedoLog*>(replay.session.region() + redo_at);
+    std::memcpy(&log + 1, replay.entries.data(), replay.entries.size());
+    log.bytes = static_cast<std::uint32_t>(replay.entries.size());
+    const int made = GENERATE(range(0, 14));
+    for (int i = 0; i <= made / 2; ++i) {
+      RedoEntry& entry = redo_entry(log, log.done);
+      if (i < made / 2 || made % 2 == 1) REQUIRE(redo(log, entry, false) == 0);
+      if (i < made / 2) log.done += entry.bytes;
+    }
+    replay.done = log.done;
+    CHECK(replay.run().output == "7\n");
+    holds();
+  }
+}
+
+TEST_CASE("a file that a replay writes in place is whole when whoever waits has finished the replay") {
+  BrokenOff replay;
+  const std::string wanted(300000, 'w');
+  replay.put("private", wanted);
+  replay.put("out", std::string(400000, 'o'));
+  std::filesystem::create_hard_link(replay.at("out"), replay.at("other"));
+  replay.add({.kind = redo_overwrite}, replay.at("private"), replay.at("out"));
+  replay.add({.kind = redo_unlink}, replay.at("nothing"));
+  SECTION("from its beginning") {}
+  SECTION("after half of it") { std::fstream(replay.at("out"), std::ios::in | std::ios::out) << std::string(100000, 'w'); }
+  SECTION("after all of it") {
+    std::filesystem::remove(replay.at("private"));
+    replay.put("out", wanted);
+  }
+  CHECK(replay.run().output == "7\n");
+  CHECK((replay.get("out") == wanted));
+  CHECK((replay.get("other") == wanted));
+  CHECK_FALSE(std::filesystem::exists(replay.at("private")));
+}
+
+TEST_CASE("a replay that was not yet written down when the broker was killed has not happened") {
+  BrokenOff replay;
+  replay.put("out", "old");
+  replay.add({.kind = redo_unlink}, replay.at("out"));
+  CHECK(replay.run(false).output == "itself\n0\n");
+  CHECK(replay.get("out") == "old");
+}
+
+TEST_CASE("a replay that cannot be finished is left as it is, and the program runs") {
+  BrokenOff replay;
+  replay.put("private", "new");
+  std::filesystem::create_directory(replay.at("out"));
+  replay.add({.kind = redo_rename}, replay.at("private"), replay.at("out"));
+  SECTION("something is in its place") {}
+  SECTION("what was written down is damaged") {
+    replay.entries[0] = 1;
+    replay.entries[4] = redo_unlink;
+  }
+  CHECK(replay.run().output == "itself\n0\n");
+  CHECK(std::filesystem::is_directory(replay.at("out")));
 }
 
 TEST_CASE("a full log and a dead broker do not stop a program") {
