@@ -62,9 +62,62 @@ bool may_be_changed_by_us(const PathFacts& facts) {
   return self == 0 || facts.uid == self;
 }
 
+std::string bytes_of(preload::RedoEntry entry, const std::string& path, const std::string& text = {}) {
+  entry.path_bytes = static_cast<std::uint32_t>(path.size() + 1);
+  entry.text_bytes = static_cast<std::uint32_t>(text.size() + 1);
+  entry.bytes = static_cast<std::uint32_t>(preload::align_up(sizeof entry + entry.path_bytes + entry.text_bytes, 8));
+  std::string bytes(reinterpret_cast<const char*>(&entry), sizeof entry);
+  bytes.append(path.c_str(), path.size() + 1).append(text.c_str(), text.size() + 1);
+  bytes.resize(entry.bytes);
+  return bytes;
+}
+
+// The log as this process fills it.
+class LogWriter {
+ public:
+  LogWriter(preload::RedoLog& log, std::uint32_t slot) : log_(log) {
+    store(log_.slot, 0);
+    log_.committed = log_.begin = log_.end = log_.done = 0;
+    store(log_.slot, slot);
+  }
+  // False: there is no room.
+  bool add_private_file(const std::string& path) {
+    const std::string bytes = bytes_of({.kind = preload::redo_unlink}, path);
+    if (!put(bytes)) return false;
+    store(log_.end, end_);
+    return true;
+  }
+  bool commit(std::string_view changes) {
+    begin_ = end_;
+    if (!put(changes)) return false;
+    log_.begin = begin_;
+    log_.end = end_;
+    log_.done = begin_;
+    store(log_.committed, 1);
+    return true;
+  }
+  // The change at `at`, from the first one.
+  void is_made(std::uint32_t at, const preload::RedoEntry& entry) {
+    preload::redo_entry(log_, begin_ + at).flags = entry.flags;
+    store(log_.done, begin_ + at + entry.bytes);
+  }
+
+ private:
+  static void store(std::uint32_t& place, std::uint32_t value) { __atomic_store_n(&place, value, __ATOMIC_RELEASE); }
+  bool put(std::string_view bytes) {
+    if (bytes.size() > preload::redo_bytes_max - end_) return false;
+    std::memcpy(&preload::redo_entry(log_, end_), bytes.data(), bytes.size());
+    end_ += static_cast<std::uint32_t>(bytes.size());
+    return true;
+  }
+
+  preload::RedoLog& log_;
+  std::uint32_t begin_ = 0, end_ = 0;
+};
+
 class PrivateNames {
  public:
-  explicit PrivateNames(StagingJournal* journal) : journal_(journal) {
+  PrivateNames(LogWriter& log, StagingJournal* journal) : log_(log), journal_(journal) {
     if (::getrandom(&next_, sizeof next_, GRND_NONBLOCK) != sizeof next_) next_ = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(this) >> 4);
     if (journal_) journal_->begin();
   }
@@ -74,13 +127,21 @@ class PrivateNames {
   PrivateNames(const PrivateNames&) = delete;
   PrivateNames& operator=(const PrivateNames&) = delete;
 
-  std::string in(const std::string& directory) {
+  // Unused so far, and noted wherever somebody may look for what is to be removed.
+  Result<std::string> in(const std::string& directory) {
     if (journal_ && noted_.insert(directory).second) journal_->note(directory);
     const std::uint32_t id = journal_ ? journal_->id() : static_cast<std::uint32_t>(::getpid());
-    return fmt::format("{}/.vestal-{:08x}{:08x}", directory == "/" ? "" : directory, id, next_++);
+    for (;;) {
+      std::string path = fmt::format("{}/.vestal-{:08x}{:08x}", directory == "/" ? "" : directory, id, next_++);
+      struct stat there;
+      if (::lstat(path.c_str(), &there) == 0) continue;
+      if (!log_.add_private_file(path)) return fail(Fault::unsupported, "has too many changes for one replay");
+      return path;
+    }
   }
 
  private:
+  LogWriter& log_;
   StagingJournal* const journal_;
   std::unordered_set<std::string> noted_;
   std::uint32_t next_ = 0;
@@ -104,7 +165,7 @@ struct Replay::Staged {
 // The directories of a result: which are there, which it makes, where in them one can write.
 class Replay::Places {
  public:
-  Places(const View& view, StagingJournal* journal) : names(journal), view_(view) {}
+  Places(const View& view, preload::RedoLog& to, std::uint32_t slot, StagingJournal* journal) : log(to, slot), names(log, journal), view_(view) {}
 
   // Where to put private files for `path`: its directory, or the nearest one that is there already.
   Result<std::string> staging_directory(const std::string& path) {
@@ -133,6 +194,7 @@ class Replay::Places {
   void will_be_file(const std::string& path) { files_.insert(path); }
   bool is_made_file(const std::string& path) const { return files_.contains(path); }
 
+  LogWriter log;
   PrivateNames names;
   std::unordered_set<std::string> removed;
 
@@ -142,8 +204,9 @@ class Replay::Places {
   std::unordered_set<std::string> writable_, files_;
 };
 
-Replay::Replay(const cache::StepResult& result, const cache::BlobStore& blobs, const View& view, StagingJournal* journal)
-    : changes_(result.changes), blobs_(blobs), view_(view), journal_(journal) {}
+Replay::Replay(const cache::StepResult& result, const cache::BlobStore& blobs, const View& view, preload::RedoLog& log, std::uint32_t slot,
+               StagingJournal* journal)
+    : changes_(result.changes), blobs_(blobs), view_(view), log_(log), slot_(slot), journal_(journal) {}
 
 Replay::~Replay() { discard(); }
 
@@ -159,7 +222,7 @@ void Replay::discard() {
 
 Result<bool> Replay::stage() {
   assert(staged_.empty());
-  places_ = std::make_unique<Places>(view_, journal_);
+  places_ = std::make_unique<Places>(view_, log_, slot_, journal_);
   for (Change& change : changes_) {
     if (change.what == What::removed) places_->removed.insert(change.path);
     if (change.moved_from.empty()) continue;
@@ -242,12 +305,9 @@ Result<bool> Replay::stage_file(const Change& change, Staged& staged) {
 
 Result<bool> Replay::copy_contents(const Change& change, Staged& staged) {
   const std::string directory = TRY(places_->staging_directory(change.path));
-  OwnedFd file;
-  do {
-    staged.private_path = places_->names.in(directory);
-    if (FAILPOINT("replay_stage")) return failed(change.path, "its directory takes no file");
-    file.reset(::open(staged.private_path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  } while (!file && errno == EEXIST);
+  staged.private_path = TRY(places_->names.in(directory));
+  if (FAILPOINT("replay_stage")) return failed(change.path, "its directory takes no file");
+  OwnedFd file(::open(staged.private_path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file) {
     const int reason = errno;
     staged.private_path.clear();
@@ -291,13 +351,11 @@ Result<bool> Replay::stage_symlink(const Change& change, Staged& staged) {
       return in_the_way(change.path);
   }
   const std::string directory = TRY(places_->staging_directory(change.path));
-  do {
-    staged.private_path = places_->names.in(directory);
-    if (::symlink(change.text.c_str(), staged.private_path.c_str()) == 0) {
-      staged.how = Staged::How::rename;
-      return true;
-    }
-  } while (errno == EEXIST);
+  staged.private_path = TRY(places_->names.in(directory));
+  if (::symlink(change.text.c_str(), staged.private_path.c_str()) == 0) {
+    staged.how = Staged::How::rename;
+    return true;
+  }
   const int reason = errno;
   staged.private_path.clear();
   return failed(change.path, "its directory takes no symlink", reason);
@@ -374,13 +432,8 @@ class Replay::Plan {
 
   // Returns where the entry begins.
   std::uint32_t add(std::size_t change, preload::RedoEntry entry, const std::string& path, const std::string& text = {}) {
-    const auto at = static_cast<std::uint32_t>(size());
-    entry.path_bytes = static_cast<std::uint32_t>(path.size() + 1);
-    entry.text_bytes = static_cast<std::uint32_t>(text.size() + 1);
-    entry.bytes = static_cast<std::uint32_t>(preload::align_up(sizeof entry + entry.path_bytes + entry.text_bytes, 8));
-    bytes_.append(reinterpret_cast<const char*>(&entry), sizeof entry);
-    bytes_.append(path.c_str(), path.size() + 1).append(text.c_str(), text.size() + 1);
-    bytes_.resize(sizeof(preload::RedoLog) + at + entry.bytes);
+    const auto at = static_cast<std::uint32_t>(changes().size());
+    bytes_ += bytes_of(entry, path, text);
     entries.push_back({at, change});
     return at;
   }
@@ -393,8 +446,8 @@ class Replay::Plan {
     add(number, {.kind = preload::redo_time, .flags = flags, .mtime_ns = change.mtime_ns}, path);
   }
 
-  // Of the entries.
-  std::size_t size() const { return bytes_.size() - sizeof(preload::RedoLog); }
+  std::string_view changes() const { return std::string_view(bytes_).substr(sizeof(preload::RedoLog)); }
+  // With nothing but these.
   preload::RedoLog& log() { return *reinterpret_cast<preload::RedoLog*>(bytes_.data()); }
 
   std::vector<Entry> entries;
@@ -404,7 +457,7 @@ class Replay::Plan {
   std::string bytes_;
 };
 
-Result<bool> Replay::apply(preload::RedoLog& log, std::uint32_t slot) {
+Result<bool> Replay::apply() {
   assert(staged_.size() == changes_.size());
   Plan plan;
   for (std::size_t i = 0; i < changes_.size(); ++i) {
@@ -415,35 +468,29 @@ Result<bool> Replay::apply(preload::RedoLog& log, std::uint32_t slot) {
     }
   }
   plan_directories(plan);
-  if (plan.size() > preload::redo_bytes_max) {
+  if (!places_->log.commit(plan.changes())) {
     discard();
     return fail(Fault::unsupported, fmt::format("{} changes are too many for one replay", changes_.size()));
   }
-  std::memcpy(&log + 1, &plan.log() + 1, plan.size());
-  log.bytes = static_cast<std::uint32_t>(plan.size());
-  log.done = 0;
-  __atomic_store_n(&log.slot, slot, __ATOMIC_RELEASE);
-  for (const Plan::Entry& entry : plan.entries) {
-    // Not from where others can write.
-    preload::RedoEntry& change = preload::redo_entry(plan.log(), entry.at);
-    if (const auto made = make(plan.log(), change, entry.change); !made) {
+  for (const Plan::Entry& planned : plan.entries) {
+    preload::RedoEntry& entry = preload::redo_entry(plan.log(), planned.at);
+    if (const auto made = make(plan, entry, planned.change); !made) {
       discard();
-      return fail(made.error().fault, fmt::format("{} (after {} of {} changes)", made.error().message, entry.change, changes_.size()));
+      return fail(made.error().fault, fmt::format("{} (after {} of {} changes)", made.error().message, planned.change, changes_.size()));
     }
-    preload::redo_entry(log, entry.at).flags = change.flags;
-    __atomic_store_n(&log.done, entry.at + change.bytes, __ATOMIC_RELEASE);
+    places_->log.is_made(planned.at, entry);
   }
   discard();
   return true;
 }
 
-Result<bool> Replay::make(preload::RedoLog& log, preload::RedoEntry& entry, std::size_t number) {
+Result<bool> Replay::make(Plan& plan, preload::RedoEntry& entry, std::size_t number) {
   const Change& change = changes_[number];
   Staged& staged = staged_[number];
   if (FAILPOINT("replay_apply")) return failed(change.path, "cannot be changed");
   const bool places = entry.kind == preload::redo_rename, is_file = places && change.what == What::file;
   const PathFacts written = is_file ? view_.look(staged.private_path) : PathFacts{};
-  if (const long result = preload::redo(log, entry, false); result < 0) {
+  if (const long result = preload::redo(plan.log(), entry, false); result < 0) {
     if (result == -EEXIST) return in_the_way(change.path);
     return failed(change.path, "cannot be changed", static_cast<int>(-result));
   }
@@ -517,8 +564,7 @@ Result<bool> Replay::plan_hard_link(std::size_t number, Plan& plan) {
   const Change& change = changes_[number];
   std::string& name = staged_[number].private_path;
   const std::string directory = TRY(places_->staging_directory(change.path));
-  do name = places_->names.in(directory);
-  while (view_.look(name).type != FileType::absent);
+  name = TRY(places_->names.in(directory));
   plan.add(number, {.kind = preload::redo_link}, name, change.text);
   plan.add(number, {.kind = preload::redo_rename, .flags = preload::redo_same_file}, name, change.path);
   return true;

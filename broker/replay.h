@@ -49,8 +49,10 @@ namespace broker {
 
 class Replay {
  public:
-  // All must outlive it. Without a journal private files of a process that is killed stay.
-  Replay(const cache::StepResult& result, const cache::BlobStore& blobs, const View& view, StagingJournal* journal = nullptr);
+  // All must outlive it. `log` has room for redo_bytes_max of entries; `slot` is its `slot`. What is written there is for
+  // others; nothing is read from it. Without a journal private files stay if this process and the waiting one are killed.
+  Replay(const cache::StepResult& result, const cache::BlobStore& blobs, const View& view, preload::RedoLog& log, std::uint32_t slot,
+         StagingJournal* journal = nullptr);
   ~Replay();  // removes what was staged and not applied
   Replay(const Replay&) = delete;
   Replay& operator=(const Replay&) = delete;
@@ -58,11 +60,10 @@ class Replay {
   // Fault::corrupt or not_found: a blob is damaged or gone (it has been removed: forget the result).
   // Other faults: the place does not fit.
   cache::Result<bool> stage();
-  // After stage() succeeded, once. `log` has room for redo_bytes_max of entries; when all are in it `slot` is stored in
-  // its `slot`, and only then the first change is made. An Error with "after" some changes means that these were made and
-  // others could not be. The program is run then, on what is there by now: right for one that
+  // After stage() succeeded, once. Writes all changes down and makes them. An Error with "after" some changes means that
+  // these were made and others could not be. The program is run then, on what is there by now: right for one that
   // overwrites its outputs, not for one that appends to a file or changes its input in place (docs/limits.md, "Broken off").
-  cache::Result<bool> apply(preload::RedoLog& log, std::uint32_t slot);
+  cache::Result<bool> apply();
 
  private:
   struct Staged;
@@ -82,12 +83,14 @@ class Replay {
   void plan_symlink(std::size_t number, Plan& plan);
   cache::Result<bool> plan_hard_link(std::size_t number, Plan& plan);
   void plan_directories(Plan& plan);
-  cache::Result<bool> make(preload::RedoLog& log, preload::RedoEntry& entry, std::size_t number);
+  cache::Result<bool> make(Plan& plan, preload::RedoEntry& entry, std::size_t number);
   void discard();
 
   std::vector<cache::Change> changes_;  // those of the result; staging adds the times of what is moved
   const cache::BlobStore& blobs_;
   const View& view_;
+  preload::RedoLog& log_;
+  const std::uint32_t slot_;
   StagingJournal* const journal_;
   std::unique_ptr<Places> places_;
   std::vector<Staged> staged_;  // one for each change

@@ -234,11 +234,12 @@ class RunningSession final : public Session {
   enum class Replayed { yes, no, answered };  // answered: the program has been told to run, or nobody waits for an answer
 
   Replayed replay(Step& step, int slot, const Verdict& verdict, std::vector<std::string>& reasons) {
+    if (slot < 0) return Replayed::answered;
     if (!streams_fit(step, *verdict.result)) {
       reasons = {"its output might not have been taken: a pipe without room for it or without a reader, or a full disk"};
       return Replayed::no;
     }
-    Replay replay(*verdict.result, *parts_.blobs, *parts_.view, parts_.staging.get());
+    Replay replay(*verdict.result, *parts_.blobs, *parts_.view, region_->redo_log(), SessionRegion::redo_slot(slot), parts_.staging.get());
     const auto staged = replay.stage();
     if (!staged) {
       if (staged.error().fault == Fault::corrupt || staged.error().fault == Fault::not_found)
@@ -264,9 +265,9 @@ class RunningSession final : public Session {
     std::set<std::string> found_there;  // what is written into where it is
     for (const Change& change : verdict.result->changes)
       if (change.what == Change::What::file && !change.fresh && parts_.view->look(change.path).type == FileType::regular) found_there.insert(change.path);
-    if (slot < 0 || !region_->begin_answer(slot)) return Replayed::answered;
+    if (!region_->begin_answer(slot)) return Replayed::answered;
     region_->write_leave(slot, *leave);
-    if (const auto applied = replay.apply(region_->redo_log(), SessionRegion::redo_slot(slot)); !applied) {
+    if (const auto applied = replay.apply(); !applied) {
       region_->answer_run(slot, plan_of(step));
       asked_[step.number] = {applied.error().message};
       return Replayed::answered;

@@ -486,9 +486,9 @@ bool is_being_redone(int file) {
     return ::pread(file, to, bytes, static_cast<off_t>(at)) == static_cast<ssize_t>(bytes);
   };
   if (!read(&head, sizeof head, 0) || head.magic != preload::region_magic || head.version != preload::protocol_version) return false;
-  if (!read(&log, sizeof log, preload::redo_at) || log.slot == 0 || log.slot > preload::slot_count) return false;
+  if (!read(&log, sizeof log, preload::redo_at) || log.slot == 0 || log.slot > preload::slot_count || !log.committed) return false;
   if (!read(&slot, sizeof slot, preload::slots_at + (log.slot - 1) * sizeof slot)) return false;
-  return slot.state == preload::slot_answering && log.done < log.bytes && !process_is_dead(slot.owner);
+  return slot.state == preload::slot_answering && log.done < log.end && !process_is_dead(slot.owner);
 }
 
 }  // namespace

@@ -103,12 +103,13 @@ class SessionRegion {
   virtual std::optional<LeaveAnswer> prepare_leave(std::int32_t status, std::string pieces,
                                                    const std::vector<std::pair<std::int32_t, std::int64_t>>& positions,
                                                    const std::string& spill_directory) = 0;
-  // Writes all of it but that it is the answer, which is what answer_leave() says. In between the changes are made, with
-  // redo_log() to go on from if this process is killed. If that fails: answer_run().
+  // Writes all of it but that it is the answer, which is what answer_leave() says. In between the changes are made. If that
+  // fails: answer_run().
   virtual void write_leave(int slot, const LeaveAnswer& leave) = 0;
+  virtual void answer_leave(int slot, LeaveAnswer leave) = 0;
+  // From which whoever waits goes on if this process is killed over a replay; an answer says that it is not needed any more.
   virtual preload::RedoLog& redo_log() = 0;
   static std::uint32_t redo_slot(int slot) { return static_cast<std::uint32_t>(slot) + 1; }
-  virtual void answer_leave(int slot, LeaveAnswer leave) = 0;
   // For kind_preserve and kind_flush.
   virtual void answer_done(int slot) = 0;
   // Frees slots whose owner is dead.

@@ -46,9 +46,15 @@ bool Question::wait() {
     if (patience.answer_is_late() || !broker_lives()) break;
   }
   if (load(slot().state) == slot_answered) return true;
-  // It has been killed over a replay.
+  // It may have been killed over a replay.
   RedoLog& log = *reinterpret_cast<RedoLog*>(state.region + redo_at);
-  const bool made = load(slot().state) == slot_answering && load(log.slot) == index_ + 1 && !broker_lives() && redo_rest(log);
+  bool made = false;
+  if (load(log.slot) == index_ + 1 && !broker_lives()) {
+    if (load(log.committed) == 0)
+      undo(log);
+    else
+      made = load(slot().state) == slot_answering && redo_rest(log);
+  }
   give_up_session();
   return made;
 }

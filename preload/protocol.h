@@ -36,8 +36,9 @@
 //
 // REPLAYS. A replay's answer and all its changes are written down, the changes in the redo log, before the first of
 // them is made. So if the broker is killed between the first and the last, or before it has said that it is done, the
-// shim that waits makes the rest (preload/redo.h) and takes the answer. There is one log, for a session's replays are
-// made one after the other.
+// shim that waits makes the rest (preload/redo.h) and takes the answer. If it is killed before, the shim removes the
+// private files made so far, which stand in the log too. There is one log, for a session's replays are made one after
+// the other.
 //
 // PENDING CONTENTS. A file's contents are hashed by the broker a little after a
 // step has seen or made them. `pending[hash of the name's last component]`
@@ -245,19 +246,22 @@ struct RedoEntry {
   uint32_t flags = 0;  // RedoFlags
   uint32_t mode = 0;   // mkdir, chmod: permissions
   uint32_t type = 0;   // chmod: S_IFREG or S_IFDIR, what it has to be
-  uint32_t maker = 0;  // redo_if_made: where the entry begins
+  uint32_t maker = 0;  // redo_if_made: where that entry begins, from the first change
   uint32_t path_bytes = 0, text_bytes = 0;  // with their zeros
   int64_t mtime_ns = 0;
 };
 static_assert(sizeof(RedoEntry) == 40);
 
-// Behind it the entries.
+// Behind it the entries: first a redo_unlink for each private file, written before the file is made, then the changes.
 struct RedoLog {
-  uint32_t slot;   // whose answer waits for these changes, + 1; 0: nobody's. Stored when all the rest is there
-  uint32_t bytes;  // of the entries
-  uint32_t done;   // of these, the bytes of those that have been made; perhaps the next has as well
+  uint32_t slot;       // whose answer waits for it, + 1; 0: nobody's. Stored when all the rest is there
+  uint32_t committed;  // all changes are written down, and so is the answer; stored before the first is made
+  uint32_t begin;      // of the changes; counted, as all that follows, in bytes from the first entry
+  uint32_t end;
+  uint32_t done;       // what has been made ends here; perhaps the next change has been made as well
   uint32_t unused;
 };
+static_assert(sizeof(RedoLog) % 8 == 0);
 
 constexpr uint64_t align_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 

@@ -73,7 +73,7 @@ long make_directory(RedoEntry& entry, bool in_doubt) {
 }
 
 long change_mode(RedoLog& log, const RedoEntry& entry) {
-  if (entry.flags & redo_if_made && redo_entry(log, entry.maker).flags & redo_found_there) return 0;
+  if (entry.flags & redo_if_made && redo_entry(log, log.begin + entry.maker).flags & redo_found_there) return 0;
   const long there = type_of(path_of(entry));
   if (there <= 0) return there < 0 ? there : -ENOENT;
   if (there != static_cast<long>(entry.type)) return -EEXIST;
@@ -118,18 +118,35 @@ long redo(RedoLog& log, RedoEntry& entry, bool in_doubt) {
   return result;
 }
 
+namespace {
+
+// Whether a whole entry stands there.
+bool is_whole(RedoLog& log, uint32_t at, uint32_t end) {
+  if (at > end || end - at < sizeof(RedoEntry)) return false;
+  const RedoEntry& entry = redo_entry(log, at);
+  return entry.bytes <= end - at && sizeof entry + uint64_t{entry.path_bytes} + entry.text_bytes <= entry.bytes;
+}
+
+}  // namespace
+
 bool redo_rest(RedoLog& log) {
-  const uint32_t end = log.bytes;
-  if (end > redo_bytes_max) return false;
+  const uint32_t begin = log.begin, end = log.end;
+  if (begin > end || end > redo_bytes_max) return false;
   for (bool in_doubt = true; load(log.done) < end; in_doubt = false) {
     const uint32_t at = load(log.done);
-    if (end - at < sizeof(RedoEntry)) return false;
+    if (at < begin || !is_whole(log, at, end)) return false;
     RedoEntry& entry = redo_entry(log, at);
-    const uint64_t used = sizeof entry + uint64_t{entry.path_bytes} + entry.text_bytes;
-    if (entry.bytes > end - at || used > entry.bytes || entry.maker > at || redo(log, entry, in_doubt) < 0) return false;
+    if (entry.maker > at - begin || redo(log, entry, in_doubt) < 0) return false;
     store(log.done, at + entry.bytes);
   }
   return true;
+}
+
+void undo(RedoLog& log) {
+  const uint32_t end = load(log.end);
+  if (end > redo_bytes_max) return;
+  for (uint32_t at = 0; is_whole(log, at, end); at += redo_entry(log, at).bytes)
+    if (redo_entry(log, at).kind == redo_unlink) kernel(__NR_unlink, path_of(redo_entry(log, at)));
 }
 
 }  // namespace preload

@@ -18,7 +18,9 @@ long redo(RedoLog& log, RedoEntry& entry, bool in_doubt);
 // The entry that begins so many bytes behind the first.
 inline RedoEntry& redo_entry(RedoLog& log, uint32_t at) { return *reinterpret_cast<RedoEntry*>(reinterpret_cast<char*>(&log + 1) + at); }
 
-// Makes what has not been made yet, after the one who was at it has died. False if something could not be made.
+// After the one who was at it has died: makes what has not been made yet of what is committed. False if something could not be made.
 bool redo_rest(RedoLog& log);
+// Removes the private files of what is not committed.
+void undo(RedoLog& log);
 
 }  // namespace preload

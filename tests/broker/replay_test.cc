@@ -64,13 +64,13 @@ struct Stage {
   }
 
   Result<bool> stage() {
-    Replay replay(result, blobs, view);
+    Replay replay(result, blobs, view, redo_log(), 1);
     return replay.stage();
   }
   Result<bool> replay() {
-    Replay replay(result, blobs, view);
+    Replay replay(result, blobs, view, redo_log(), 1);
     TRY(replay.stage());
-    return replay.apply(redo_log(), 1);
+    return replay.apply();
   }
   bool left_behind() const {
     for (const auto& entry : fs::recursive_directory_iterator(place.path()))
@@ -170,10 +170,10 @@ TEST_CASE("contents that are there no longer when changes are applied are copied
   Stage stage;
   stage.place.write("file", "same");
   stage.add_file("file", "same");
-  Replay replay(stage.result, stage.blobs, stage.view);
+  Replay replay(stage.result, stage.blobs, stage.view, redo_log(), 1);
   REQUIRE(replay.stage());
   stage.place.write("file", "else");
-  REQUIRE(replay.apply(redo_log(), 1));
+  REQUIRE(replay.apply());
   CHECK(scratch::read(stage.at("file")) == "same");
   CHECK_FALSE(stage.left_behind());
 }
@@ -298,10 +298,10 @@ TEST_CASE("a directory that somebody makes meanwhile is as good as one made") {
   Stage stage;
   stage.add(Change::What::directory, "directory");
   stage.add_file("directory/file", "new");
-  Replay replay(stage.result, stage.blobs, stage.view);
+  Replay replay(stage.result, stage.blobs, stage.view, redo_log(), 1);
   REQUIRE(replay.stage());
   fs::create_directory(stage.at("directory"));
-  REQUIRE(replay.apply(redo_log(), 1));
+  REQUIRE(replay.apply());
   CHECK(scratch::read(stage.at("directory/file")) == "new");
 }
 
@@ -436,10 +436,10 @@ TEST_CASE("times are now, in the order of the changes, between what was before a
   stage.add(Change::What::symlink, "5").text = "target";
   stage.add(Change::What::symlink, "6").text = "target";
   stage.add_file("7", "new");
-  Replay replay(stage.result, stage.blobs, stage.view);
+  Replay replay(stage.result, stage.blobs, stage.view, redo_log(), 1);
   REQUIRE(replay.stage());
   const std::string before = stage.place.write("before", "made when all was staged");
-  REQUIRE(replay.apply(redo_log(), 1));
+  REQUIRE(replay.apply());
   const std::string after = stage.place.write("after", "made when all was done");
   std::int64_t last = mtime_of(before);
   for (int i = 0; i < 8; ++i) {
@@ -507,10 +507,10 @@ TEST_CASE("what has come into the way since staging is an error before anything 
   Stage stage;
   stage.add_file("first", "new");
   stage.add_file("second", "new");
-  Replay replay(stage.result, stage.blobs, stage.view);
+  Replay replay(stage.result, stage.blobs, stage.view, redo_log(), 1);
   REQUIRE(replay.stage());
   fs::create_directory(stage.at("second"));
-  const auto applied = replay.apply(redo_log(), 1);
+  const auto applied = replay.apply();
   REQUIRE_FALSE(applied);
   CHECK(applied.error().message.find(stage.at("second")) != std::string::npos);
   CHECK_FALSE(fs::exists(stage.at("first")));
@@ -524,10 +524,10 @@ TEST_CASE("an error while changes are made names the place and leaves no private
   stage.add_file("first", "new");
   stage.add(Change::What::hard_link, "second").text = stage.at("source");
   stage.add_file("third", "new");
-  Replay replay(stage.result, stage.blobs, stage.view);
+  Replay replay(stage.result, stage.blobs, stage.view, redo_log(), 1);
   REQUIRE(replay.stage());
   fs::remove(stage.at("source"));
-  const auto applied = replay.apply(redo_log(), 1);
+  const auto applied = replay.apply();
   REQUIRE_FALSE(applied);
   CHECK(applied.error().message.find(stage.at("second")) != std::string::npos);
   CHECK(applied.error().message.find("after 1 of 3") != std::string::npos);
@@ -537,25 +537,38 @@ TEST_CASE("an error while changes are made names the place and leaves no private
   CHECK_FALSE(stage.left_behind());
 }
 
-TEST_CASE("all changes are in the log of changes, and said to be there, before the first is made") {
+TEST_CASE("what staging makes, and then all changes, are in the log before they are made") {
   Stage stage;
   stage.add_file("first", "new");
   stage.add_file("second", "new");
   stage.add(Change::What::removed, "third");
   std::ofstream(stage.at("third")) << "old";
   RedoLog& log = redo_log();
-  log.slot = 0;
-  {
-    Replay replay(stage.result, stage.blobs, stage.view);
-    REQUIRE(replay.stage());
-    CHECK(log.slot == 0);
-    REQUIRE(replay.apply(log, 5));
-  }
+  auto kinds = [&](std::uint32_t at, std::uint32_t end) {
+    std::vector<std::uint32_t> result;
+    for (; at < end; at += redo_entry(log, at).bytes) result.push_back(redo_entry(log, at).kind);
+    return result;
+  };
+  using Kinds = std::vector<std::uint32_t>;
+  Replay replay(stage.result, stage.blobs, stage.view, log, 5);
+  REQUIRE(replay.stage());
   CHECK(log.slot == 5);
-  CHECK(log.done == log.bytes);
-  std::vector<std::uint32_t> kinds;
-  for (std::uint32_t at = 0; at < log.bytes; at += redo_entry(log, at).bytes) kinds.push_back(redo_entry(log, at).kind);
-  CHECK(kinds == std::vector<std::uint32_t>{redo_time, redo_rename, redo_time, redo_rename, redo_unlink});
+  CHECK(log.committed == 0);
+  CHECK(kinds(0, log.end) == Kinds{redo_unlink, redo_unlink});
+  SECTION("nothing stays if it is undone") {
+    CHECK(stage.left_behind());
+    undo(log);
+    CHECK_FALSE(stage.left_behind());
+    CHECK(scratch::read(stage.at("third")) == "old");
+  }
+  SECTION("all is there when it is done") {
+    REQUIRE(replay.apply());
+    CHECK(log.slot == 5);
+    CHECK(log.committed == 1);
+    CHECK(log.done == log.end);
+    CHECK(kinds(0, log.begin) == Kinds{redo_unlink, redo_unlink});
+    CHECK(kinds(log.begin, log.end) == Kinds{redo_time, redo_rename, redo_time, redo_rename, redo_unlink});
+  }
 }
 
 TEST_CASE("more changes than the log of changes has room for are an error before the first") {
@@ -572,10 +585,10 @@ TEST_CASE("more changes than the log of changes has room for are an error before
 TEST_CASE("a device that comes into the way at the last moment is left alone") {
   Stage stage;
   stage.add_file("file", "new");
-  Replay replay(stage.result, stage.blobs, stage.view);
+  Replay replay(stage.result, stage.blobs, stage.view, redo_log(), 1);
   REQUIRE(replay.stage());
   REQUIRE(::mkfifo(stage.at("file").c_str(), 0600) == 0);
-  CHECK_FALSE(replay.apply(redo_log(), 1));
+  CHECK_FALSE(replay.apply());
   CHECK(fs::is_fifo(stage.at("file")));
 }
 

@@ -107,16 +107,25 @@ struct BrokenOff {
     entries.append(path.c_str(), path.size() + 1).append(text.c_str(), text.size() + 1);
     entries.resize(begin + entry.bytes);
   }
-  Outcome run(bool written_down = true) {
-    session.on_exec = [&, written_down](const Event& event, Slot& slot) {
+  // `private_files`: as many of the entries stand for those.
+  std::uint32_t private_files = 0;
+  bool committed = true;
+  void write(std::uint32_t slot) {
+    RedoLog& log = *reinterpret_cast<RedoLog*>(session.region() + redo_at);
+    std::memcpy(&log + 1, entries.data(), entries.size());
+    log.committed = committed;
+    log.begin = 0;
+    for (std::uint32_t i = 0; i < private_files; ++i) log.begin += redo_entry(log, log.begin).bytes;
+    log.end = static_cast<std::uint32_t>(entries.size());
+    log.done = log.begin + done;
+    log.slot = slot;
+  }
+  Outcome run() {
+    session.on_exec = [&](const Event& event, Slot& slot) {
       if (event.words()[0] != "/bin/echo") return;
-      RedoLog& log = *reinterpret_cast<RedoLog*>(session.region() + redo_at);
-      std::memcpy(&log + 1, entries.data(), entries.size());
-      log.bytes = static_cast<std::uint32_t>(entries.size());
-      log.done = done;
       slot.verdict = verdict_leave;
       slot.status = 7 << 8;
-      if (written_down) log.slot = static_cast<std::uint32_t>(event.slot);
+      write(static_cast<std::uint32_t>(event.slot));
       session.dies_answering = true;
       session.silent = true;
       session.unlock();
@@ -132,6 +141,9 @@ TEST_CASE("a replay over which the broker is killed is finished by whoever waits
   replay.put("private", "new");
   replay.put("out", "old");
   replay.put("gone", "");
+  replay.private_files = 2;
+  replay.add({.kind = redo_unlink}, replay.at("private"));
+  replay.add({.kind = redo_unlink}, replay.at("private2"));
   replay.add({.kind = redo_mkdir, .mode = 0700}, replay.at("made"));
   replay.add({.kind = redo_rename}, replay.at("private"), replay.at("out"));
   replay.add({.kind = redo_link}, replay.at("private2"), replay.at("out"));
@@ -157,16 +169,15 @@ TEST_CASE("a replay over which the broker is killed is finished by whoever waits
     holds();
   }
   SECTION("from wherever it was, whether or not the change it was at has been made") {
+    replay.write(0);
     RedoLog& log = *reinterpret_cast<RedoLog*>(replay.session.region() + redo_at);
-    std::memcpy(&log + 1, replay.entries.data(), replay.entries.size());
-    log.bytes = static_cast<std::uint32_t>(replay.entries.size());
     const int made = GENERATE(range(0, 14));
     for (int i = 0; i <= made / 2; ++i) {
       RedoEntry& entry = redo_entry(log, log.done);
       if (i < made / 2 || made % 2 == 1) REQUIRE(redo(log, entry, false) == 0);
       if (i < made / 2) log.done += entry.bytes;
     }
-    replay.done = log.done;
+    replay.done = log.done - log.begin;
     CHECK(replay.run().output == "7\n");
     holds();
   }
@@ -192,12 +203,31 @@ TEST_CASE("a file that a replay writes in place is whole when whoever waits has 
   CHECK_FALSE(std::filesystem::exists(replay.at("private")));
 }
 
-TEST_CASE("a replay that was not yet written down when the broker was killed has not happened") {
+TEST_CASE("of a replay that was not committed when the broker was killed nothing stays") {
   BrokenOff replay;
   replay.put("out", "old");
-  replay.add({.kind = redo_unlink}, replay.at("out"));
-  CHECK(replay.run(false).output == "itself\n0\n");
+  replay.put("private", "new");
+  replay.committed = false;
+  replay.add({.kind = redo_unlink}, replay.at("private"));
+  replay.add({.kind = redo_unlink}, replay.at("private2"));
+  CHECK(replay.run().output == "itself\n0\n");
   CHECK(replay.get("out") == "old");
+  CHECK_FALSE(std::filesystem::exists(replay.at("private")));
+}
+
+TEST_CASE("nobody but the one who waits for it finishes a replay") {
+  BrokenOff replay;
+  replay.put("private", "new");
+  replay.add({.kind = redo_rename}, replay.at("private"), replay.at("out"));
+  replay.session.on_exec = [&](const Event& event, Slot&) {
+    if (event.words()[0] != "/bin/echo") return;
+    replay.write(static_cast<std::uint32_t>(event.slot) % slot_count + 1);
+    replay.session.dies_answering = replay.session.silent = true;
+    replay.session.unlock();
+  };
+  CHECK(replay.session.shell("/bin/echo itself; echo $?").output == "itself\n0\n");
+  CHECK(replay.get("private") == "new");
+  CHECK_FALSE(std::filesystem::exists(replay.at("out")));
 }
 
 TEST_CASE("a replay that cannot be finished is left as it is, and the program runs") {
