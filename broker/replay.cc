@@ -342,7 +342,8 @@ Result<bool> Replay::stage_symlink(const Change& change, Staged& staged) {
       break;
     case FileType::symlink: {
       const auto target = view_.target(change.path);
-      if (!target || *target != change.text || !may_be_changed_by_us(staged.before)) break;
+      // It may have other names by now, which the new one has not.
+      if (!target || *target != change.text || staged.before.links != 1 || !may_be_changed_by_us(staged.before)) break;
       TRY(places_->check_entries_may_change(change.path));
       staged.how = Staged::How::keep;
       return true;

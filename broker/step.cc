@@ -237,7 +237,8 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
     if (own.attributes_changed && own.attributes_at < use.observed_first) aspects &= ~std::uint32_t{aspect_mode | aspect_times};
     if (aspects == 0) continue;
     own.observed_first = std::min(own.observed_first, use.observed_first);
-    own.strict = own.strict || use.strict;
+    // A program that does not care what was in the place of its own outputs does care for what it only looks for.
+    own.strict = own.strict || !use.replaceable();
     own.times_matter = own.times_matter || (aspects & aspect_times);
     if (aspects & ~own.aspects & aspect_listing) {
       PathContents contents = use.contents;

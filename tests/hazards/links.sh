@@ -56,4 +56,5 @@ hazard 'one file by two names, among links' "$one; ln a c; ln b d" "sh -c 'test 
 hazard 'O_NOFOLLOW' "$l" "\$V $bin/nofollow" '= :' '! rm l; cp a l' '! rm l; ln -s b l'
 hazard 'make -L' 'echo > a; ln -s a l; printf "o: l; cp l o\n" > Makefile; touch -d @1000000 Makefile a; touch -hd @1000000 l' 'make -L' '! touch -d @2000000 o; touch -hd @3000000 l' '! touch -d @4000000 o; touch -d @5000000 a'
 uncached 'the path of Python' "mkdir d e; ln -s d l" "\$V \$python -c 'import os; print(os.path.realpath(\"l/x\"), os.path.islink(\"l\"))'" '! ln -sfn e l' '! rm l; mkdir l'
+hazard 'a link that has got another name' ':' "sh -c 'rm -f c; ln -s src c'" '! ln c c2' '> stat -c %h c'
 finish

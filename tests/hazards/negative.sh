@@ -60,6 +60,16 @@ int main(void) {
 }
 C
 hazard 'a plugin' ':' "\$V $bin/plugin" '= :' "! cp $here/lib1.so plugin.so" "! cp $here/l2/libneg.so plugin.so" '! rm plugin.so'
+gcc -w -shared -fPIC -x c - -o raw.so <<'C'
+static long call(long n, long a, long b, long c) { long r; asm volatile("syscall" : "=a"(r) : "a"(n), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory"); return r; }
+int f(void) { char c = 0; long fd = call(2, (long)"hidden", 0, 0); call(0, fd, (long)&c, 1); call(3, fd, 0, 0); return c; }
+C
+uncached 'a plugin that makes system calls of its own' "echo 1 > hidden; cp $here/raw.so plugin.so" "\$V $bin/plugin" '! echo 2 > hidden' '! rm hidden'
+hazard 'a plugin that is only copied' "cp $here/raw.so plugin.so" 'cp plugin.so other.so' '= rm other.so'
+# Looked for by one program, which does not make it, and made by another one of the same step.
+hazard 'moved away before it is made' ':' "sh -c 'mv out x && mv x out; echo 1 > t; mv t out'" '! :' '! rm out' '! :'
+hazard 'a header that is made behind the compiler' 'printf "#if __has_include(\"h.h\")\nint has_it;\n#endif\n" > m.c' "sh -c 'gcc -S -o - m.c; echo > t; mv t h.h'" '! :' '! rm h.h' '! :'
+hazard 'a library that is made behind the linker' "echo 'int main(void) { return 0; }' | gcc -c -x c - -o m.o; ar rc lib.a m.o" "sh -c 'gcc m.o -L. -lh -o p; echo \$?; mv lib.a libh.a'" '! cp libh.a lib.a' '! mv libh.a lib.a'
 hazard 'a directory on the way' ':' "sh -c 'cat a/b/c; test -e a/b/c; echo \$?'" '= touch x' '! mkdir a' '! mkdir a/b; echo c > a/b/c' '! rm -r a; echo x > a'
 uncached 'a name that is looked for in another way' ':' "\$V \$python -c 'import os; print(os.access(\"f\", 0), os.path.lexists(\"f\"))'" '= touch g' '! ln -s none f' '! echo > none'
 finish
