@@ -54,6 +54,38 @@ std::optional<Contents> decode_contents(std::string_view bytes) {
   return contents;
 }
 
+// Looked at by hand: libgomp waits on futexes by instructions of its own and asks nothing else; what looks like a call in
+// libcrypto is a table of constants.
+bool is_known_harmless(const std::string& path) {
+  for (const std::string_view directory : {"/lib/x86_64-linux-gnu/", "/usr/lib/x86_64-linux-gnu/"})
+    for (const std::string_view name : {"libgomp.so.1", "libcrypto.so.3"})
+      if (path.starts_with(directory) && std::string_view(path).substr(directory.size()) == name) return true;
+  return false;
+}
+
+Result<Contents> contents_of(const ProgramEvidence::File& file, cache::StepCache& cache) {
+  const std::string row = contents_row(file.digest);
+  if (const auto kept = cache.program_row(row)) {
+    if (auto contents = decode_contents(*kept)) return std::move(*contents);
+  }
+  const images::ElfAnalysis analysis = TRY(images::analyse(file.path));
+  Contents contents{analysis.kind, analysis.interpreter, analysis.script_argument, {}};
+  if (analysis.raw_syscalls && !is_known_harmless(file.path))
+    contents.raw_calls = analysis.privileged || analysis.reason.empty() ? "somewhere" : analysis.reason;
+  // What was analysed is what was hashed, if it has not been changed for a while and is not being changed
+  // now.
+  if (file.settled && look_through(file.path).identity() == file.facts.identity()) {
+    cache::SealedWriter writer(contents_tag);
+    writer.number(findings_version);
+    writer.number(static_cast<std::uint8_t>(contents.kind));
+    writer.text(contents.interpreter);
+    writer.text(contents.script_argument);
+    writer.text(contents.raw_calls);
+    cache.set_program_row(row, std::move(writer).seal());
+  }
+  return contents;
+}
+
 class Search {
  public:
   Search(const std::string& library_path, const View& view, cache::StepCache& cache)
@@ -89,7 +121,6 @@ class Search {
 
   Result<bool> examine(const std::string& path, int depth);
   Result<bool> examine_libraries(const std::string& path);
-  Result<Contents> contents_of(const ProgramEvidence::File& file);
 
   const std::string& library_path_;
   const View& view_;
@@ -97,38 +128,6 @@ class Search {
   ProgramFindings found_;
   cache::Hasher identity_;
 };
-
-// Looked at by hand: libgomp waits on futexes by instructions of its own and asks nothing else; what looks like a call in
-// libcrypto is a table of constants.
-bool is_known_harmless(const std::string& path) {
-  for (const std::string_view directory : {"/lib/x86_64-linux-gnu/", "/usr/lib/x86_64-linux-gnu/"})
-    for (const std::string_view name : {"libgomp.so.1", "libcrypto.so.3"})
-      if (path.starts_with(directory) && std::string_view(path).substr(directory.size()) == name) return true;
-  return false;
-}
-
-Result<Contents> Search::contents_of(const ProgramEvidence::File& file) {
-  const std::string row = contents_row(file.digest);
-  if (const auto kept = cache_.program_row(row)) {
-    if (auto contents = decode_contents(*kept)) return std::move(*contents);
-  }
-  const images::ElfAnalysis analysis = TRY(images::analyse(file.path));
-  Contents contents{analysis.kind, analysis.interpreter, analysis.script_argument, {}};
-  if (analysis.raw_syscalls && !is_known_harmless(file.path))
-    contents.raw_calls = analysis.privileged || analysis.reason.empty() ? "somewhere" : analysis.reason;
-  // What was analysed is what was hashed, if it has not been changed for a while and is not being changed
-  // now.
-  if (file.settled && look_through(file.path).identity() == file.facts.identity()) {
-    cache::SealedWriter writer(contents_tag);
-    writer.number(findings_version);
-    writer.number(static_cast<std::uint8_t>(contents.kind));
-    writer.text(contents.interpreter);
-    writer.text(contents.script_argument);
-    writer.text(contents.raw_calls);
-    cache_.set_program_row(row, std::move(writer).seal());
-  }
-  return contents;
-}
 
 Result<bool> Search::examine(const std::string& path, int depth) {
   const PathFacts facts = look_through(path);
@@ -150,7 +149,7 @@ Result<bool> Search::examine(const std::string& path, int depth) {
     identity_.add_piece("unreadable");
     return untraced_for_now(file.error().message);
   }
-  const auto contents = contents_of(*file);
+  const auto contents = contents_of(*file, cache_);
   if (!contents) {
     identity_.add_piece("contradictory");
     identity_.add(file->digest.view());
@@ -219,7 +218,7 @@ Result<bool> Search::examine_libraries(const std::string& path) {
     identity_.add(file->digest.view());
     // libc itself is replaced by its image.
     if (library.ends_with("/libc.so.6")) continue;
-    const auto contents = contents_of(*file);
+    const auto contents = contents_of(*file, cache_);
     if (!contents) return untraced_for_now(contents.error().message);
     if (!contents->raw_calls.empty())
       spoils(library + ": makes system calls of its own (" + contents->raw_calls + ")");
@@ -283,6 +282,12 @@ Result<ProgramFindings> find_out(const std::string& path, const std::string& lib
     auto found = Search(library_path, view, cache).run(path);
     if (found || found.error().fault != Fault::changed || attempt == attempts_max) return found;
   }
+}
+
+Result<std::string> own_calls(const std::string& path, const View& view, cache::StepCache& cache) {
+  ProgramEvidence evidence;
+  const auto file = TRY(evidence.add_file(view, path));
+  return TRY(contents_of(file, cache)).raw_calls;
 }
 
 }  // namespace broker

@@ -40,4 +40,7 @@ struct ProgramFindings {
 cache::Result<ProgramFindings> find_out(const std::string& path, const std::string& library_path,
                                         const View& view, cache::StepCache& cache);
 
+// Where an ELF file makes system calls of its own, for a human; empty if nowhere, or only such as are known to be harmless.
+cache::Result<std::string> own_calls(const std::string& path, const View& view, cache::StepCache& cache);
+
 }  // namespace broker

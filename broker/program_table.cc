@@ -275,6 +275,8 @@ void ProgramTable::doubt() {
   ++state_->generation;
 }
 
+Result<std::string> ProgramTable::own_calls(const std::string& path) { return broker::own_calls(path, state_->view, state_->cache); }
+
 Result<std::shared_ptr<const Program>> ProgramTable::look_up(const std::string& path,
                                                              const std::string& library_path) {
   if (!path.starts_with('/') || path.find('\0') != path.npos)

@@ -62,6 +62,9 @@ class ProgramTable {
   cache::Result<std::shared_ptr<const Program>> look_up(const std::string& path,
                                                         const std::string& library_path);
 
+  // As own_calls() in program_findings.h: of code that a program loads while it runs.
+  cache::Result<std::string> own_calls(const std::string& path);
+
   // The contents or the name of this path have changed.
   void forget(const std::string& path);
 

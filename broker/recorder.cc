@@ -401,6 +401,15 @@ void Recorder::handle(const Event& event) {
     case kind_altered: process->attributes[event.arg] = event.payload; break;
 
     case kind_input: handle_input(*process, event); break;
+    case kind_code: {
+      const std::string path(event.text);
+      const auto calls = parts_.programs->own_calls(path);
+      if (!calls)
+        spoil(*process, "ran code of " + path + ", which cannot be looked into");
+      else if (!calls->empty())
+        spoil(*process, "ran code of " + path + ", which makes system calls of its own");
+      break;
+    }
     case kind_stream: handle_stream(*process, event); break;
     case kind_fd_kind: case kind_fd_read: case kind_fd_position: handle_fd(*process, event); break;
 

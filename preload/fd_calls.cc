@@ -313,9 +313,21 @@ long handle_move_bytes(const Call& call) {
   return result;
 }
 
+// What a program is started with has been looked into by the broker; what it loads later may make system calls of its own.
+void note_code(int fd) {
+  const NamedPath named = NamedPath::of_descriptor(fd);
+  if (!named.ok) return spoil("ran code from a file without a name");
+  LogRecord record;
+  record.kind = kind_code;
+  record.text = named.text;
+  append(record);
+}
+
 long handle_map(const Call& call) {
   const int fd = call.fd(4);
-  if (call.arguments[3] & MAP_ANONYMOUS || is_own(class_of(fd))) return native(call);
+  if (call.arguments[3] & MAP_ANONYMOUS) return native(call);
+  if (call.arguments[2] & PROT_EXEC) note_code(fd);
+  if (is_own(class_of(fd))) return native(call);
   const Reading reading(fd);
   const long result = native(call);
   if (result < 0 && result > -4096) return result;

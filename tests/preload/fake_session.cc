@@ -142,8 +142,8 @@ std::string Event::describe() const {
       "filler",    "exec",     "exec_failed", "started",     "forked",   "forked_child", "exited", "reaped",
       "signalled", "look",     "fstat",       "access",      "open",     "readlink",     "list",   "chdir",
       "mkdir",     "rmdir",    "unlink",      "rename",      "link",     "symlink",      "chmod",  "chown",
-      "utimens",   "truncate", "mknod",       "xattr_set",   "getenv",   "clock",        "random", "spoil",
-      "stream",    "fd_kind",  "fd_read",     "fd_position", "preserve", "flush"};
+      "utimens",   "truncate", "mknod",       "xattr_set",   "getenv",   "clock",        "random", "spoil", "altered",
+      "stream",    "fd_kind",  "fd_read",     "fd_position", "input",    "code",         "closed", "preserve", "flush"};
   std::string shown = kind == kind_exec ? words().front() : text.substr(0, 200);
   for (char& c : shown)
     if (c < ' ' || c == 0x7f) c = '.';
