@@ -279,7 +279,13 @@ void Recorder::handle_open(Process& process, const Event& event) {
     step.descriptors[controlling_terminal] |= fd_asked_kind;
     return;
   }
-  if (event.result < 0) return observe_failure(process, path, complete, -event.result, at);
+  if (event.result < 0) {
+    observe_failure(process, path, complete, -event.result, at);
+    // Who wants to read it looks for an input: that it makes a file of that name later is another matter.
+    const auto use = step.uses.find(path);
+    if (!writes && !(flags & (O_CREAT | O_PATH | O_DIRECTORY)) && use != step.uses.end() && !step.owns(path, at)) use->second.strict = true;
+    return;
+  }
   if (!process.fds) process.fds = std::make_shared<Descriptors>();
   if (process.fds.use_count() > 1) process.fds = std::make_shared<Descriptors>(*process.fds);
   (*process.fds)[event.result] = (flags & O_TMPFILE) == O_TMPFILE ? no_path : path;

@@ -70,6 +70,7 @@ hazard 'a plugin that is only copied' "cp $here/raw.so plugin.so" 'cp plugin.so 
 hazard 'moved away before it is made' ':' "sh -c 'mv out x && mv x out; echo 1 > t; mv t out'" '! :' '! rm out' '! :'
 hazard 'a header that is made behind the compiler' 'printf "#if __has_include(\"h.h\")\nint has_it;\n#endif\n" > m.c' "sh -c 'gcc -S -o - m.c; echo > t; mv t h.h'" '! :' '! rm h.h' '! :'
 hazard 'a library that is made behind the linker' "echo 'int main(void) { return 0; }' | gcc -c -x c - -o m.o; ar rc lib.a m.o" "sh -c 'gcc m.o -L. -lh -o p; echo \$?; mv lib.a libh.a'" '! cp libh.a lib.a' '! mv libh.a lib.a'
+hazard 'a header that the compiler makes itself, afterwards' 'printf "#if __has_include(\"h.h\")\nint has_it;\n#endif\n" > m.c' 'gcc -S -o - -MD -MF h.h m.c' '! :' '! rm h.h' '! :'
 hazard 'a directory on the way' ':' "sh -c 'cat a/b/c; test -e a/b/c; echo \$?'" '= touch x' '! mkdir a' '! mkdir a/b; echo c > a/b/c' '! rm -r a; echo x > a'
 uncached 'a name that is looked for in another way' ':' "\$V \$python -c 'import os; print(os.access(\"f\", 0), os.path.lexists(\"f\"))'" '= touch g' '! ln -s none f' '! echo > none'
 finish
