@@ -391,6 +391,7 @@ void Recorder::handle(const Event& event) {
       break;
     case kind_spoil:
       if (step->policy.ignores_file_system && event.text == "asked for the state of a file system") break;
+      if (step->policy.ignores_made_code && event.text == "makes code while it runs") break;
       spoil(*process, std::string(event.text.substr(0, 200)));
       if (event.arg == preload::spoils_session) {
         session_spoils_ = "runs after a process " + std::string(event.text.substr(0, 200));

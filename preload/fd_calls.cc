@@ -323,9 +323,22 @@ void note_code(int fd) {
   append(record);
 }
 
+// What a program makes itself and then runs may make system calls as well. (Of a static one static_start.cc says so.)
+void note_made_code() {
+  if (!state.own_file && !seen(mix(kind_spoil, __NR_mprotect))) spoil("makes code while it runs");
+}
+
+long handle_protect(const Call& call) {
+  if (call.arguments[2] & PROT_EXEC) note_made_code();
+  return native(call);
+}
+
 long handle_map(const Call& call) {
   const int fd = call.fd(4);
-  if (call.arguments[3] & MAP_ANONYMOUS) return native(call);
+  if (call.arguments[3] & MAP_ANONYMOUS) {
+    if (call.arguments[2] & PROT_EXEC) note_made_code();
+    return native(call);
+  }
   if (call.arguments[2] & PROT_EXEC) note_code(fd);
   if (is_own(class_of(fd))) return native(call);
   const Reading reading(fd);

@@ -47,6 +47,7 @@ long handle_send_message(const Call& call);
 long handle_write_at(const Call& call);
 long handle_move_bytes(const Call& call);
 long handle_map(const Call& call);
+long handle_protect(const Call& call);
 long handle_fstat(const Call& call);
 long handle_seek(const Call& call);
 long handle_control(const Call& call);

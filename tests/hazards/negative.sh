@@ -65,6 +65,25 @@ static long call(long n, long a, long b, long c) { long r; asm volatile("syscall
 int f(void) { char c = 0; long fd = call(2, (long)"hidden", 0, 0); call(0, fd, (long)&c, 1); call(3, fd, 0, 0); return c; }
 C
 uncached 'a plugin that makes system calls of its own' "echo 1 > hidden; cp $here/raw.so plugin.so" "\$V $bin/plugin" '! echo 2 > hidden' '! rm hidden'
+for how in 'PROT_READ | PROT_WRITE | PROT_EXEC' 'PROT_READ | PROT_WRITE'; do
+  { echo "#define HOW $how"; cat; } >code.c <<'C'
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+// long call(long number, long a, long b, long c)
+static const unsigned char code[] = {0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0x48, 0x89, 0xd6, 0x48, 0x89, 0xca, 0x0f, 0x05, 0xc3};
+int main(void) {
+  char* p = mmap(0, 4096, HOW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), c = 0;
+  memcpy(p, code, sizeof code);
+  if (!((HOW) & PROT_EXEC)) mprotect(p, 4096, PROT_READ | PROT_EXEC);
+  long (*call)(long, long, long, long) = (void*)p, fd = call(2, (long)"hidden", 0, 0);
+  call(0, fd, (long)&c, 1);
+  printf("%d\n", c);
+}
+C
+  program made_code <code.c
+  uncached "code that is made ($how) and makes system calls" 'echo 1 > hidden' "\$V $bin/made_code" '! echo 2 > hidden' '! rm hidden'
+done
 hazard 'a plugin that is only copied' "cp $here/raw.so plugin.so" 'cp plugin.so other.so' '= rm other.so'
 # Looked for by one program, which does not make it, and made by another one of the same step.
 hazard 'moved away before it is made' ':' "sh -c 'mv out x && mv x out; echo 1 > t; mv t out'" '! :' '! rm out' '! :'
