@@ -22,7 +22,7 @@ using images::Kind;
 
 constexpr char findings_tag = 'P', contents_tag = 'A';
 // Raise it when the same files give other findings, identities included.
-constexpr std::uint32_t findings_version = 2;
+constexpr std::uint32_t findings_version = 3;
 constexpr int scripts_max = 4;  // an interpreter may be a script itself, so often
 constexpr int attempts_max = 3;
 

@@ -80,6 +80,15 @@ bool has_pie_flag(const ElfFile& elf) {
   }
 }
 
+// Code that is written while the program runs may make system calls that do not stand in the file.
+std::string writable_code(const ElfFile& elf) {
+  for (const Segment& segment : elf.segments()) {
+    if (segment.type == PT_GNU_STACK && segment.flags & PF_X) return "its stack can be executed";
+    if (segment.type == PT_LOAD && (segment.flags & (PF_W | PF_X)) == (PF_W | PF_X)) return "its code can be written to";
+  }
+  return {};
+}
+
 Result<bool> describe_elf(const std::string& path, std::string_view head, ElfAnalysis& analysis) {
   if (!is_native(head)) {
     analysis.kind = Kind::foreign;
@@ -96,6 +105,10 @@ Result<bool> describe_elf(const std::string& path, std::string_view head, ElfAna
   const RawCalls calls = find_raw_calls(elf);
   analysis.raw_syscalls = calls.count > 0;
   if (analysis.raw_syscalls && analysis.reason.empty()) analysis.reason = calls.first;
+  if (const std::string how = writable_code(elf); !how.empty() && analysis.kind != Kind::static_program) {
+    analysis.raw_syscalls = true;
+    if (analysis.reason.empty()) analysis.reason = path + ": " + how;
+  }
   return true;
 }
 

@@ -84,6 +84,28 @@ C
   program made_code <code.c
   uncached "code that is made ($how) and makes system calls" 'echo 1 > hidden' "\$V $bin/made_code" '! echo 2 > hidden' '! rm hidden'
 done
+cat >code.c <<'C'
+#include <stdio.h>
+static unsigned char code[] __attribute__((section(PLACE))) = {0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0x48, 0x89, 0xd6, 0x48, 0x89, 0xca, 0xf, 0, 0xc3};
+int main(void) {
+  char c = 0;
+  code[13] = 5;
+#ifdef ON_STACK
+  unsigned char copy[sizeof code];
+  for (int i = 0; i < sizeof code; ++i) copy[i] = code[i];
+  long (*call)(long, long, long, long) = (void*)copy;
+#else
+  long (*call)(long, long, long, long) = (void*)code;
+#endif
+  long fd = call(2, (long)"hidden", 0, 0);
+  call(0, fd, (long)&c, 1);
+  printf("%d\n", c);
+}
+C
+program own_text '-DPLACE=".code,\"awx\",@progbits#"' <code.c
+uncached 'code that is written over' 'echo 1 > hidden' "\$V $bin/own_text" '! echo 2 > hidden' '! rm hidden'
+program own_stack '-DPLACE=".data"' -DON_STACK -z execstack <code.c
+uncached 'code that is written to the stack' 'echo 1 > hidden' "\$V $bin/own_stack" '! echo 2 > hidden' '! rm hidden'
 hazard 'a plugin that is only copied' "cp $here/raw.so plugin.so" 'cp plugin.so other.so' '= rm other.so'
 # Looked for by one program, which does not make it, and made by another one of the same step.
 hazard 'moved away before it is made' ':' "sh -c 'mv out x && mv x out; echo 1 > t; mv t out'" '! :' '! rm out' '! :'
