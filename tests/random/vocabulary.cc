@@ -165,6 +165,15 @@ const std::vector<Phrase> rough_steps = {
     {1, "make -s -C sub clean all"},
     {1, "rm -f @H; ln -s @P @1; echo @W > @1; cat @2"},
     {1, "ln -sfn @D @L; cat @2/a.txt"},
+    // Looked for in vain, and made by something else afterwards.
+    {1, "mv @M @J; cp @E @1"},
+    {1, "cp @M @C; echo @W > @1"},
+    {1, "ln @M @H; ln -s @E @1"},
+    {1, "rm -rf @M; mkdir @1; cp @E @1; ls @1"},
+    {1, "sort -o @J @M; sort -o @2 @E"},
+    {1, "install @M @C; install -D @E @1"},
+    {2, "gcc -Isrc -Iinc -E -P src/m.c > @O; echo '#define H @N' > src/h.new; mv src/h.new src/h.h"},
+    {1, "gcc -Isrc -Iinc -E -P -MD -MF src/h.h src/m.c > @O; rm -f src/h.h"},
     {1, "mkdir out/e; rmdir out/e; mkdir out/e && touch out/e/x; rm -r out/e"},
 };
 
