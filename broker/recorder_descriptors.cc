@@ -132,8 +132,9 @@ void Recorder::handle_fd(Process& process, const Event& event) {
       asked &= ~std::uint32_t{fd_asked_position | fd_asked_access};
       if (is_output && asked & fd_asked_exactly) asked = (asked & ~std::uint32_t{fd_asked_exactly}) | fd_asked_kind;
     }
-    if ((event.result & fd_asked_window) && what.kind == fd_terminal) return spoil(process, "asks for the size of the terminal");
-    step.descriptors[own->fd] |= asked & (fd_asked_kind | fd_asked_exactly | fd_asked_position | fd_asked_access | fd_asked_terminal | fd_asked_again);
+    if ((event.result & fd_asked_window) && what.kind == fd_terminal && what.offset != own->offset)
+      return spoil(process, "asks for the size of a terminal that had another one when it began");
+    step.descriptors[own->fd] |= asked & (fd_asked_kind | fd_asked_exactly | fd_asked_window | fd_asked_position | fd_asked_access | fd_asked_terminal | fd_asked_again);
     // What it is told of a file it was given, the size say, it may use without ever reading it.
     if (own->kind == fd_regular && !own->writable && (asked & fd_asked_exactly) && !(asked & fd_asked_position)) {
       const auto given = std::find_if(states_.begin(), states_.end(), [&](const auto& each) {

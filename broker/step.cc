@@ -143,7 +143,26 @@ void Step::move_old_file(PathId path, std::uint32_t links, std::uint32_t mode) {
   }
 }
 
+void Step::give_name(PathId to, PathId from) {
+  uses[to].linked_to = from;
+  for (Step* each = this; each; each = each->parent) each->gives_names = true;
+}
+
 void Step::lose_name(PathId path) {
+  // What an inner step has seen and done is not yet among the outer one's.
+  bool had_attributes_changed = false, had_other_names = false, had_name_given = false;
+  for (Step* each = this; each; each = each->parent) {
+    const auto known = each->uses.find(path);
+    const bool is_known = known != each->uses.end();
+    if (is_known && known->second.contents_changed) break;
+    // Other names have the new mode as well.
+    had_attributes_changed = had_attributes_changed || (is_known && known->second.attributes_changed);
+    had_other_names = had_other_names || (is_known && known->second.shared);
+    if (had_attributes_changed) each->require_single_name(path, had_other_names ? 2 : 1);
+    // What has only the new name now is not a file of its own: it may have had more, and has the time from before.
+    had_name_given = had_name_given || (each->gives_names && std::ranges::any_of(each->uses, [&](const auto& use) { return use.second.linked_to == path && use.second.present; }));
+    if (had_name_given) each->not_storable("takes away the name of a file from before that it has given another one");
+  }
   for (Step* each = this; each; each = each->parent) {
     const auto known = each->uses.find(path);
     if (known == each->uses.end() || !known->second.contents_changed) continue;
@@ -381,6 +400,11 @@ std::string descriptor_value(const ExecRecord& exec, std::uint32_t number, std::
   if (questions & fd_asked_again) {
     const std::string value = descriptor_value(exec, number, questions & ~std::uint32_t{fd_asked_again});
     return fd->kind != fd_regular ? value : value + (fd->appends ? ", a file that is added to" : ", a file that is written to");
+  }
+  if (questions & fd_asked_window) {
+    std::string value = descriptor_value(exec, number, (questions & ~std::uint32_t{fd_asked_window}) | fd_asked_terminal);
+    if (fd->kind == fd_terminal) value += fmt::format(" of {} rows and {} columns", fd->offset >> 16, fd->offset & 0xffff);
+    return value;
   }
   if (questions & (fd_asked_position | fd_asked_access)) {
     std::string value = descriptor_value(exec, number, questions & ~std::uint32_t{fd_asked_position | fd_asked_access});

@@ -28,6 +28,14 @@ FdKind kind_of(const struct stat& info) {
   }
 }
 
+// As FdPayload::offset has it.
+int64_t window_size(int fd) {
+  struct {
+    uint16_t rows, columns, unused[2];
+  } size{};
+  return kernel(__NR_ioctl, fd, TIOCGWINSZ, &size) == 0 ? int64_t{size.rows} << 16 | size.columns : 0;
+}
+
 bool is_regular(const struct stat& info) { return (info.st_mode & S_IFMT) == S_IFREG; }
 
 void fill(FdPayload& payload, int fd, const struct stat& info) {
@@ -37,6 +45,7 @@ void fill(FdPayload& payload, int fd, const struct stat& info) {
   payload.inode = info.st_ino;
   payload.offset = offset > 0 ? offset : 0;
   payload.kind = kind_of(info);
+  if (payload.kind == fd_terminal) payload.offset = window_size(fd);
   payload.appends = flags >= 0 && flags & O_APPEND;
   payload.fd = static_cast<uint8_t>(fd < 256 ? fd : 255);
   payload.writable = flags >= 0 ? flags & O_ACCMODE : 0;
@@ -44,9 +53,8 @@ void fill(FdPayload& payload, int fd, const struct stat& info) {
 }
 
 void note_question_about(int fd, int question, const struct stat& info) {
-  if (seen(
-          mix(mix(kind_fd_kind << 8 | question, static_cast<uint64_t>(fd)), info.st_ino ^ info.st_dev << 40)))
-    return;
+  const uint64_t window = question & fd_asked_window ? static_cast<uint64_t>(window_size(fd)) << 20 : 0;
+  if (seen(mix(mix(kind_fd_kind << 8 | question, static_cast<uint64_t>(fd)), info.st_ino ^ info.st_dev << 40 ^ window))) return;
   FdPayload payload;
   fill(payload, fd, info);
   LogRecord record;

@@ -455,7 +455,7 @@ long handle_device_control(const Call& call) {
       note_question(fd, fd_asked_terminal);
       break;
     case TIOCGWINSZ:
-      note_question(fd, fd_asked_terminal | fd_asked_window);
+      note_question(fd, fd_asked_window);
       break;
     case FIONREAD:
       return handle_read(call);

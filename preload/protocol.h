@@ -60,7 +60,7 @@
 namespace preload {
 
 inline constexpr uint64_t region_magic = 0x6c61747365763031;  // "10vestal"
-inline constexpr uint32_t protocol_version = 6;
+inline constexpr uint32_t protocol_version = 7;
 
 // The variables a traced process is started with, behind all others:
 //   LD_PRELOAD=<shim>:<user's own>:<closure>
@@ -377,7 +377,7 @@ enum InputKind : int32_t { input_is_piece = 0, input_is_last_piece = 1 /* what f
 enum FdQuestion : int32_t {
   fd_asked_kind = 1,      // the null device, a terminal, or neither
   fd_asked_exactly = 2,   // a pipe, a file, ...
-  fd_asked_window = 4,    // the size of the terminal
+  fd_asked_window = 4,    // whether it is a terminal, and its size
   fd_asked_sharing = 8,   // by the broker: with which others it is one stream
   fd_asked_position = 16,
   fd_asked_access = 32,   // what F_GETFL tells
@@ -420,7 +420,7 @@ enum FdKind : uint8_t { fd_closed = 0, fd_null, fd_terminal, fd_pipe, fd_regular
 // taken for the same stream.
 struct FdPayload {
   uint64_t device, inode;
-  int64_t offset;    // of a regular file, else 0
+  int64_t offset;    // of a regular file; of a terminal its rows << 16 and columns; else 0
   uint8_t kind;      // FdKind
   uint8_t appends;   // O_APPEND
   uint8_t fd;

@@ -81,7 +81,14 @@ long change_mode(RedoLog& log, const RedoEntry& entry) {
 }
 
 long change_time(const RedoEntry& entry) {
-  if (entry.flags & redo_now) return kernel(__NR_utimensat, AT_FDCWD, path_of(entry), nullptr, AT_SYMLINK_NOFOLLOW);
+  if (entry.flags & redo_now) {
+    // The latest time that the kernel has given to any file, or its last tick. What somebody has looked at since gets
+    // a later one (Linux 6.13, multigrain timestamps): so that two files get two times.
+    const long result = kernel(__NR_utimensat, AT_FDCWD, path_of(entry), nullptr, AT_SYMLINK_NOFOLLOW);
+    struct stat seen {};
+    if (result < 0 || stat_at(AT_FDCWD, path_of(entry), seen, AT_SYMLINK_NOFOLLOW) < 0) return result;
+    return kernel(__NR_utimensat, AT_FDCWD, path_of(entry), nullptr, AT_SYMLINK_NOFOLLOW);
+  }
   // Negative times have a positive nanosecond part. Only the time of modification is part of a result.
   constexpr int64_t second = 1000000000;
   const int64_t rest = (entry.mtime_ns % second + second) % second;

@@ -76,4 +76,26 @@ compare 'Ctrl-\' '\x1c' 'ulimit -c 0; echo ready; PAUSE; PAUSE; PAUSE; echo neve
 compare 'Ctrl-D' '\x04' 'echo ready; cat; echo over'
 compare 'Ctrl-Z and fg' '\x1a' 'echo ready; PAUSE; echo on; exit 3'
 compare 'the command stops itself' '' 'echo ready; kill -STOP $$; echo on; exit 3'
+
+# Compilers ask how wide the terminal is, for the lines of their messages.
+printf 'all: a.o b.o\n' >Makefile
+echo 'int a;' >a.c
+printf 'int f(void) {  %0150d; return x; }\n' 0 | tr 0 ' ' >b.c
+echo 'int b;' >good.c
+at() { # COLUMNS COMMAND
+  env -u SHLVL python3 shell.py "" sh -c "stty rows 24 columns $1; $2"
+}
+for jobs in '' -j2; do
+  cp good.c b.c
+  at 80 "rm -f *.o; '$VESTAL' make $jobs" >/dev/null
+  like "on a terminal, make $jobs is a hit" '*vestal: 1 hit, 0 misses, 0 not cacheable;*' "$(at 80 "rm -f *.o; '$VESTAL' --summary make $jobs")"
+  at 80 "rm -f *.o; echo '# more' >>Makefile; '$VESTAL' make $jobs" >/dev/null
+  like "and so are its compilers, if it runs again ($jobs), on another terminal too" '*vestal: 2 hits, 1 miss, 0 not cacheable;*' \
+    "$(at 120 "rm -f *.o; '$VESTAL' --summary make $jobs -s")"
+done
+printf 'int f(void) {  %0150d; return x; }\n' 0 | tr 0 ' ' >b.c
+for columns in 80 120 80 120; do
+  is "messages on $columns columns" "$(at $columns 'gcc -c b.c')" "$(at $columns "'$VESTAL' run gcc -c b.c")"
+done
+[ "$(at 80 'gcc -c b.c')" != "$(at 120 'gcc -c b.c')" ] || is 'the width of the terminal matters' yes no
 finish
