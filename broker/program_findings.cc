@@ -216,6 +216,9 @@ Result<bool> Search::examine_libraries(const std::string& path) {
     if (!file) return untraced_for_now(file.error().message);
     identity_.add_piece(library);
     identity_.add(file->digest.view());
+    // It ends the program if another library comes before it, as the shim does.
+    if (library.substr(library.rfind('/') + 1).starts_with("libasan.so"))
+      return untraced(path + ": is made with -fsanitize=address, whose library has to be the first");
     // libc itself is replaced by its image.
     if (library.ends_with("/libc.so.6")) continue;
     const auto contents = contents_of(*file, cache_);

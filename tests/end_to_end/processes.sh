@@ -87,4 +87,5 @@ scenario 'the clock' run '' 'date +%s%N > /dev/null'
 scenario 'random bytes' run '' 'head -c 8 /dev/urandom > /dev/null'
 scenario 'process id' run '' 'echo $$ > /dev/null'
 scenario 'a statically linked program' hit 'echo "int main(void) { return 7; }" > s.c; gcc -static -o s s.c' './s'
+scenario 'a program made with AddressSanitizer' run 'echo "int main(void) { return 7; }" > s.c; gcc -fsanitize=address -o s s.c' './s'
 finish
