@@ -314,7 +314,7 @@ void Recorder::handle_link(Process& process, const Event& event) {
   if (!owned) use.was_absent = true;
   use.contents_changed = use.present = use.fresh = true;
   use.entry_type = 8;
-  use.linked_to = from;
+  step.give_name(to, from);
 }
 
 }  // namespace broker

@@ -207,6 +207,7 @@ void Recorder::handle_exec(Process* process, const Event& event) {
   step.processes = 1;
   step.began = event.position;
   step.began_ns = now_ns(CLOCK_MONOTONIC);
+  step.floor_ns = pass_floor_ns_;
   step.exec = std::move(exec);
   if (outer) {
     --outer->processes;
@@ -425,12 +426,30 @@ std::vector<Recorder::Changed> Recorder::changes_of(const Step& step) {
   return changes;
 }
 
+namespace {
+
+// What is written last has the latest time, whichever was begun first.
+void note_order_of_times(std::vector<Change>& changes, const std::vector<std::int64_t>& times) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < changes.size(); ++i)
+    if (!changes[i].times_set && (changes[i].what == Change::What::file || changes[i].what == Change::What::symlink || changes[i].what == Change::What::attributes))
+      order.push_back(i);
+  const auto is_earlier = [&](std::size_t a, std::size_t b) { return times[a] < times[b]; };
+  if (std::is_sorted(order.begin(), order.end(), is_earlier)) return;
+  std::stable_sort(order.begin(), order.end(), is_earlier);
+  for (std::size_t i = 0; i < order.size(); ++i) changes[order[i]].mtime_ns = static_cast<std::int64_t>(i + 1);
+}
+
+}  // namespace
+
 bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::string& problem) {
   const std::vector<Changed> changes = changes_of(step);
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> name_counts;
   for (const Changed& each : changes)
     if (each.use->contents_changed) ++name_counts[each.inode()];
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> inodes;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> found_there;  // the first name of each file that was written where it was
+  std::vector<std::int64_t> times;  // of each change in the result
   for (const auto& [path, use, facts] : changes) {
     const std::string& text = paths_.text(path);
     if (touched_later(path, at)) {
@@ -440,6 +459,13 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
     // It must be as the step left it: what others did since is none of its result.
     const bool exists = facts.type != FileType::absent;
     if ((use->contents_changed && exists != use->present) || (exists && step.ended_ns > 0 && facts.ctime_ns > step.ended_ns && facts.type != FileType::directory)) {
+      problem = text + ": was changed again before it could be kept";
+      return false;
+    }
+    // Nor is what somebody has put back in its place. (What went along with its directory keeps its ctime, and the kernel's own
+    // clock is late by up to one of its ticks.)
+    constexpr std::int64_t tick_ns = 10'000'000;
+    if (exists && use->moved_from == no_path && facts.type != FileType::directory && facts.ctime_ns < step.floor_ns - tick_ns) {
       problem = text + ": was changed again before it could be kept";
       return false;
     }
@@ -470,6 +496,10 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
         }
         change.what = Change::What::file;
         const auto inode = std::pair(facts.device, facts.inode);
+        if (facts.links > 1 && !use->fresh && !use->was_absent && !found_there.emplace(inode, text).second) {
+          problem = text + ": was there as another name of " + found_there[inode] + ", and was written to under both";
+          return false;
+        }
         if (facts.links > 1) {
           if (const auto known = inodes.find(inode); known != inodes.end()) {
             change.what = Change::What::hard_link;
@@ -528,7 +558,9 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
     }
     if (change.what == Change::What::attributes && !use->attributes_changed) continue;
     result.changes.push_back(std::move(change));
+    times.push_back(facts.mtime_ns);
   }
+  note_order_of_times(result.changes, times);
   result.streams = step.streams;
   for (const auto& [fd, offset] : step.positions) result.positions.push_back({fd, offset});
   result.status = step.status;
@@ -587,6 +619,11 @@ void Recorder::finish(Step& step, Position at) {
     if (step.script != no_path && !step.before_script.empty()) step.spoil(step.before_script);
     for (auto& [path, use] : step.uses)
       if (!use.times_matter && use.facts.type == FileType::directory && (use.aspects & aspect_listing)) use.aspects &= ~std::uint32_t{aspect_times | aspect_links};  // its links are the directories in it
+    // What would have been put in lines of that length was not there.
+    if (step.streams.empty() && step.policy.ignores_standard_input) {
+      std::erase_if(step.descriptors, [](const auto& each) { return each.second == fd_asked_window; });
+      for (auto& [fd, questions] : step.descriptors) questions &= ~std::uint32_t{fd_asked_window};
+    }
     verify_observations(step);
     observe_leave_to_make_names(step, at);
     if (!step.started) step.spoil(step.program && step.program->untraced ? step.program->reason : step.exec.program + ": ran without the shim");

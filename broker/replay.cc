@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <numeric>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -461,12 +462,21 @@ class Replay::Plan {
 Result<bool> Replay::apply() {
   assert(staged_.size() == changes_.size());
   Plan plan;
-  for (std::size_t i = 0; i < changes_.size(); ++i) {
-    auto planned = plan_change(i, plan);
-    if (!planned) {
-      discard();
-      return planned;
-    }
+  std::vector<std::size_t> by_time(changes_.size());
+  std::iota(by_time.begin(), by_time.end(), 0);
+  const auto place = [&](std::size_t number) { return changes_[number].times_set ? 0 : changes_[number].mtime_ns; };
+  std::stable_sort(by_time.begin(), by_time.end(), [&](std::size_t a, std::size_t b) { return place(a) < place(b); });
+  auto each_planned = [&](const std::vector<std::size_t>& order, auto how) -> Result<bool> {
+    for (const std::size_t number : order) TRY((this->*how)(number, plan));
+    return true;
+  };
+  std::vector<std::size_t> in_order(changes_.size());
+  std::iota(in_order.begin(), in_order.end(), 0);
+  auto planned = each_planned(by_time, &Replay::plan_contents);
+  if (planned) planned = each_planned(in_order, &Replay::plan_names);
+  if (!planned) {
+    discard();
+    return planned;
   }
   plan_directories(plan);
   if (!places_->log.commit(plan.changes())) {
@@ -500,15 +510,37 @@ Result<bool> Replay::make(Plan& plan, preload::RedoEntry& entry, std::size_t num
   return true;
 }
 
-Result<bool> Replay::plan_change(std::size_t number, Plan& plan) {
+Result<bool> Replay::plan_contents(std::size_t number, Plan& plan) {
+  const Change& change = changes_[number];
+  const Staged& staged = staged_[number];
+  switch (change.what) {
+    case What::file:
+      return plan_file(number, plan);
+    case What::symlink:
+      plan.add_time(number, staged.private_path.empty() ? change.path : staged.private_path, change);
+      return true;
+    case What::attributes:
+      if (staged.before.type == FileType::directory) return true;  // at the end
+      if (view_.look(change.path).type != staged.before.type) return in_the_way(change.path);
+      if (change.mode_set) plan.add_mode(number, change.path, change.mode, FileType::regular);
+      if (change.times_set || change.fresh || !change.mode_set) plan.add_time(number, change.path, change);
+      return true;
+    default:
+      return true;
+  }
+}
+
+Result<bool> Replay::plan_names(std::size_t number, Plan& plan) {
   const Change& change = changes_[number];
   const Staged& staged = staged_[number];
   const bool is_directory = staged.before.type == FileType::directory;
   switch (change.what) {
     case What::file:
-      return plan_file(number, plan);
+      if (staged.how == Staged::How::rename) plan.add(number, {.kind = preload::redo_rename}, staged.private_path, change.path);
+      return true;
     case What::symlink:
-      plan_symlink(number, plan);
+      if (!staged.private_path.empty())
+        plan.add(number, {.kind = preload::redo_rename, .flags = preload::redo_over_symlink}, staged.private_path, change.path);
       return true;
     case What::hard_link:
       return plan_hard_link(number, plan);
@@ -520,10 +552,6 @@ Result<bool> Replay::plan_change(std::size_t number, Plan& plan) {
       if (!is_directory) plan.made_directories[number] = plan.add(number, {.kind = preload::redo_mkdir, .mode = (change.mode & 0777) | 0700}, change.path);
       return true;
     case What::attributes:
-      if (is_directory) return true;  // at the end
-      if (view_.look(change.path).type != staged.before.type) return in_the_way(change.path);
-      if (change.mode_set) plan.add_mode(number, change.path, change.mode, FileType::regular);
-      if (change.times_set || change.fresh || !change.mode_set) plan.add_time(number, change.path, change);
       return true;
   }
   return true;
@@ -542,23 +570,12 @@ Result<bool> Replay::plan_file(std::size_t number, Plan& plan) {
   }
   if (staged.how == Staged::How::keep) {
     if (staged.mode != now.mode) plan.add_mode(number, change.path, staged.mode, FileType::regular);
-    plan.add_time(number, change.path, change);
   } else if (staged.how == Staged::How::write) {
     plan.add(number, {.kind = preload::redo_overwrite}, staged.private_path, change.path);
     if (change.mode_set) plan.add_mode(number, change.path, change.mode, FileType::regular);
-    plan.add_time(number, change.path, change);
-  } else {
-    plan.add_time(number, staged.private_path, change);
-    plan.add(number, {.kind = preload::redo_rename}, staged.private_path, change.path);
   }
+  plan.add_time(number, staged.how == Staged::How::rename ? staged.private_path : change.path, change);
   return true;
-}
-
-void Replay::plan_symlink(std::size_t number, Plan& plan) {
-  const Change& change = changes_[number];
-  const std::string& made = staged_[number].private_path;
-  plan.add_time(number, made.empty() ? change.path : made, change);
-  if (!made.empty()) plan.add(number, {.kind = preload::redo_rename, .flags = preload::redo_over_symlink}, made, change.path);
 }
 
 Result<bool> Replay::plan_hard_link(std::size_t number, Plan& plan) {

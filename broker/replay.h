@@ -13,8 +13,8 @@
 //   with the same contents is not copied, only given its mode and time.
 //   Anything else at the destination (directory, device, symlink) is an Error
 //   of stage().
-// - Modification times are "now", in the order of the changes, unless the step
-//   set them itself. "Now" is the kernel's: never earlier than a file written
+// - Modification times are "now", in the order in which the step wrote last,
+//   unless it set them itself. "Now" is the kernel's: never earlier than a file written
 //   before, never later than one written afterwards. Two changes within one tick
 //   may get the same time if the kernel has no finer clock for it (before 6.13).
 // - Symlinks and hard links are made under a private name and renamed, symlinks
@@ -78,9 +78,10 @@ class Replay {
 
   // What apply() writes down: which entry belongs to which change.
   class Plan;
-  cache::Result<bool> plan_change(std::size_t number, Plan& plan);
+  // First all contents, modes and times, in the order of times, then all names, in the order of the changes.
+  cache::Result<bool> plan_contents(std::size_t number, Plan& plan);
   cache::Result<bool> plan_file(std::size_t number, Plan& plan);
-  void plan_symlink(std::size_t number, Plan& plan);
+  cache::Result<bool> plan_names(std::size_t number, Plan& plan);
   cache::Result<bool> plan_hard_link(std::size_t number, Plan& plan);
   void plan_directories(Plan& plan);
   cache::Result<bool> make(Plan& plan, preload::RedoEntry& entry, std::size_t number);

@@ -231,12 +231,32 @@ class RunningSession final : public Session {
     return true;
   }
 
+  // When it ran these were files of their own.
+  bool writes_what_it_needs(const Verdict& verdict) {
+    std::map<FileNumber, std::string_view> written;  // where they are, with other names
+    for (const Change& change : verdict.result->changes) {
+      const bool in_place = (change.what == Change::What::file && !change.fresh) || change.what == Change::What::attributes;
+      const PathFacts facts = in_place ? parts_.view->look(change.path) : PathFacts{};
+      if (facts.type == FileType::regular && facts.links > 1 && !written.emplace(FileNumber(facts.device, facts.inode), change.path).second) return true;
+    }
+    return !written.empty() && std::ranges::any_of(verdict.names, [&](const NeedName& need) {
+      if (need.kind != NeedKind::path || need.detail & aspect_replaceable) return false;
+      const PathFacts& facts = judge_.observed(need).first;
+      const auto file = written.find(FileNumber(facts.device, facts.inode));
+      return facts.type == FileType::regular && file != written.end() && file->second != need.text;
+    });
+  }
+
   enum class Replayed { yes, no, answered };  // answered: the program has been told to run, or nobody waits for an answer
 
   Replayed replay(Step& step, int slot, const Verdict& verdict, std::vector<std::string>& reasons) {
     if (slot < 0) return Replayed::answered;
     if (!streams_fit(step, *verdict.result)) {
       reasons = {"its output might not have been taken: a pipe without room for it or without a reader, or a full disk"};
+      return Replayed::no;
+    }
+    if (writes_what_it_needs(verdict)) {
+      reasons = {"a file that it writes has another name today, and that is one that it looks at or writes to as well"};
       return Replayed::no;
     }
     Replay replay(*verdict.result, *parts_.blobs, *parts_.view, region_->redo_log(), SessionRegion::redo_slot(slot), parts_.staging.get());
@@ -295,6 +315,10 @@ class RunningSession final : public Session {
           const bool replaceable = need.detail & aspect_replaceable;
           const PathId path = paths.intern(text);
           step.observe(path, replaceable ? std::uint32_t{aspect_type} : need.detail, facts, contents, step.began, !replaceable);
+          if (replaceable && need.detail & aspect_size) {
+            step.uses[path].new_unless_empty = true;
+            step.uses[path].was_empty = facts.type == FileType::regular && facts.bytes == 0;
+          }
           if (need.detail & aspect_listing && end != need.text.npos) step.uses[path].except = need.text.substr(end + 1);
           break;
         }
@@ -336,7 +360,7 @@ class RunningSession final : public Session {
       use.present = change.what != Change::What::removed;
       use.contents_changed = change.what != Change::What::attributes;
       use.attributes_changed = change.what == Change::What::attributes;
-      if (change.what == Change::What::hard_link) use.linked_to = paths.intern(change.text);
+      if (change.what == Change::What::hard_link) step.give_name(path, paths.intern(change.text));
       if (change.what == Change::What::file) {
         use.creation_mode = static_cast<std::int32_t>(change.mode);
         use.links_when_written = parts_.view->look(change.path).links;

@@ -130,12 +130,14 @@ struct Step {
   bool started = false;     // the shim has reported in
   bool main_ended = false;
   std::int32_t status = 0;
+  std::int64_t floor_ns = 0;     // CLOCK_REALTIME: it did not begin before
   std::int64_t ended_ns = 0;     // CLOCK_REALTIME of the last end of a process in it that is known; 0: none
   std::uint32_t processes = 0;   // live, and in this step itself
   std::uint32_t open_steps = 0;  // inner ones not over yet
 
   // What it saw and did.
   std::unordered_map<PathId, PathUse> uses;
+  bool gives_names = false;  // has made hard links
   std::uint32_t change_count = 0;
   std::set<std::string, std::less<>> variables;  // names asked for
   bool whole_environment = false;
@@ -172,6 +174,7 @@ struct Step {
   // This file, which the step moves or takes away, must have had no other name.
   void require_single_name(PathId path, std::uint32_t links);
   // Takes a name away. What the step, or one around it, had written into the file before is left under its other names.
+  void give_name(PathId to, PathId from);  // `to`, changed already, is another name of `from`
   void lose_name(PathId path);
   // Wrote to the inherited descriptor `fd`.
   void add_stream(std::uint32_t fd, std::string_view bytes);

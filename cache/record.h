@@ -90,7 +90,7 @@ struct Change {
   bool fresh = false;
   bool mode_set = false;    // by chmod, so it holds for a file that existed as well
   bool times_set = false;   // by the step itself, to mtime_ns
-  std::int64_t mtime_ns = 0;
+  std::int64_t mtime_ns = 0;  // if not times_set: its place in the order of times, where that is not the order of the changes; else 0
   // Not empty: what is there was moved from here as it was before the step, and has the time that had.
   std::string moved_from;
   bool operator==(const Change&) const = default;

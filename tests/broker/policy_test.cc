@@ -121,6 +121,8 @@ TEST_CASE("a text that can make up names may expand any variable") {
 
 TEST_CASE("a text that asks for process ids, random numbers or the time is told apart") {
   for (const char* text : {"echo $$", "echo ${$}", "f & echo ${!}", "echo $COPROC_PID", "echo $RANDOM", "x=$SECONDS", "printf '%(%s)T'"}) CHECK(shell_text_varies(text));
+  for (const char* text : {"time make", "{ time ls; } 2> x", "if a; then time b; fi", "a &&\n\ttime b", "! time a"}) CHECK(shell_text_varies(text));
+  for (const char* text : {"# time flies", "echo time", "x=time", "time=1; echo $time", "a --time b"}) CHECK_FALSE(shell_text_varies(text));
   CHECK_FALSE(shell_text_varies("gcc -c x.c -o x.o"));
 }
 

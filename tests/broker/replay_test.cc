@@ -567,7 +567,7 @@ TEST_CASE("what staging makes, and then all changes, are in the log before they 
     CHECK(log.committed == 1);
     CHECK(log.done == log.end);
     CHECK(kinds(0, log.begin) == Kinds{redo_unlink, redo_unlink});
-    CHECK(kinds(log.begin, log.end) == Kinds{redo_time, redo_rename, redo_time, redo_rename, redo_unlink});
+    CHECK(kinds(log.begin, log.end) == Kinds{redo_time, redo_time, redo_rename, redo_rename, redo_unlink});
   }
 }
 

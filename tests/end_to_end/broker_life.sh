@@ -43,6 +43,27 @@ wait $child
 is 'the same with a summary' '3' $?
 like 'which cannot be given' 'vestal: no summary: *' "$(cat err.text)"
 
+# What a step has made is replaced by something older, by somebody outside, before the broker has come to look at it.
+rm -rf ready made made.d
+mkdir before.d made.d
+echo old >before.d/out
+mkfifo gate
+sleep 0.1
+"$VESTAL" run sh -c 'sleep 0.01; sh -c :; : >ready; read wait <gate; sh -c "echo new >made.d/out"; : >made; read wait <gate; :' &
+child=$!
+appears ready
+kill -STOP "$(broker_pid)"
+echo >gate
+appears made
+mv made.d after.d
+mv before.d made.d
+kill -CONT "$(broker_pid)"
+echo >gate
+wait $child
+rm made.d/out
+"$VESTAL" run sh -c 'echo new >made.d/out'
+is 'a file that was put in the place of what a step has made is not its result' new "$(cat made.d/out)"
+
 # In a container whose first process waits for nobody a killed broker stays, as a process without anything.
 kill "$(broker_pid)" && gone "$(broker_pid)"
 rm -f ready

@@ -57,4 +57,11 @@ hazard 'O_NOFOLLOW' "$l" "\$V $bin/nofollow" '= :' '! rm l; cp a l' '! rm l; ln 
 hazard 'make -L' 'echo > a; ln -s a l; printf "o: l; cp l o\n" > Makefile; touch -d @1000000 Makefile a; touch -hd @1000000 l' 'make -L' '! touch -d @2000000 o; touch -hd @3000000 l' '! touch -d @4000000 o; touch -d @5000000 a'
 uncached 'the path of Python' "mkdir d e; ln -s d l" "\$V \$python -c 'import os; print(os.path.realpath(\"l/x\"), os.path.islink(\"l\"))'" '! ln -sfn e l' '! rm l; mkdir l'
 hazard 'a link that has got another name' ':' "sh -c 'rm -f c; ln -s src c'" '! ln c c2' '> stat -c %h c'
+# A file that is written has got another name since, which is one that the step looks at or writes to as well.
+hazard 'an output that is an input by now' 'echo x > b' "sh -c 'echo 1 > a; cat b'" '= :' '! ln -f b a' '! rm a' '! echo y > b'
+hazard 'an output given by redirection that is the input by now' 'echo x > in' "sh -c 'cat in > out'" '! rm out; ln in out' '! rm out in; echo z > in'
+hazard 'two outputs that are one file by now' ':' "sh -c 'echo 1 > a; echo 2 > b; echo 3 > a'" '! ln -f a b' '! rm b' '= :'
+uncached 'the name of a file goes, its second one stays' 'echo 1 > a' "sh -c 'ln a b; rm a'" '! rm b; echo 1 > a; ln a c' '> stat -c "%h %n" b c' '! rm -f b c; echo 1 > a; touch -d @1000000 a' '> stat -c %Y b'
+hazard 'a mode that other names have too' 'echo 1 > a' "sh -c 'chmod 600 a; rm a'" '! echo 1 > a; ln a c' '> stat -c %a c'
+hazard 'a mode of what is moved over' 'echo 1 > a; echo 2 > b' "sh -c 'chmod 600 a; mv b a'" '! echo 1 > a; chmod 644 a; echo 2 > b; ln a c' '> stat -c %a c'
 finish
