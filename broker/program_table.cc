@@ -85,6 +85,8 @@ Result<std::string> system_libc() {
 
 }  // namespace
 
+constexpr std::size_t code_max = 10'000;
+
 struct ProgramTable::State {
   cache::StepCache& cache;
   const View& view;
@@ -99,6 +101,7 @@ struct ProgramTable::State {
   std::unordered_map<std::string, Entry> entries;  // path, NUL, library path
   std::unordered_set<std::string> watched;         // what they rest on
   std::uint64_t generation = 0;                    // raised by each change of one of these
+  std::unordered_map<std::string, std::pair<cache::FileIdentity, std::string>> code;  // own_calls() of files that have not changed since
 
   State(cache::StepCache& the_cache, const View& the_view, std::string the_directory, std::string the_shim)
       : cache(the_cache),
@@ -275,7 +278,24 @@ void ProgramTable::doubt() {
   ++state_->generation;
 }
 
-Result<std::string> ProgramTable::own_calls(const std::string& path) { return broker::own_calls(path, state_->view, state_->cache); }
+Result<std::string> ProgramTable::own_calls(const std::string& path) {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  const std::int64_t asked_ns = now.tv_sec * 1'000'000'000 + now.tv_nsec;
+  const cache::FileIdentity identity = look_through(path).identity();
+  {
+    const std::lock_guard lock(state_->mutex);
+    const auto known = state_->code.find(path);
+    if (known != state_->code.end() && known->second.first == identity) return known->second.second;
+  }
+  std::string calls = TRY(broker::own_calls(path, state_->view, state_->cache));
+  const std::lock_guard lock(state_->mutex);
+  if (state_->code.size() >= code_max) state_->code.clear();
+  // Only if it is still the file that was asked for, and has not been changed so lately that its times do not tell.
+  const bool is_settled = identity.ctime_ns + cache::settle_ns < asked_ns && identity.mtime_ns + cache::settle_ns < asked_ns;
+  if (is_settled && look_through(path).identity() == identity) state_->code.insert_or_assign(path, std::pair(identity, calls));
+  return calls;
+}
 
 Result<std::shared_ptr<const Program>> ProgramTable::look_up(const std::string& path,
                                                              const std::string& library_path) {
