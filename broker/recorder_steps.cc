@@ -1,6 +1,7 @@
 // Steps: how they begin, and what is made of them at their end.
 #include "broker/recorder.h"
 
+#include <poll.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -598,6 +599,10 @@ bool Recorder::store(Step& step, Position at, std::string& reason) {
   if (reason.empty() && std::ranges::any_of(step.uses, is_from_the_future)) reason = "asks for the time of a file from the future";
   if (reason.empty() && reads_its_output(step)) reason = reads_its_output_reason;
   if (reason.empty()) collect_result(step, at, result, reason);
+  // As long as the command lives, nobody waits for its end to do something else with its files. If it has been killed,
+  // what has been looked at may be something else already, a directory put back in its place for one.
+  pollfd end{top_process_.get(), POLLIN, 0};
+  if (reason.empty() && top_process_ && ::poll(&end, 1, 0) == 1) reason = "was not looked at before the command had ended";
   LastRun run;
   run.program = step.exec.program;
   run.arguments = step.exec.arguments;
