@@ -40,5 +40,5 @@ hazard 'times compared by a text from a pipe' "$two" "sh -c 'cat f | sh'" '= tou
 hazard 'a text from a pipe' 'echo 1 > a; echo "cat a" > f' "bash -c 'sed s/x/y/ f | bash'" '= touch c' '! echo 2 > a' '! echo "cat a a" > f'
 hazard 'two dollars that nobody runs' 'echo 1 > a; export LANG=C.UTF-8' "bash -c 'echo \"a\\\$\\\$b\" > t; cat < t; rm t'" '= touch c'
 uncached 'the time of a file made just now' 'touch -d @1000000 a' "sh -c 'touch b; test b -nt a && echo newer'" '! :'
-uncached 'bash tells how long it took' ':' "bash -c 'TIMEFORMAT=x; time :'" '= :'
+uncached 'bash tells how long it took' 'export TIMEFORMAT=x' "bash -c 'time :'" '! export TIMEFORMAT=y'
 finish
