@@ -54,6 +54,7 @@ constexpr Word words[] = {
     {{"memory-map", "where its own memory lies (/proc/self/maps), unless its arguments speak of /proc"}, set<&Policy::ignores_memory_map>},
     {{"file-system", "what statfs tells"}, set<&Policy::ignores_file_system>},
     {{"made-code", "that it makes code while it runs, which makes no system calls"}, set<&Policy::ignores_made_code>},
+    {{"terminal-name", "what the terminal is called that it was given"}, set<&Policy::ignores_terminal_name>},
     {{"makeflags", "variables whose names begin with MAKE"}, set<&Policy::ignores_make>},
     {{"clocks", "every clock: the five below"}, without_clock<any_clock>},
     {{"clock_gettime", "the clock as clock_gettime tells it"}, without_clock<preload::clock_by_gettime | preload::clock_by_monotonic>},
@@ -241,7 +242,7 @@ class Reader {
     hasher.add_piece("policy 1");
     for (const bool flag : {policy.replaces_outputs, policy.ignores_fstat, policy.ignores_listed_directory_times, policy.ignores_standard_input,
                             policy.ignores_standard_output, policy.ignores_memory_map, policy.ignores_random, policy.ignores_make, policy.makes_new_files,
-                            policy.ignores_file_system, policy.ignores_made_code, policy.is_shell, policy.is_awk, policy.is_perl, policy.is_python, policy.random_before_script, policy.waits, row.strict_bundle,
+                            policy.ignores_file_system, policy.ignores_made_code, policy.ignores_terminal_name, policy.is_shell, policy.is_awk, policy.is_perl, policy.is_python, policy.random_before_script, policy.waits, row.strict_bundle,
                             row.strict_keeps_clocks, row.strict_keeps_random})
       hasher.add(flag ? "1" : "0");
     hasher.add_piece(fmt::format("{} {} {} {}", policy.stat_aspects, policy.ignored_clocks, policy.clocks_before_script,

@@ -290,7 +290,9 @@ Result<ProgramFindings> find_out(const std::string& path, const std::string& lib
 Result<std::string> own_calls(const std::string& path, const View& view, cache::StepCache& cache) {
   ProgramEvidence evidence;
   const auto file = TRY(evidence.add_file(view, path));
-  return TRY(contents_of(file, cache)).raw_calls;
+  const Contents contents = TRY(contents_of(file, cache));
+  if (contents.kind == Kind::script || contents.kind == Kind::not_a_program || contents.kind == Kind::foreign) return path + ": not a library";
+  return contents.raw_calls;
 }
 
 }  // namespace broker

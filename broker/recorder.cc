@@ -408,7 +408,7 @@ void Recorder::handle(const Event& event) {
       if (!calls)
         spoil(*process, "ran code of " + path + ", which cannot be looked into");
       else if (!calls->empty())
-        spoil(*process, "ran code of " + path + ", which makes system calls of its own");
+        spoil(*process, "ran code of " + path + ", which may make system calls of its own");
       break;
     }
     case kind_stream: handle_stream(*process, event); break;

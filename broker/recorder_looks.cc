@@ -218,7 +218,10 @@ void Recorder::handle_look(Process& process, const Event& event) {
     if (place == Place::proc_other) {
       // make asks for the name of its terminal (ttyname), to tell the makes it starts.
       const bool of_terminal = text.starts_with("/proc/self/fd/") && event.text2.starts_with("/dev/pts/");
-      if (of_terminal && process.step->policy.ignores_standard_output) return;
+      if (of_terminal && process.step->policy.ignores_terminal_name) {
+        process.step->terminal_name = event.text2;
+        return;
+      }
       // Its own program is part of its key; where its descriptors lead is nobody's.
       if (text != "/proc/self/exe" && text != fmt::format("/proc/{}/exe", process.pid)) spoil(process, "reads " + text);
       return;
@@ -230,7 +233,7 @@ void Recorder::handle_look(Process& process, const Event& event) {
     contents.target = std::string(event.text2);
     return observe(process, path, aspect_type | aspect_target, facts, contents, event.position);
   }
-  if (text.starts_with("/dev/pts/") && process.step->policy.ignores_standard_output) return;
+  if (!process.step->terminal_name.empty() && text == process.step->terminal_name) return;
   if (event.kind == kind_access) return observe_type(process, path, event.position, event.arg == F_OK ? 0u : aspect_mode);
   if (event.arg & look_xattr && place == Place::ordinary) {
     if (step_owns_or_lost(process, path, event.position)) return;

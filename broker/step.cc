@@ -145,7 +145,7 @@ void Step::move_old_file(PathId path, std::uint32_t links, std::uint32_t mode) {
 
 void Step::give_name(PathId to, PathId from) {
   uses[to].linked_to = from;
-  for (Step* each = this; each; each = each->parent) each->gives_names = true;
+  for (Step* each = this; each; each = each->parent) each->named_again.insert(from);
 }
 
 void Step::lose_name(PathId path) {
@@ -160,7 +160,7 @@ void Step::lose_name(PathId path) {
     had_other_names = had_other_names || (is_known && known->second.shared);
     if (had_attributes_changed) each->require_single_name(path, had_other_names ? 2 : 1);
     // What has only the new name now is not a file of its own: it may have had more, and has the time from before.
-    had_name_given = had_name_given || (each->gives_names && std::ranges::any_of(each->uses, [&](const auto& use) { return use.second.linked_to == path && use.second.present; }));
+    had_name_given = had_name_given || (each->named_again.contains(path) && std::ranges::any_of(each->uses, [&](const auto& use) { return use.second.linked_to == path && use.second.present; }));
     if (had_name_given) each->not_storable("takes away the name of a file from before that it has given another one");
   }
   for (Step* each = this; each; each = each->parent) {

@@ -137,7 +137,8 @@ struct Step {
 
   // What it saw and did.
   std::unordered_map<PathId, PathUse> uses;
-  bool gives_names = false;  // has made hard links
+  std::set<PathId> named_again;  // files that it has given another name
+  std::string terminal_name;     // that make has asked for
   std::uint32_t change_count = 0;
   std::set<std::string, std::less<>> variables;  // names asked for
   bool whole_environment = false;
@@ -173,8 +174,9 @@ struct Step {
   void move_old_file(PathId path, std::uint32_t links, std::uint32_t mode);
   // This file, which the step moves or takes away, must have had no other name.
   void require_single_name(PathId path, std::uint32_t links);
+  // `to`, changed already, is another name of `from`.
+  void give_name(PathId to, PathId from);
   // Takes a name away. What the step, or one around it, had written into the file before is left under its other names.
-  void give_name(PathId to, PathId from);  // `to`, changed already, is another name of `from`
   void lose_name(PathId path);
   // Wrote to the inherited descriptor `fd`.
   void add_stream(std::uint32_t fd, std::string_view bytes);

@@ -339,7 +339,10 @@ long handle_map(const Call& call) {
     if (call.arguments[2] & PROT_EXEC) note_made_code();
     return native(call);
   }
-  if (call.arguments[2] & PROT_EXEC) note_code(fd);
+  if (call.arguments[2] & PROT_EXEC) {
+    if (call.arguments[2] & PROT_WRITE) note_made_code();
+    note_code(fd);
+  }
   if (is_own(class_of(fd))) return native(call);
   const Reading reading(fd);
   const long result = native(call);

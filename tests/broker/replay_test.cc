@@ -72,6 +72,14 @@ struct Stage {
     TRY(replay.stage());
     return replay.apply();
   }
+  // `between`: what others do after everything has been staged.
+  template <class Between>
+  Result<bool> replay(Between between) {
+    Replay replay(result, blobs, view, redo_log(), 1);
+    TRY(replay.stage());
+    between();
+    return replay.apply();
+  }
   bool left_behind() const {
     for (const auto& entry : fs::recursive_directory_iterator(place.path()))
       if (entry.path().filename().string().starts_with(".vestal-")) return true;
@@ -507,10 +515,7 @@ TEST_CASE("what has come into the way since staging is an error before anything 
   Stage stage;
   stage.add_file("first", "new");
   stage.add_file("second", "new");
-  Replay replay(stage.result, stage.blobs, stage.view, redo_log(), 1);
-  REQUIRE(replay.stage());
-  fs::create_directory(stage.at("second"));
-  const auto applied = replay.apply();
+  const auto applied = stage.replay([&] { fs::create_directory(stage.at("second")); });
   REQUIRE_FALSE(applied);
   CHECK(applied.error().message.find(stage.at("second")) != std::string::npos);
   CHECK_FALSE(fs::exists(stage.at("first")));
@@ -524,10 +529,7 @@ TEST_CASE("an error while changes are made names the place and leaves no private
   stage.add_file("first", "new");
   stage.add(Change::What::hard_link, "second").text = stage.at("source");
   stage.add_file("third", "new");
-  Replay replay(stage.result, stage.blobs, stage.view, redo_log(), 1);
-  REQUIRE(replay.stage());
-  fs::remove(stage.at("source"));
-  const auto applied = replay.apply();
+  const auto applied = stage.replay([&] { fs::remove(stage.at("source")); });
   REQUIRE_FALSE(applied);
   CHECK(applied.error().message.find(stage.at("second")) != std::string::npos);
   CHECK(applied.error().message.find("after 1 of 3") != std::string::npos);

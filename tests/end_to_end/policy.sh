@@ -74,6 +74,8 @@ hits 'archives' ar "$objects" 'ar rc l.a m.o' "$later m.o"
 runs 'archives' "$objects" 'ar rcSU l.a m.o' "$later m.o"
 runs 'archives' "$objects" 'ar -rcSU l.a m.o' "$later m.o"
 
+hits 'objects and their sources' objdump "$objects" 'objdump -d m.o' "$later m.o"
+runs 'objects and their sources' "$objects" 'objdump -S m.o' "$later m.o"
 hits 'object files' nm "$objects" 'nm m.o' "$later m.o"
 hits 'object files' objcopy "$objects" 'objcopy m.o n.o' "$later m.o"
 runs 'object files' "$objects" 'objcopy -p m.o n.o' "$later m.o"

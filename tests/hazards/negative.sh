@@ -84,6 +84,20 @@ C
   program made_code <code.c
   uncached "code that is made ($how) and makes system calls" 'echo 1 > hidden' "\$V $bin/made_code" '! echo 2 > hidden' '! rm hidden'
 done
+printf '\110\211\370\110\211\367\110\211\326\110\211\312\017\005\303' >blob
+program mapped_code <<'C'
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+int main(int n, char** a) {
+  char c = 0;
+  long (*call)(long, long, long, long) = (void*)mmap(0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, open(a[1], O_RDONLY), 0);
+  long fd = call(2, (long)"hidden", 0, 0);
+  call(0, fd, (long)&c, 1);
+  printf("%d\n", c);
+}
+C
+uncached 'code in a file that is no library' "echo 1 > hidden; cp $here/blob blob" "\$V $bin/mapped_code blob" '! echo 2 > hidden' '! rm hidden'
 cat >code.c <<'C'
 #include <stdio.h>
 static unsigned char code[] __attribute__((section(PLACE))) = {0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0x48, 0x89, 0xd6, 0x48, 0x89, 0xca, 0xf, 0, 0xc3};
