@@ -450,6 +450,8 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
     if (each.use->contents_changed) ++name_counts[each.inode()];
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> inodes;
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> found_there;  // the first name of each file that was written where it was
+  std::set<std::pair<std::uint64_t, std::uint64_t>> older;  // files with several names that the step did not make
+  constexpr const char* changed_by_new_name = ": is a new name of an older file, whose mode or times were changed by it";
   std::vector<std::int64_t> times;  // of each change in the result
   for (const auto& [path, use, facts] : changes) {
     const std::string& text = paths_.text(path);
@@ -497,12 +499,18 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
         }
         change.what = Change::What::file;
         const auto inode = std::pair(facts.device, facts.inode);
-        if (facts.links > 1 && !use->fresh && !use->was_absent && !found_there.emplace(inode, text).second) {
+        const bool is_older = !use->fresh && !use->was_absent;
+        if (facts.links > 1 && is_older) older.insert(inode);
+        if (facts.links > 1 && is_older && !found_there.emplace(inode, text).second) {
           problem = text + ": was there as another name of " + found_there[inode] + ", and was written to under both";
           return false;
         }
         if (facts.links > 1) {
           if (const auto known = inodes.find(inode); known != inodes.end()) {
+            if (use->attributes_changed && older.contains(inode)) {
+              problem = text + changed_by_new_name;
+              return false;
+            }
             change.what = Change::What::hard_link;
             change.text = known->second;
             break;
@@ -511,6 +519,11 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
           if (use->linked_to != no_path && !step.owns(use->linked_to, never)) {
             const PathFacts other = parts_.view->look(paths_.text(use->linked_to));
             if (other.device == facts.device && other.inode == facts.inode) {
+              if (use->attributes_changed) {
+                problem = text + changed_by_new_name;
+                return false;
+              }
+              older.insert(inode);
               change.what = Change::What::hard_link;
               change.text = paths_.text(use->linked_to);
               break;

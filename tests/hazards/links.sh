@@ -62,6 +62,8 @@ hazard 'an output that is an input by now' 'echo x > b' "sh -c 'echo 1 > a; cat 
 hazard 'an output given by redirection that is the input by now' 'echo x > in' "sh -c 'cat in > out'" '! rm out; ln in out' '! rm out in; echo z > in'
 hazard 'two outputs that are one file by now' ':' "sh -c 'echo 1 > a; echo 2 > b; echo 3 > a'" '! ln -f a b' '! rm b' '= :'
 uncached 'the name of a file goes, its second one stays' 'echo 1 > a' "sh -c 'ln a b; rm a'" '! rm b; echo 1 > a; ln a c' '> stat -c "%h %n" b c' '! rm -f b c; echo 1 > a; touch -d @1000000 a' '> stat -c %Y b'
+uncached 'a mode given by a new name' 'echo 1 > a' "sh -c 'ln a b; chmod 700 b'" '! rm b; chmod 644 a' '> stat -c %a a' '! rm b; chmod 600 a' '> stat -c %a a'
+uncached 'a mode given by a new name of a new name' 'echo 1 > a' "sh -c 'ln a b; ln b c; chmod 700 c'" '! rm b c; chmod 644 a' '> stat -c %a a'
 hazard 'a mode that other names have too' 'echo 1 > a' "sh -c 'chmod 600 a; rm a'" '! echo 1 > a; ln a c' '> stat -c %a c'
 hazard 'a mode of what is moved over' 'echo 1 > a; echo 2 > b' "sh -c 'chmod 600 a; mv b a'" '! echo 1 > a; chmod 644 a; echo 2 > b; ln a c' '> stat -c %a c'
 finish
