@@ -253,7 +253,7 @@ void Recorder::handle_look(Process& process, const Event& event) {
     if (step_owns_or_lost(process, path, event.position)) return;
     PathContents contents;
     if (auto target = parts_.view->target(text)) contents.target = *target;
-    return observe(process, path, aspect_type | aspect_target, facts, contents, event.position);
+    return observe(process, path, aspects | aspect_type | aspect_target, facts, contents, event.position);
   }
   observe(process, path, aspects, facts, {}, event.position);
   if (process.step->policy.makes_new_files) process.step->uses[path].was_empty = facts.type == FileType::regular && facts.bytes == 0;

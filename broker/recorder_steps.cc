@@ -558,6 +558,10 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
         change.what = use->contents_changed ? Change::What::directory : Change::What::attributes;
         break;
       case FileType::symlink: {
+        if (facts.links > 1) {
+          problem = text + ": is a symbolic link that has other names as well";
+          return false;
+        }
         change.what = Change::What::symlink;
         const auto target = parts_.view->target(text);
         if (!target) {

@@ -64,6 +64,8 @@ hazard 'two outputs that are one file by now' ':' "sh -c 'echo 1 > a; echo 2 > b
 uncached 'the name of a file goes, its second one stays' 'echo 1 > a' "sh -c 'ln a b; rm a'" '! rm b; echo 1 > a; ln a c' '> stat -c "%h %n" b c' '! rm -f b c; echo 1 > a; touch -d @1000000 a' '> stat -c %Y b'
 uncached 'a mode given by a new name' 'echo 1 > a' "sh -c 'ln a b; chmod 700 b'" '! rm b; chmod 644 a' '> stat -c %a a' '! rm b; chmod 600 a' '> stat -c %a a'
 uncached 'a mode given by a new name of a new name' 'echo 1 > a' "sh -c 'ln a b; ln b c; chmod 700 c'" '! rm b c; chmod 644 a' '> stat -c %a a'
+uncached 'a new name of a symbolic link' 'echo 1 > f; ln -s f a' "sh -c 'rm -f c; ln a b; mv b c'" '> stat -c %h a c' '! rm a; ln -s f a' '> stat -c %h a c'
+hazard 'what lstat tells of a symbolic link' 'echo 1 > f; ln -s f a; touch -hd @2000000 a' "stat -c '%h %Y' a" '= :' '! touch -hd @1000000 a' '= :' '! ln -f a c' '= :' '! rm c'
 hazard 'a mode that other names have too' 'echo 1 > a' "sh -c 'chmod 600 a; rm a'" '! echo 1 > a; ln a c' '> stat -c %a c'
 hazard 'a mode of what is moved over' 'echo 1 > a; echo 2 > b' "sh -c 'chmod 600 a; mv b a'" '! echo 1 > a; chmod 644 a; echo 2 > b; ln a c' '> stat -c %a c'
 finish
