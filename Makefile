@@ -58,7 +58,7 @@ random_objects := $(call object,$(random_sources))
 fuzz_objects   := $(call object,$(fuzz_sources))
 fmt_object     := $(call object,scripts/fmt_library.cc $(if $(SAN),scripts/sanitizer_options.cc))
 # The client becomes the command with the shim's own exec code; only what starts the shim in a process stays out.
-client_objects := $(filter-out $(call object,preload/shim_start.cc preload/static_start.cc preload/static_entry.S),$(shim_objects))
+client_objects := $(filter-out $(call object,preload/shim_start.cc preload/static_start.cc preload/static_entry.S preload/trap.cc preload/trap_entry.S preload/own_stacks.cc),$(shim_objects))
 host_objects   := $(cache_objects) $(broker_objects) $(face_objects) $(test_objects) $(bench_objects) $(random_objects) $(fuzz_objects) $(fmt_object)
 all_objects    := $(host_objects) $(shim_objects)
 

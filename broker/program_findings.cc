@@ -22,7 +22,7 @@ using images::Kind;
 
 constexpr char findings_tag = 'P', contents_tag = 'A';
 // Raise it when the same files give other findings, identities included.
-constexpr std::uint32_t findings_version = 3;
+constexpr std::uint32_t findings_version = 4;
 constexpr int scripts_max = 4;  // an interpreter may be a script itself, so often
 constexpr int attempts_max = 3;
 
@@ -33,6 +33,7 @@ struct Contents {
   std::string interpreter;
   std::string script_argument;
   std::string raw_calls;  // where it makes system calls of its own, for a human
+  bool go = false;
 };
 
 std::string contents_row(const cache::Digest& digest) {
@@ -50,6 +51,7 @@ std::optional<Contents> decode_contents(std::string_view bytes) {
   contents.interpreter = reader->text();
   contents.script_argument = reader->text();
   contents.raw_calls = reader->text();
+  contents.go = reader->number<std::uint8_t>() != 0;
   if (!reader->finished()) return std::nullopt;
   return contents;
 }
@@ -69,7 +71,7 @@ Result<Contents> contents_of(const ProgramEvidence::File& file, cache::StepCache
     if (auto contents = decode_contents(*kept)) return std::move(*contents);
   }
   const images::ElfAnalysis analysis = TRY(images::analyse(file.path));
-  Contents contents{analysis.kind, analysis.interpreter, analysis.script_argument, {}};
+  Contents contents{analysis.kind, analysis.interpreter, analysis.script_argument, {}, analysis.go};
   if (analysis.raw_syscalls && !is_known_harmless(file.path))
     contents.raw_calls = analysis.privileged || analysis.reason.empty() ? "somewhere" : analysis.reason;
   // What was analysed is what was hashed, if it has not been changed for a while and is not being changed
@@ -81,6 +83,7 @@ Result<Contents> contents_of(const ProgramEvidence::File& file, cache::StepCache
     writer.text(contents.interpreter);
     writer.text(contents.script_argument);
     writer.text(contents.raw_calls);
+    writer.number(static_cast<std::uint8_t>(contents.go));
     cache.set_program_row(row, std::move(writer).seal());
   }
   return contents;
@@ -119,7 +122,14 @@ class Search {
     if (file.has_capabilities) spoils(path + ": has file capabilities, run without its privileges");
   }
 
+  // They are trapped.
+  void note_own_calls(const Contents& contents) {
+    found_.traps = found_.traps || !contents.raw_calls.empty();
+    found_.go = found_.go || contents.go;
+  }
+
   Result<bool> examine(const std::string& path, int depth);
+  Result<bool> examine_loader(const std::string& loader);
   Result<bool> examine_libraries(const std::string& path);
 
   const std::string& library_path_;
@@ -166,8 +176,8 @@ Result<bool> Search::examine(const std::string& path, int depth) {
     case Kind::dynamic_glibc:
       found_.loader = contents->interpreter;
       spoils_if_privileged(path, facts, *file);
-      if (!contents->raw_calls.empty())
-        spoils(path + ": makes system calls of its own (" + contents->raw_calls + ")");
+      found_.static_digest = file->digest;
+      note_own_calls(*contents);
       return examine_libraries(path);
     case Kind::static_program:
       found_.is_static = true;
@@ -175,8 +185,11 @@ Result<bool> Search::examine(const std::string& path, int depth) {
       spoils_if_privileged(path, facts, *file);
       return true;
     case Kind::foreign:
-      return untraced(contents->interpreter.empty() ? path + ": not an x86-64 program"
-                                                    : path + ": loaded by " + contents->interpreter);
+      if (contents->interpreter.empty()) return untraced(path + ": not an x86-64 program");
+      found_.is_static = true;
+      found_.static_digest = file->digest;
+      spoils_if_privileged(path, facts, *file);
+      return examine_loader(contents->interpreter);
     case Kind::shared_object:
       return untraced(path + ": a library run as a program");
     case Kind::not_a_program:
@@ -191,6 +204,18 @@ Result<bool> Search::examine(const std::string& path, int depth) {
   found_.script_prefix.insert(found_.script_prefix.begin(), contents->interpreter);
   if (depth == scripts_max) return untraced(path + ": too many interpreters of interpreters");
   return examine(contents->interpreter, depth + 1);
+}
+
+// One that is not glibc's, or not where it belongs. It is part of the program, and what it loads is seen as it does so.
+Result<bool> Search::examine_loader(const std::string& loader) {
+  if (!loader.starts_with('/')) return untraced(found_.real_path + ": its loader " + loader + " depends on the working directory");
+  const auto file = found_.evidence.add_file(view_, loader);
+  if (!file) return untraced_for_now(file.error().message);
+  identity_.add_piece(loader);
+  identity_.add(file->digest.view());
+  const auto contents = contents_of(*file, cache_);
+  if (!contents || contents->kind != Kind::shared_object) return untraced(found_.real_path + ": its loader " + loader + " is no library of this machine");
+  return true;
 }
 
 Result<bool> Search::examine_libraries(const std::string& path) {
@@ -217,14 +242,12 @@ Result<bool> Search::examine_libraries(const std::string& path) {
     identity_.add_piece(library);
     identity_.add(file->digest.view());
     // It ends the program if another library comes before it, as the shim does.
-    if (library.substr(library.rfind('/') + 1).starts_with("libasan.so"))
-      return untraced(path + ": is made with -fsanitize=address, whose library has to be the first");
+    if (library.substr(library.rfind('/') + 1).starts_with("libasan.so")) found_.is_static = true;
     // libc itself is replaced by its image.
     if (library.ends_with("/libc.so.6")) continue;
     const auto contents = contents_of(*file, cache_);
     if (!contents) return untraced_for_now(contents.error().message);
-    if (!contents->raw_calls.empty())
-      spoils(library + ": makes system calls of its own (" + contents->raw_calls + ")");
+    note_own_calls(*contents);
   }
   for (const std::string& missing : closure->missing) {
     identity_.add_piece("missing");
@@ -250,6 +273,8 @@ std::string ProgramFindings::encode() const {
   writer.text(loader);
   writer.count(libraries.size());
   for (const std::string& library : libraries) writer.text(library);
+  writer.number(static_cast<std::uint8_t>(traps));
+  writer.number(static_cast<std::uint8_t>(go));
   writer.number(static_cast<std::uint8_t>(is_static));
   writer.digest(static_digest);
   writer.count(script_prefix.size());
@@ -271,6 +296,8 @@ std::optional<ProgramFindings> ProgramFindings::decode(std::string_view bytes) {
   found.spoils = reader->text();
   found.loader = reader->text();
   for (std::size_t left = reader->count(4); left > 0; --left) found.libraries.emplace_back(reader->text());
+  found.traps = reader->number<std::uint8_t>() != 0;
+  found.go = reader->number<std::uint8_t>() != 0;
   found.is_static = reader->number<std::uint8_t>() != 0;
   found.static_digest = reader->digest();
   for (std::size_t left = reader->count(4); left > 0; --left) found.script_prefix.emplace_back(reader->text());

@@ -214,8 +214,19 @@ void ProgramTable::State::set_program(const std::string& path, Entry& entry) {
   program->identity = found.identity;
   program->spoils = found.spoils;
   program->is_static = found.is_static;
-  if (found.is_static && !found.untraced) program->reason = static_hindrance(found, entry, program->preload);
-  else program->reason = hindrance(found, images_now(false), program->preload);
+  program->traps = found.traps;
+  program->go = found.go;
+  if (found.is_static && !found.untraced) {
+    program->reason = static_hindrance(found, entry, program->preload);
+  } else {
+    const Result<Images> made = images_now(false);
+    program->reason = hindrance(found, made, program->preload);
+    // Another ld.so or libc than the machine's own.
+    if (!program->reason.empty() && !found.untraced && made) {
+      program->is_static = true;
+      program->reason = static_hindrance(found, entry, program->preload);
+    }
+  }
   program->untraced = !program->reason.empty();
   if (program->untraced) program->preload.clear();
   const ProgramEvidence::File* const file = found.evidence.file(path);

@@ -383,6 +383,11 @@ void Recorder::handle(const Event& event) {
       });
       break;
     case kind_getenv:
+      if (event.arg == 1) {
+        step->whole_environment = true;
+        step->variables.emplace("_");
+        break;
+      }
       if (!step->policy.ignores_make || !event.text.starts_with("MAKE")) step->variables.emplace(event.text);
       break;
     case kind_clock: handle_clock(*process, event); break;

@@ -317,6 +317,8 @@ void Recorder::handle_open(Process& process, const Event& event) {
           step.policy.ignores_memory_map && event.text == "/proc/self/maps" &&
           std::none_of(step.exec.arguments.begin(), step.exec.arguments.end(), [](const auto& word) { return word.find("/proc") != word.npos; }))
         return;
+      // Its arguments are part of its key.
+      if (event.text == "/proc/self/cmdline") return;
       if ((flags & O_DIRECTORY) == 0) spoil(process, "reads " + text);
       return;
   }

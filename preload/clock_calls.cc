@@ -150,16 +150,25 @@ long vestal_time(long* seconds) {
 // Who comes this way may well make system calls of its own, and would wait by the real clock for a deadline that he has
 // made of another. So only what tells the date is as chosen.
 int vestal_vdso_clock_gettime(int clock, void* time) {
-  if (is_wall_clock(clock)) {
+  if (clock_is_chosen() && is_wall_clock(clock)) {
     tell_nanoseconds(clock, time);
     return 0;
   }
-  note_clock(clock_by_gettime);
+  if (clock_is_chosen()) note_clock(clock_by_gettime);
+  else if (!is_for_scheduler(clock)) note_clock(source_of(clock));
   return static_cast<int>(kernel(__NR_clock_gettime, clock, time));
 }
 
-int vestal_vdso_gettimeofday(void* time, void* zone) { return vestal_gettimeofday(time, zone); }
+int vestal_vdso_gettimeofday(void* time, void* zone) {
+  if (clock_is_chosen()) return vestal_gettimeofday(time, zone);
+  note_clock(clock_by_timeofday);
+  return static_cast<int>(kernel(__NR_gettimeofday, time, zone));
+}
 
-long vestal_vdso_time(long* seconds) { return tell_seconds(seconds); }
+long vestal_vdso_time(long* seconds) {
+  if (clock_is_chosen()) return tell_seconds(seconds);
+  note_clock(clock_by_time);
+  return kernel(__NR_time, seconds);
+}
 
 }  // namespace preload

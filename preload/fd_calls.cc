@@ -4,6 +4,7 @@
 #include "preload/handlers.h"
 #include "preload/paths.h"
 #include "preload/policies.h"
+#include "preload/trap.h"
 
 namespace preload {
 namespace {
@@ -315,6 +316,7 @@ long handle_move_bytes(const Call& call) {
 
 // What a program is started with has been looked into by the broker; what it loads later may make system calls of its own.
 void note_code(int fd) {
+  if (state.trap_from) return;
   const NamedPath named = NamedPath::of_descriptor(fd);
   if (!named.ok) return spoil("ran code from a file without a name");
   LogRecord record;
@@ -325,7 +327,8 @@ void note_code(int fd) {
 
 // What a program makes itself and then runs may make system calls as well. (Of a static one static_start.cc says so.)
 void note_made_code() {
-  if (!state.own_file && !seen(mix(kind_spoil, __NR_mprotect))) spoil("makes code while it runs");
+  if (state.own_file || state.trap_from || seen(mix(kind_spoil, __NR_mprotect))) return;
+  if (!trap_calls_late()) spoil(made_code);
 }
 
 long handle_protect(const Call& call) {

@@ -101,9 +101,58 @@ void note_open(int directory, const char* path, long result, uint64_t flags, uin
   before.succeeded(named);
 }
 
+// The path is known to be readable.
+bool names_own_environment(const char* path) {
+  if (path[0] != '/' || !starts_with(path, "/proc/")) return false;
+  const char* rest = path + sizeof "/proc/" - 1;
+  if (starts_with(rest, "self/")) return equal(rest, "self/environ");
+  if (*rest < '0' || *rest > '9') return false;
+  const uint64_t number = take_number(rest, 10);
+  return number == static_cast<uint64_t>(own_pid()) && equal(rest, "/environ");
+}
+
+// The kernel shows the variables that the process began with, vestal's among them. Gives the file's number to one without.
+void show_own_environment(int fd, uint64_t flags) {
+  constexpr unsigned close_on_exec = 1;  // MFD_CLOEXEC
+  constexpr size_t bytes_max = 16 << 20;
+  const long place = kernel(__NR_mmap, nullptr, bytes_max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const int shown = place < 0 && place > -4096 ? -1 : static_cast<int>(kernel(__NR_memfd_create, "environ", close_on_exec));
+  if (shown >= 0) {
+    char* const text = reinterpret_cast<char*>(place);
+    size_t bytes = 0;
+    for (long got; bytes + 1 < bytes_max && (got = kernel(__NR_read, fd, text + bytes, bytes_max - 1 - bytes)) > 0;) bytes += static_cast<size_t>(got);
+    const char* users = nullptr;
+    for (const char* each = text; each < text + bytes; each += length_of(each) + 1)
+      if (starts_with(each, user_preload_variable)) users = each + sizeof user_preload_variable - 1;
+    for (const char* each = text; each < text + bytes; each += length_of(each) + 1) {
+      const char* told = each;
+      // static_start.cc has cut it in two.
+      if (starts_with(each, program_variable)) each += length_of(each) + 1;
+      if (each != told || starts_with(each, region_variable) || starts_with(each, user_preload_variable)) continue;
+      if (starts_with(each, "LD_PRELOAD=") && !state.own_file) told = users;
+      if (told) kernel(__NR_write, shown, told, length_of(told) + 1);
+    }
+    kernel(__NR_lseek, shown, 0, 0 /* SEEK_SET */);
+    kernel(__NR_dup3, shown, fd, flags & O_CLOEXEC);
+    kernel(__NR_close, shown);
+  }
+  if (place >= 0 || place <= -4096) kernel(__NR_munmap, place, bytes_max);
+  opened(fd, fd_own_nameless, 0);
+  LogRecord record;
+  record.kind = kind_getenv;
+  record.arg = 1;
+  append(record);
+  if (shown < 0) spoil("reads /proc/self/environ");
+}
+
 long open_named(const Call& call, int directory, const char* path, uint64_t flags, uint64_t mode) {
   const BeforeWrite before(directory, path, flags);
   const long result = native(call);
+  // A shell opens it for what it executes then, which finds it empty.
+  if (result >= 0 && names_own_environment(path) && !(state.plan_flags & plan_tells_input)) {
+    show_own_environment(static_cast<int>(result), flags);
+    return result;
+  }
   note_open(directory, path, result, flags, mode, before);
   if (__builtin_expect(state.policies & policy_random, 0) && result >= 0) {
     FdPayload payload;

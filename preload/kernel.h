@@ -25,6 +25,14 @@
 
 namespace preload {
 
+// sigaction as the kernel has it; the header's is libc's.
+struct SignalAction {
+  uintptr_t handler;
+  unsigned long flags;
+  uintptr_t restorer;
+  uint64_t mask;
+};
+
 // A call as a site makes it; stubs.S lays it out on the stack.
 struct Call {
   long number;

@@ -6,13 +6,6 @@
 namespace preload {
 namespace {
 
-// As the kernel has it; the header's is libc's.
-struct SignalAction {
-  uintptr_t handler;
-  unsigned long flags;
-  uintptr_t restorer;
-  uint64_t mask;
-};
 constexpr uintptr_t default_handler = 0, ignoring_handler = 1;
 
 // exec would have taken away the program's own handler, but left an ignored signal ignored.

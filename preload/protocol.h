@@ -60,7 +60,7 @@
 namespace preload {
 
 inline constexpr uint64_t region_magic = 0x6c61747365763031;  // "10vestal"
-inline constexpr uint32_t protocol_version = 7;
+inline constexpr uint32_t protocol_version = 8;
 
 // The variables a traced process is started with, behind all others:
 //   LD_PRELOAD=<shim>:<user's own>:<closure>
@@ -197,6 +197,8 @@ enum PlanFlags : uint32_t {
   plan_skip_fstat = 2,     // the policy says that what fstat tells of its own files does not matter
   plan_static = 4,         // run the image; it has the shim inside
   plan_every_look = 8,     // when it looks at clocks and random numbers matters: each time is logged, up to clock_looks_max
+  plan_traps = 32,         // it has, or loads, code whose calls can only be trapped
+  plan_go = 64,            // made by Go: its scheduler looks at clocks, and it begins its random numbers with the kernel's
   plan_tells_input = 16,   // what it reads itself may be what it runs: it says which files, and what, up to input_told_max, from standard input
 };
 
@@ -296,8 +298,11 @@ struct StaticImage {
   int64_t malloc_mark;    // eight bytes that glibc's malloc fills with random ones and shows nobody; 0 if not known
   uint32_t header_count;
   uint32_t small_stacks;  // its threads' stacks have no room for the shim: it is Go
+  uint64_t vaddr;         // of this structure, before anything is moved
+  uint32_t traps;         // none of its calls is patched
+  uint32_t unused;
 };
-static_assert(sizeof(StaticImage) == 32);
+static_assert(sizeof(StaticImage) == 48);
 
 // ---- records ------------------------------------------------------------------------------------------------------
 
@@ -333,7 +338,7 @@ enum Kind : uint16_t {
   kind_truncate, kind_mknod, kind_xattr_set,
 
   // What else the process is told.
-  kind_getenv,     // text: name
+  kind_getenv,     // text: name; or arg is 1: all of them, as they were at the start
   kind_clock,      // arg: ClockSource
   kind_random,     // arg: how many bytes
   kind_spoil,      // did something that cannot be recorded. text: what, for a human; arg: SpoilReach

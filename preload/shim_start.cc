@@ -7,6 +7,7 @@
 #include "preload/handlers.h"
 #include "preload/log_ring.h"
 #include "preload/policies.h"
+#include "preload/trap.h"
 #include "preload/vdso.h"
 
 // ld.so's list of what is loaded, as debuggers see it.
@@ -184,6 +185,11 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
   }
   if (state.policies) apply_policies();
   if (!hook_loader()) spoil("the patched loader was not loaded");
+  if (state.plan_flags & plan_go) {
+    vestal_small_stacks = 1;
+    note_go();
+  }
+  if (state.plan_flags & plan_traps && !trap_calls()) spoil(cannot_trap);
 }
 
 }  // namespace

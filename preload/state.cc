@@ -19,6 +19,7 @@ void begin_vfork() { __atomic_add_fetch(&vestal_vfork_depth, 1, __ATOMIC_SEQ_CST
 void end_vfork() { __atomic_sub_fetch(&vestal_vfork_depth, 1, __ATOMIC_SEQ_CST); }
 
 void became_child(int parent) {
+  if (state.trap_from) trap_this_thread();
   store(vestal_vfork_depth, 0u);
   state.parent_pid = parent;
   state.pid = own_pid();

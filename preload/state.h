@@ -85,6 +85,9 @@ struct State {
   // Of a static program, which runs as a copy: its file. Else null.
   const char* own_file;
   uint64_t own_file_bytes;
+  // The shim's text, if calls from anywhere else are trapped (trap.h); else 0.
+  uintptr_t trap_from, trap_bytes;
+  SignalAction own_trap_action;  // what the program has set for SIGSYS
   const char* vdso;
   uint32_t vdso_read;
   int32_t pending_fd_last;  // no higher descriptor has ever had an entry in fd_pending
@@ -120,6 +123,19 @@ inline bool in_vfork_child() {
   return __builtin_expect(load(vestal_vfork_depth) != 0, 0) && own_pid() != state.pid;
 }
 inline int current_pid() { return load(vestal_vfork_depth) != 0 ? own_pid() : state.pid; }
+
+// Go's scheduler looks at the clock that counts from the machine's start all the time. A program that asks how long
+// something took has asked for the time of day as well: time.Now reads both. Where that is chosen, see note_go().
+inline bool is_for_scheduler(int clock) {
+  constexpr int monotonic = 1;
+  return clock == monotonic && load(vestal_small_stacks);
+}
+
+// A new thread, or the first of a new process, is not trapped yet. False: the kernel does not do that.
+inline bool trap_this_thread() {
+  constexpr int dispatch = 59, on = 1;  // PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON
+  return kernel(__NR_prctl, dispatch, on, state.trap_from, state.trap_bytes, 0) == 0;
+}
 
 // One more or less, for the whole time of a call that makes a child sharing this memory.
 void begin_vfork();

@@ -3,105 +3,24 @@
 // must be put right, for the file that runs is a copy.
 //
 // Not part of the client.
+#include <linux/elf.h>
+
 #include "preload/handlers.h"
 #include "preload/leave.h"
 #include "preload/log_ring.h"
+#include "preload/own_stacks.h"
 #include "preload/policies.h"
+#include "preload/trap.h"
 
 namespace preload {
 
 namespace {
 
+__attribute__((section(".data"))) constinit const char* malloc_mark = nullptr;
+
 struct AuxiliaryEntry {
   uint64_t type, value;
 };
-
-// ---- stacks of our own
-//
-// For children that share memory, and all threads of a program with small stacks. A claimed stack is free again when
-// its call returns. One on which a child of vfork executed something or ended never returns; it is free when no such
-// child is left.
-
-constexpr uint64_t stack_bytes = 128 << 10;
-constexpr uint32_t stack_words = 160, stacks_per_word = 64;  // Go makes up to ten thousand threads
-constexpr uint64_t all_stacks_bytes = stack_bytes * stack_words * stacks_per_word;
-
-struct Stacks {
-  char* start;
-  uint64_t claimed[stack_words];
-  uint64_t left[stack_words];  // by children made by vfork
-};
-__attribute__((section(".data"))) constinit Stacks stacks{};
-__attribute__((section(".data"))) constinit const char* malloc_mark = nullptr;
-
-// Not before they are needed. Two children may be at it at once.
-bool make_stacks() {
-  if (load(stacks.start)) return true;
-  const long place = kernel(__NR_mmap, nullptr, all_stacks_bytes, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-  if (place < 0 && place > -4096) return false;
-  // Older kernels would fill two megabytes for the first of them.
-  constexpr int no_huge_pages = 15;
-  kernel(__NR_madvise, place, all_stacks_bytes, no_huge_pages);
-  if (!exchange_if<char*>(stacks.start, nullptr, reinterpret_cast<char*>(place))) kernel(__NR_munmap, place, all_stacks_bytes);
-  return true;
-}
-
-// Bits that may be claimed again.
-void take_back_what_was_left(uint32_t at) {
-  const uint64_t was_left = load(stacks.left[at]);
-  // A child that set its bit is counted until it has no use for the stack any more.
-  if (was_left == 0 || load(vestal_vfork_depth) != 0) return;
-  if (exchange_if<uint64_t>(stacks.left[at], was_left, 0))
-    __atomic_and_fetch(&stacks.claimed[at], ~was_left, __ATOMIC_SEQ_CST);
-}
-
-}  // namespace
-
-extern "C" {
-
-// The top of a stack for this call, or nullptr to stay where it is.
-__attribute__((visibility("hidden"))) char* vestal_take_stack() {
-  if (!load(vestal_small_stacks) && !in_vfork_child()) return nullptr;
-  if (!make_stacks()) return nullptr;
-  for (;;) {
-    for (uint32_t at = 0; at < stack_words; ++at) {
-      take_back_what_was_left(at);
-      for (uint64_t claimed = load(stacks.claimed[at]); ~claimed != 0; claimed = load(stacks.claimed[at])) {
-        const uint32_t bit = static_cast<uint32_t>(__builtin_ctzll(~claimed));
-        if (!exchange_if(stacks.claimed[at], claimed, claimed | uint64_t{1} << bit)) continue;
-        return stacks.start + (uint64_t{at} * stacks_per_word + bit + 1) * stack_bytes;
-      }
-    }
-    // More threads than stacks in calls at once. Where the own stack will do, it does.
-    if (!load(vestal_small_stacks)) return nullptr;
-    const __kernel_timespec nap{0, 1000000};
-    kernel(__NR_nanosleep, &nap, nullptr);
-  }
-}
-
-__attribute__((visibility("hidden"))) void vestal_give_stack(const char* top) {
-  const uint64_t number = static_cast<uint64_t>(top - stacks.start) / stack_bytes - 1;
-  __atomic_and_fetch(&stacks.claimed[number / stacks_per_word], ~(uint64_t{1} << number % stacks_per_word), __ATOMIC_SEQ_CST);
-}
-
-}  // extern "C"
-
-namespace {
-
-// A child made by vfork leaves for good, and its parent goes on with this memory.
-void leave_stack(const void* within) {
-  const char* place = static_cast<const char*>(within);
-  if (!in_vfork_child() || stacks.start == nullptr || place < stacks.start || place >= stacks.start + all_stacks_bytes) return;
-  const uint64_t number = static_cast<uint64_t>(place - stacks.start) / stack_bytes;
-  __atomic_or_fetch(&stacks.left[number / stacks_per_word], uint64_t{1} << number % stacks_per_word, __ATOMIC_SEQ_CST);
-}
-void come_back(const void* within) {
-  const char* place = static_cast<const char*>(within);
-  if (stacks.start == nullptr || place < stacks.start || place >= stacks.start + all_stacks_bytes) return;
-  const uint64_t number = static_cast<uint64_t>(place - stacks.start) / stack_bytes;
-  __atomic_and_fetch(&stacks.left[number / stacks_per_word], ~(uint64_t{1} << number % stacks_per_word), __ATOMIC_SEQ_CST);
-}
 
 // ---- what the program believes of its file
 
@@ -154,18 +73,18 @@ bool is_for_malloc(const Call& call) {
          call.arguments[2] == not_blocking;
 }
 
-// Go's scheduler looks at the clock that counts from the machine's start all the time. A program that asks how long
-// something took has asked for the time of day as well: time.Now reads both. Where that is chosen, see start_session().
-bool is_for_scheduler(const Call& call) {
-  constexpr long monotonic = 1;
-  return call.number == __NR_clock_gettime && call.arguments[0] == monotonic && load(vestal_small_stacks);
-}
-
 // Of the process: then it ends with the thread.
 bool is_last_thread() {
   struct stat tasks {};
   constexpr uint64_t links_of_one = 3;  // ".", "..", and the thread
   return load(state.attached) && stat_at(AT_FDCWD, "/proc/self/task", tasks, 0) == 0 && tasks.st_nlink == links_of_one;
+}
+
+// Code that does not stand in the program's file may make system calls that are not patched.
+void see_to_code(const Call& call) {
+  if (!load(state.attached) || state.trap_from || seen(mix(kind_spoil, __NR_mprotect))) return;
+  const bool loads = call.number == __NR_mmap && !(call.arguments[3] & MAP_ANONYMOUS);
+  if (!trap_calls_late()) spoil(loads ? "loads code while it runs, as a static program" : made_code);
 }
 
 bool makes_code(const Call& call) {
@@ -176,16 +95,14 @@ bool makes_code(const Call& call) {
 }  // namespace
 
 extern "C" __attribute__((visibility("hidden"))) long vestal_dispatch_static(const Call* call) {
-  if (is_for_malloc(*call) || is_for_scheduler(*call)) return native(*call);
+  if (is_for_malloc(*call) || (call->number == __NR_clock_gettime && is_for_scheduler(call->integer(0)))) return native(*call);
   const bool leaves = call->number == __NR_execve || call->number == __NR_execveat || call->number == __NR_exit_group ||
                       call->number == __NR_exit;
   if (leaves) leave_stack(__builtin_frame_address(0));
   if (call->number == __NR_exit && is_last_thread()) before_exit(call->integer(0));
+  if (makes_code(*call)) see_to_code(*call);
   const long result = vestal_dispatch(call);
   if (leaves) come_back(__builtin_frame_address(0));
-  // Code that did not stand in the file may make system calls that nobody sees.
-  if (makes_code(*call) && (result >= 0 || result < -4095) && load(state.attached) && !seen(mix(kind_spoil, __NR_mprotect)))
-    spoil("makes or loads code while it runs, as a static program");
   switch (call->number) {
     case __NR_readlink:
     case __NR_readlinkat:
@@ -279,19 +196,69 @@ void start_session(const char* value) {
   store(state.attached, 1u);
   constexpr size_t random_bytes = 16;
   if (state.policies & policy_random && state.random_bytes) draw(state.random_bytes, random_bytes);
-  if (load(vestal_small_stacks)) {
-    // Go's run time begins its random numbers (the order of maps, math/rand) with what the kernel has put beside the arguments.
-    LogRecord random;
-    random.kind = kind_random;
-    random.arg = random_bytes;
-    if (!(state.policies & policy_random)) append(random);
-    // Its scheduler needs the real one for its waits.
-    if (state.policies & policy_clock) spoil("is a Go program, which sees how the real time passes");
-  }
+  if (load(vestal_small_stacks)) note_go();
   const bool can_be_followed = !load(vestal_small_stacks) || make_stacks();
   if (load(header().state) == region_live && can_be_followed) return;
   spoil("there is no memory for vestal's stacks");
   detach();
+}
+
+// ---- programs with a loader of their own
+
+constexpr uint64_t page_bytes = 4096;
+uint64_t page_up(uint64_t place) { return align_up(place, page_bytes); }
+
+struct Loaded {
+  uint64_t base, entry;
+};
+
+// Maps the program's interpreter as the kernel would have done. False: the kernel would not have either, or it is too odd.
+bool load_interpreter(const char* path, Loaded& loaded) {
+  const int file = static_cast<int>(kernel(__NR_open, path, O_RDONLY | O_CLOEXEC));
+  if (file < 0) return false;
+  Elf64_Ehdr elf;
+  constexpr int headers_max = 32;
+  Elf64_Phdr segments[headers_max];
+  bool good = kernel(__NR_pread64, file, &elf, sizeof elf, 0) == static_cast<long>(sizeof elf) && elf.e_type == ET_DYN &&
+              elf.e_phentsize == sizeof segments[0] && elf.e_phnum > 0 && elf.e_phnum <= headers_max;
+  const long bytes = static_cast<long>(elf.e_phnum * sizeof segments[0]);
+  good = good && kernel(__NR_pread64, file, segments, bytes, elf.e_phoff) == bytes;
+  uint64_t end = 0;
+  for (int i = 0; good && i < elf.e_phnum; ++i)
+    if (segments[i].p_type == PT_LOAD && segments[i].p_vaddr + segments[i].p_memsz > end) end = segments[i].p_vaddr + segments[i].p_memsz;
+  const long place = good ? kernel(__NR_mmap, nullptr, page_up(end), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : -EINVAL;
+  good = good && end > 0 && (place >= 0 || place < -4095);
+  const uint64_t base = static_cast<uint64_t>(place);
+  for (int i = 0; good && i < elf.e_phnum; ++i) {
+    const Elf64_Phdr& segment = segments[i];
+    if (segment.p_type != PT_LOAD) continue;
+    const int protection = (segment.p_flags & PF_R ? PROT_READ : 0) | (segment.p_flags & PF_W ? PROT_WRITE : 0) |
+                           (segment.p_flags & PF_X ? PROT_EXEC : 0);
+    const uint64_t skip = segment.p_vaddr % page_bytes, start = base + segment.p_vaddr - skip;
+    const uint64_t in_file = base + segment.p_vaddr + segment.p_filesz, in_memory = base + segment.p_vaddr + segment.p_memsz;
+    good = segment.p_offset % page_bytes == skip;
+    if (good && segment.p_filesz > 0)
+      good = kernel(__NR_mmap, start, in_file - start, protection, MAP_PRIVATE | MAP_FIXED, file, segment.p_offset - skip) == static_cast<long>(start);
+    if (!good || in_memory == in_file) continue;
+    const uint64_t filled = segment.p_filesz > 0 ? page_up(in_file) : start;
+    // To the end of the page, as the kernel does: ld.so uses the rest of it.
+    if (protection & PROT_WRITE && segment.p_filesz > 0)
+      for (uint64_t at = in_file; at < filled; ++at) *reinterpret_cast<char*>(at) = 0;
+    if (in_memory > filled)
+      good = kernel(__NR_mmap, filled, page_up(in_memory) - filled, protection, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0) == static_cast<long>(filled);
+  }
+  kernel(__NR_close, file);
+  loaded = {base, base + elf.e_entry};
+  return good;
+}
+
+// The program's PT_INTERP, or nullptr.
+const char* interpreter_of(const StaticImage& image) {
+  const char* own = reinterpret_cast<const char*>(&image);
+  const auto* segments = reinterpret_cast<const Elf64_Phdr*>(own + image.headers);
+  for (uint32_t i = 0; i < image.header_count; ++i)
+    if (segments[i].p_type == PT_INTERP) return own + (static_cast<int64_t>(segments[i].p_vaddr) - static_cast<int64_t>(image.vaddr));
+  return nullptr;
 }
 
 struct Start {
@@ -318,7 +285,19 @@ extern "C" __attribute__((visibility("hidden"))) Start vestal_start_static(uint6
     if (image->malloc_mark) malloc_mark = reinterpret_cast<const char*>(image) + image->malloc_mark;
     start_session(own.region);
   }
-  return {stack, reinterpret_cast<const char*>(image) + image->entry};
+  const char* entry = reinterpret_cast<const char*>(image) + image->entry;
+  if (const char* interpreter = interpreter_of(*image)) {
+    Loaded loaded;
+    if (!load_interpreter(interpreter, loaded)) {
+      // As the kernel ends a program whose execve has gone too far to fail.
+      kernel(__NR_kill, own_pid(), 9);
+    }
+    for (auto* each = reinterpret_cast<AuxiliaryEntry*>(end + 1); each->type != AT_NULL; ++each)
+      if (each->type == AT_BASE) each->value = loaded.base;
+    entry = reinterpret_cast<const char*>(loaded.entry);
+  }
+  if (image->traps && load(state.attached) && !trap_calls()) spoil(cannot_trap);
+  return {stack, entry};
 }
 
 }  // namespace preload

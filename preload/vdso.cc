@@ -68,18 +68,19 @@ void find_vdso_calls() {
 }
 
 bool replace_vdso_calls() {
-  if (!state.vdso || !(state.policies & (policy_clock | policy_random))) return true;
+  const bool clocks = state.policies & policy_clock || state.trap_from;
+  if (!state.vdso || !(clocks || state.policies & policy_random)) return true;
   const uintptr_t pages = open_for_writing();
   if (pages == 0) return false;
   bool done = true;
   each_vdso_function([&](const char* name, char* address, uint64_t size) {
     void* hook = nullptr;
-    if (state.policies & policy_clock) {
+    if (clocks) {
       if (equal(name, "__vdso_clock_gettime")) hook = reinterpret_cast<void*>(vestal_vdso_clock_gettime);
       if (equal(name, "__vdso_gettimeofday")) hook = reinterpret_cast<void*>(vestal_vdso_gettimeofday);
       if (equal(name, "__vdso_time")) hook = reinterpret_cast<void*>(vestal_vdso_time);
     }
-    if (state.policies & policy_random && equal(name, "__vdso_getrandom"))
+    if ((state.policies & policy_random || state.trap_from) && equal(name, "__vdso_getrandom"))
       hook = reinterpret_cast<void*>(vestal_vdso_getrandom);
     if (!hook) return;
     Jump jump;

@@ -102,6 +102,7 @@ Result<bool> describe_elf(const std::string& path, std::string_view head, ElfAna
   analysis.soname = elf.soname();
   analysis.needed = elf.needed();
   if (analysis.kind == Kind::foreign) analysis.reason = path + ": loaded by " + analysis.interpreter;
+  analysis.go = is_go(elf);
   const RawCalls calls = find_raw_calls(elf);
   analysis.raw_syscalls = calls.count > 0;
   if (analysis.raw_syscalls && analysis.reason.empty()) analysis.reason = calls.first;
@@ -115,6 +116,16 @@ Result<bool> describe_elf(const std::string& path, std::string_view head, ElfAna
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 }  // namespace
+
+bool is_go(const ElfFile& program) {
+  for (const Segment& segment : program.segments()) {
+    if (segment.type != PT_NOTE) continue;
+    const Bytes note = program.file_range(segment.offset, segment.file_bytes);
+    const auto head = read_value<Elf64_Nhdr>(note);
+    if (head && head->n_namesz == 4 && note.size() >= sizeof *head + 4 && std::memcmp(note.data() + sizeof *head, "Go\0\0", 4) == 0) return true;
+  }
+  return false;
+}
 
 const char* name_of(Kind kind) {
   switch (kind) {

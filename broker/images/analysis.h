@@ -30,6 +30,8 @@ struct ElfAnalysis {
   std::string script_argument;
   // It has system calls of its own, or code that may be some.
   bool raw_syscalls = false;
+  // Its run time is Go's, which begins random numbers with what the kernel gives every program.
+  bool go = false;
   // It gives its user other rights: set-user-ID, set-group-ID, capabilities.
   bool privileged = false;
   // For a human, if anything above stands in the way of tracing; else empty.
@@ -38,6 +40,10 @@ struct ElfAnalysis {
   std::string soname;
   std::vector<std::string> needed;
 };
+
+class ElfFile;
+// Whether its run time is Go's.
+bool is_go(const ElfFile& elf);
 
 // An Error only if the file cannot be read, or is an ELF file with
 // contradictory headers.

@@ -83,6 +83,18 @@ class Selector {
     return selection;
   }
 
+  std::uint64_t malloc_mark(const std::vector<PossibleCall>& possible) {
+    std::vector<std::uint64_t> getrandom_sites;
+    for (const PossibleCall& call : possible) {
+      if (!call.is_syscall || !call.in_function) continue;
+      code_ = survey_.instructions_around(call.vaddr);
+      const auto found = std::find_if(code_.begin(), code_.end(), [&](const Instruction& i) { return i.address == call.vaddr; });
+      if (found != code_.end() && certain_numbers_at(static_cast<std::size_t>(found - code_.begin()), true) == Numbers{__NR_getrandom})
+        getrandom_sites.push_back(call.vaddr);
+    }
+    return find_malloc_mark(getrandom_sites);
+  }
+
  private:
   // malloc of glibc takes eight random bytes to mark what it has freed: getrandom(&mark, 8, GRND_NONBLOCK).
   bool has_mark_arguments(std::size_t at) const {
@@ -276,6 +288,10 @@ Result<SiteSelection> select_sites(const CodeSurvey& survey, const WantedCalls& 
 Result<SiteSelection> select_static_sites(const CodeSurvey& survey, const WantedCalls& wanted,
                                           const std::vector<PossibleCall>& possible) {
   return Selector(survey, wanted, {}).select_static(possible);
+}
+
+std::uint64_t find_malloc_mark(const CodeSurvey& survey, const std::vector<PossibleCall>& possible) {
+  return Selector(survey, WantedCalls{}, {}).malloc_mark(possible);
 }
 
 Result<std::vector<Instruction>> select_entry(const CodeSurvey& survey, const std::string& function) {

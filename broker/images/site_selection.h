@@ -48,6 +48,9 @@ Result<SiteSelection> select_sites(const CodeSurvey& survey, const WantedCalls& 
 Result<SiteSelection> select_static_sites(const CodeSurvey& survey, const WantedCalls& wanted,
                                           const std::vector<PossibleCall>& possible);
 
+// SiteSelection::malloc_mark of a static program whose calls cannot all be patched.
+std::uint64_t find_malloc_mark(const CodeSurvey& survey, const std::vector<PossibleCall>& possible);
+
 // The instructions at the entry of a function to displace for a jump.
 Result<std::vector<Instruction>> select_entry(const CodeSurvey& survey, const std::string& function);
 

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "broker/images/analysis.h"
 #include "broker/images/code_survey.h"
 #include "broker/images/raw_calls.h"
 #include "broker/images/site_selection.h"
@@ -40,16 +41,6 @@ Result<ShimParts> take_apart(const ElfFile& shim) {
                    loaded[1].offset + loaded[1].file_bytes};
 }
 
-bool is_go(const ElfFile& program) {
-  for (const Segment& segment : program.segments()) {
-    if (segment.type != PT_NOTE) continue;
-    const Bytes note = program.file_range(segment.offset, segment.file_bytes);
-    const auto head = read_value<Elf64_Nhdr>(note);
-    if (head && head->n_namesz == 4 && note.size() >= sizeof *head + 4 && std::memcmp(note.data() + sizeof *head, "Go\0\0", 4) == 0) return true;
-  }
-  return false;
-}
-
 // Very old programs read clocks by a call to a fixed page, ffffffffff600000: no system call is seen then.
 bool calls_fixed_page(Bytes code) {
   for (std::size_t at = 0; at + 4 <= code.size(); ++at)
@@ -57,14 +48,24 @@ bool calls_fixed_page(Bytes code) {
   return false;
 }
 
-// Why the program has to be left as it is, apart from its sites; or nothing.
+// Why the program has to be left as it is; or nothing.
 std::string hindrance(const ElfFile& program) {
+  const auto& segments = program.segments();
+  const bool reads_clocks = std::any_of(segments.begin(), segments.end(), [&](const Segment& segment) {
+    return segment.executable() && calls_fixed_page(program.file_range(segment.offset, segment.file_bytes));
+  });
+  return reads_clocks ? "reads clocks by the vsyscall page" : std::string();
+}
+
+// Why its calls cannot be patched; or nothing. They can be trapped all the same.
+std::string patching_hindrance(const ElfFile& program) {
+  if (!program.interpreter().empty()) return "is loaded by " + program.interpreter();
   std::uint64_t code_bytes = 0;
   for (const Segment& segment : program.segments()) {
     if (segment.executable() && segment.writable()) return "has code that can be written to";
+    if (segment.type == PT_GNU_STACK && segment.flags & PF_X) return "has a stack that can be executed";
     if (segment.executable() && segment.file_bytes != segment.memory_bytes) return "has code that is not in its file";
     if (segment.executable()) code_bytes += segment.file_bytes;
-    if (segment.executable() && calls_fixed_page(program.file_range(segment.offset, segment.file_bytes))) return "reads clocks by the vsyscall page";
   }
   // Packed programs have none, and their code is not to be seen.
   if (program.sections().empty()) return "has no table of sections: packed, or stripped to the last";
@@ -77,16 +78,31 @@ void put_value(Image& image, std::uint64_t at, const T& value) {
   std::memcpy(image.data() + at, &value, sizeof value);
 }
 
+std::uint64_t malloc_mark_of(const ElfFile& program) {
+  const auto survey = program.interpreter().empty() && !program.sections().empty() ? CodeSurvey::make(program) : fail(Fault::unsupported, program.path());
+  return survey ? find_malloc_mark(*survey, find_raw_calls(program).calls) : 0;
+}
+
+Result<bool> select_sites(const ElfFile& program, const WantedCalls& wanted, SiteSelection& selection) {
+  const RawCalls calls = find_raw_calls(program);
+  const CodeSurvey survey = TRY(CodeSurvey::make(program));
+  WantedCalls own_wanted = wanted;
+  if (is_go(program)) own_wanted.numbers &= ~wanted.not_on_small_stacks;
+  selection = TRY(select_static_sites(survey, own_wanted, calls.calls));
+  return true;
+}
+
 }  // namespace
 
 Result<StaticProgramImage> build_static_image(const ElfFile& program, const ElfFile& shim, const WantedCalls& wanted) {
   const ShimParts parts = TRY(take_apart(shim));
   if (const std::string reason = hindrance(program); !reason.empty()) return fail(Fault::unsupported, program.path() + ": " + reason);
-  const RawCalls calls = find_raw_calls(program);
-  const CodeSurvey survey = TRY(CodeSurvey::make(program));
-  WantedCalls own_wanted = wanted;
-  if (is_go(program)) own_wanted.numbers &= ~wanted.not_on_small_stacks;
-  const SiteSelection selection = TRY(select_static_sites(survey, own_wanted, calls.calls));
+  SiteSelection selection;
+  const bool traps = !patching_hindrance(program).empty() || !select_sites(program, wanted, selection);
+  if (traps) {
+    selection = {};
+    selection.malloc_mark = malloc_mark_of(program);
+  }
 
   const Segment* last = nullptr;
   std::uint64_t end = 0;
@@ -136,10 +152,12 @@ Result<StaticProgramImage> build_static_image(const ElfFile& program, const ElfF
     if (segment.loaded() && program.headers_offset() >= segment.offset && program.headers_offset() - segment.offset < segment.file_bytes)
       own_headers = segment.vaddr + (program.headers_offset() - segment.offset);
   const std::uint64_t own_image = vaddr + image_at;
+  if (own_headers == vaddr && !program.interpreter().empty())
+    return fail(Fault::unsupported, program.path() + ": does not load its program headers");
   put_value(image, offset + image_at,
             preload::StaticImage{static_cast<std::int64_t>(program.entry() - own_image), static_cast<std::int64_t>(own_headers - own_image),
                                  selection.malloc_mark ? static_cast<std::int64_t>(selection.malloc_mark - own_image) : 0,
-                                 static_cast<std::uint32_t>(own_headers == vaddr ? header_count : header_count - 2), is_go(program)});
+                                 static_cast<std::uint32_t>(own_headers == vaddr ? header_count : header_count - 2), is_go(program), own_image, traps, 0});
 
   std::uint64_t next_header = offset;
   auto put_header = [&](const Elf64_Phdr& header) {
@@ -147,7 +165,10 @@ Result<StaticProgramImage> build_static_image(const ElfFile& program, const ElfF
     next_header += sizeof header;
   };
   for (const Segment& segment : program.segments()) {
-    put_header(*read_value<Elf64_Phdr>(program.bytes(), program.headers_offset() + segment.header_index * sizeof(Elf64_Phdr)));
+    auto own_header = *read_value<Elf64_Phdr>(program.bytes(), program.headers_offset() + segment.header_index * sizeof(Elf64_Phdr));
+    // The shim loads the interpreter, once calls are trapped.
+    if (own_header.p_type == PT_INTERP) own_header.p_type = PT_NULL;
+    put_header(own_header);
     if (&segment != last) continue;
     const std::uint64_t text_bytes = shim_at + parts.text.file_bytes;
     put_header({PT_LOAD, PF_R | PF_X, offset, vaddr, vaddr, text_bytes, text_bytes, page_bytes});

@@ -1,4 +1,7 @@
-// A copy of a static program that has the shim inside.
+// A copy of a static program that has the shim inside. Where the program's calls
+// cannot all be patched, none is, and the shim traps them (preload/trap.h); so
+// also in programs whose loader and libc are none that vestal knows, which the
+// copy loads itself.
 //
 //   file of the program, unchanged but for
 //     e_entry               the entry stub
@@ -30,7 +33,7 @@ inline constexpr std::uint64_t static_code_bytes_max = 48 << 20;
 
 struct StaticProgramImage {
   std::vector<std::uint8_t> bytes;
-  std::size_t sites = 0;  // patched
+  std::size_t sites = 0;  // patched; 0 if they are trapped
 };
 
 // Of `wanted` only the numbers count. An Error, to be shown, if the program has to run as it is.

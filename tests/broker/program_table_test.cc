@@ -251,11 +251,10 @@ TEST_CASE("what cannot be traced says why") {
     CHECK(program.preload.empty());
     return program.reason;
   };
-  const std::string old = table.compile("old", "int main(void) { __asm__ volatile(\"int $0x80\"); return 0; }", "-static");
-  CHECK(reason(old).starts_with(old + ": statically linked, and cannot be rewritten: system call at "));
-  const std::string foreign =
-      table.compile("foreign", main_source, "-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1");
-  CHECK(reason(foreign) == foreign + ": loaded by /lib/ld-musl-x86_64.so.1");
+  const std::string old = table.compile("old", "int main(void) { __asm__ volatile(\"mov $0xffffffffff600400,%%rax; call *%%rax\" ::: \"rax\"); return 0; }", "-static");
+  CHECK(reason(old).starts_with(old + ": statically linked, and cannot be rewritten: reads clocks"));
+  const std::string lost = table.compile("lost", main_source, "-Wl,--dynamic-linker=/no/such/loader");
+  CHECK(reason(lost).find("/no/such/loader") != std::string::npos);
   const std::string text = table.script("text", "echo without a first line\n");
   CHECK(reason(text) == text + ": not a program");
   CHECK(reason(table.directory.path()) == table.directory.path() + ": not a regular file");
@@ -266,10 +265,32 @@ TEST_CASE("what cannot be traced says why") {
   const std::string closed = table.script("closed", "#!/bin/sh\n");
   ::chmod(closed.c_str(), 0644);
   CHECK(reason(closed) == closed + ": may not be executed");
-  const std::string bare =
-      table.compile("bare", "void _start(void) { for (;;) {} }",
-                    "-nostdlib -nostartfiles -pie -fPIE -Wl,--dynamic-linker=/lib64/ld-linux-x86-64.so.2");
-  CHECK(reason(bare) == bare + ": runs without libc");
+}
+
+TEST_CASE("programs of another loader or libc run as a copy whose calls are trapped") {
+  Table table;
+  table.shim_path = fake::shim_path();
+  table.programs = table.new_table();
+  const auto is_copied = [&](const std::string& path, const std::string& library_path = "") {
+    const Program program = table.look_up(path, library_path);
+    CHECK(program.reason == "");
+    CHECK_FALSE(program.untraced);
+    CHECK(program.is_static);
+    CHECK(program.preload.starts_with(table.images_in + "/static-"));
+    return program.identity;
+  };
+  const std::string own_loader = table.at("ld.so");
+  fs::copy("/lib64/ld-linux-x86-64.so.2", own_loader);
+  const std::string foreign = table.compile("foreign", main_source, "-Wl,--dynamic-linker=" + own_loader);
+  const auto before = is_copied(foreign);
+  std::ofstream(own_loader, std::ios::app) << "x";
+  let_lease_end();
+  CHECK(is_copied(foreign) != before);
+  is_copied(table.compile("bare", "void _start(void) { for (;;) {} }",
+                          "-nostdlib -nostartfiles -pie -fPIE -Wl,--dynamic-linker=/lib64/ld-linux-x86-64.so.2"));
+  fs::create_directory(table.at("own"));
+  fs::copy(table.programs->images()->libc_path, table.at("own/libc.so.6"));
+  is_copied("/bin/true", table.at("own"));
 }
 
 TEST_CASE("programs behind /proc are not looked at, for each process finds another there") {
@@ -287,16 +308,7 @@ TEST_CASE("a search for libraries in the working directory cannot be told before
   CHECK_FALSE(table.look_up("/bin/ls", "/usr/local/lib").untraced);
 }
 
-TEST_CASE("another libc than the machine's is left alone") {
-  Table table;
-  fs::create_directory(table.at("own"));
-  fs::copy(table.programs->images()->libc_path, table.at("own/libc.so.6"));
-  const Program program = table.look_up("/bin/true", table.at("own"));
-  CHECK(program.untraced);
-  CHECK(program.reason == table.at("own/libc.so.6") + ": not the libc vestal knows");
-}
-
-TEST_CASE("set-user-ID programs and system calls of a program's own run traced and spoil the step") {
+TEST_CASE("set-user-ID programs spoil the step, and system calls of a program's own are trapped") {
   Table table;
   const std::string path = table.compile("program", main_source);
   CHECK(table.look_up(path).spoils.empty());
@@ -314,13 +326,16 @@ TEST_CASE("set-user-ID programs and system calls of a program's own run traced a
       table.compile("with-library", "int f(void); int main(void) { return f(); }",
                     "-L" + table.directory.path() + " -l:libraw.so '-Wl,-rpath,$ORIGIN'");
   const std::string raw = table.compile("raw", std::string(calling) + main_source);
-  for (const auto& [program, culprit] :
-       {std::pair(raw, raw), std::pair(with_library, table.at("libraw.so"))}) {
-    const Program spoiled = table.look_up(program);
-    CHECK_FALSE(spoiled.untraced);
-    CHECK(spoiled.spoils.starts_with(culprit + ": makes system calls of its own"));
-    CHECK_FALSE(spoiled.preload.empty());
+  for (const std::string& program : {raw, with_library}) {
+    const Program trapped = table.look_up(program);
+    CHECK_FALSE(trapped.untraced);
+    CHECK(trapped.spoils.empty());
+    CHECK(trapped.traps);
+    CHECK_FALSE(trapped.preload.empty());
   }
+  ::chmod(path.c_str(), 0755);
+  let_lease_end();
+  CHECK_FALSE(table.look_up(path).traps);
 }
 
 TEST_CASE("a place that LD_PRELOAD cannot spell leaves the libc image alone in front") {

@@ -82,7 +82,7 @@ int main(void) {
 }
 C
   program made_code <code.c
-  uncached "code that is made ($how) and makes system calls" 'echo 1 > hidden' "\$V $bin/made_code" '! echo 2 > hidden' '! rm hidden'
+  hazard "code that is made ($how) and makes system calls" 'echo 1 > hidden' "\$V $bin/made_code" '! echo 2 > hidden' '! rm hidden'
 done
 printf '\110\211\370\110\211\367\110\211\326\110\211\312\017\005\303' >blob
 program mapped_code <<'C'
@@ -117,9 +117,9 @@ int main(void) {
 }
 C
 program own_text '-DPLACE=".code,\"awx\",@progbits#"' <code.c
-uncached 'code that is written over' 'echo 1 > hidden' "\$V $bin/own_text" '! echo 2 > hidden' '! rm hidden'
+hazard 'code that is written over' 'echo 1 > hidden' "\$V $bin/own_text" '! echo 2 > hidden' '! rm hidden'
 program own_stack '-DPLACE=".data"' -DON_STACK -z execstack <code.c
-uncached 'code that is written to the stack' 'echo 1 > hidden' "\$V $bin/own_stack" '! echo 2 > hidden' '! rm hidden'
+hazard 'code that is written to the stack' 'echo 1 > hidden' "\$V $bin/own_stack" '! echo 2 > hidden' '! rm hidden'
 hazard 'a plugin that is only copied' "cp $here/raw.so plugin.so" 'cp plugin.so other.so' '= rm other.so'
 # Looked for by one program, which does not make it, and made by another one of the same step.
 hazard 'moved away before it is made' ':' "sh -c 'mv out x && mv x out; echo 1 > t; mv t out'" '! :' '! rm out' '! :'

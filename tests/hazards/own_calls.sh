@@ -1,0 +1,168 @@
+#!/bin/bash
+# Programs whose system calls cannot be patched, or not all: another libc, another loader, calls of their own, code that
+# can be written to. They are seen and replayed like others, and what they do with threads, signals and children works.
+. "$SOURCE/tests/hazards/play.sh"
+command -v musl-gcc >/dev/null || { echo "there is no musl-gcc"; exit 77; }
+
+cat >calls.c <<'C'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+extern char** environ;
+static volatile int heard;
+static sigjmp_buf back;
+static char other_stack[65536], stack[65536];
+static long call(long n, long a, long b, long c) {
+  long r;
+  asm volatile("syscall" : "=a"(r) : "a"(n), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+  return r;
+}
+static void show(const char* who, const char* name) {
+  char text[100];
+  long fd = call(SYS_open, (long)name, O_RDONLY, 0), n = fd < 0 ? 0 : call(SYS_read, fd, (long)text, sizeof text);
+  if (n < 0) n = 0;
+  if (fd >= 0) call(SYS_close, fd, 0, 0);
+  printf("%s %ld %.*s\n", who, fd < 0 ? fd : 0, (int)n, text);
+  fflush(stdout);
+}
+static void* in_thread(void* name) { show("thread", name); return 0; }
+static int in_child(void* name) { show("clone", name); return 5; }
+static void hear(int s) { ++heard; show("handler", "a"); }
+static void leave(int s) { siglongjmp(back, 1); }
+static void clean(void* p) { puts("cleaned"); }
+static void* sleeper(void* p) { pthread_cleanup_push(clean, 0); for (;;) sleep(100); pthread_cleanup_pop(0); }
+static int wait_for(pid_t pid) { int status = 0; while (waitpid(pid, &status, 0) < 0 && errno == EINTR); return WEXITSTATUS(status); }
+int main(int count, char** arguments) {
+  pthread_t thread;
+  pid_t child;
+  char *cat[] = {"cat", "a", 0}, *none[] = {"no-such-program", 0};
+  show("main", "a");
+  pthread_create(&thread, 0, in_thread, "b"); pthread_join(thread, 0);
+  if ((child = fork()) == 0) { show("fork", "c"); _exit(3); }
+  printf("%d\n", wait_for(child)); fflush(stdout);
+  volatile int error = 0;
+  if ((child = vfork()) == 0) { execl("/no/such/program", "x", (char*)0); error = errno; _exit(4); }
+  printf("%d %d\n", wait_for(child), error); fflush(stdout);
+  if ((child = vfork()) == 0) { execvp("cat", cat); _exit(9); }
+  printf("%d\n", wait_for(child));
+  if ((child = call(SYS_vfork, 0, 0, 0)) == 0) { call(SYS_exit_group, 6, 0, 0); }
+  printf("%d %d\n", wait_for(child), posix_spawnp(&child, none[0], 0, 0, none, environ)); fflush(stdout);
+  if (posix_spawnp(&child, "cat", 0, 0, cat, environ)) return 20;
+  printf("%d\n", wait_for(child)); fflush(stdout);
+  printf("%d\n", system("cat b; exit 8") >> 8); fflush(stdout);
+  child = clone(in_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, "d");
+  printf("%d\n", wait_for(child)); fflush(stdout);
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = hear;
+  sigfillset(&action.sa_mask);
+  sigaction(SIGUSR1, &action, 0);
+  sigset_t all, before, now;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &before); kill(getpid(), SIGUSR1); printf("heard %d\n", heard);
+  sigdelset(&all, SIGUSR1); sigsuspend(&all); printf("heard %d\n", heard);
+  sigprocmask(SIG_SETMASK, &before, 0); sigprocmask(0, 0, &now);
+  printf("blocked %d %d\n", sigismember(&now, SIGUSR1), sigismember(&now, SIGSYS));
+  stack_t other = {.ss_sp = other_stack, .ss_size = sizeof other_stack}, found;
+  sigaltstack(&other, 0);
+  action.sa_handler = leave; action.sa_flags = SA_ONSTACK; sigemptyset(&action.sa_mask);
+  sigaction(SIGSEGV, &action, 0);
+  for (int i = 0; i < 3; ++i) if (!sigsetjmp(back, 1)) *(volatile int*)8 = 1; else { puts("caught"); show("after", "c"); }
+  sigaltstack(0, &found); printf("stack %d %d\n", found.ss_sp == other_stack, found.ss_flags);
+  if (count > 1) { pthread_create(&thread, 0, sleeper, 0); usleep(20000); pthread_cancel(thread); pthread_join(thread, 0); }
+  int fd = call(SYS_open, (long)"out", O_CREAT | O_WRONLY | O_TRUNC, 0640);
+  call(SYS_write, fd, (long)"made\n", 5);
+  call(SYS_close, fd, 0, 0);
+  printf("%s\n", getenv("X") ? getenv("X") : "(none)");
+  return 7;
+}
+C
+loader=$(readlink -f /lib64/ld-linux-x86-64.so.2)
+cp "$loader" "$here/another-ld.so"
+build() { # NAME COMMAND...
+  local name=$1; shift
+  "$@" -w -pthread calls.c -o "$bin/$name" || { echo "$*: does not compile"; exit 1; }
+}
+build own_calls gcc
+build own_stack gcc -O2 -z execstack
+build static_stack gcc -static -z execstack
+build musl musl-gcc
+build musl_optimised musl-gcc -O2 -s
+build other_loader gcc "-Wl,--dynamic-linker=$here/another-ld.so"
+strip --strip-section-headers "$bin/static_stack" -o "$bin/no_sections" 2>/dev/null || $python - "$bin/static_stack" "$bin/no_sections" <<'P'
+import struct, sys
+data = bytearray(open(sys.argv[1], "rb").read())
+data[40:48] = struct.pack("<Q", 0)
+data[58:64] = bytes(6)
+open(sys.argv[2], "wb").write(data)
+P
+chmod +x "$bin/no_sections"
+# Nothing is known of these programs, so times count too.
+files='echo 1 > a; echo 2 > b; echo 3 > c; touch -d @1000000000 a b c'
+changes=('= :' '= touch other' '! echo 2 > a' '! rm c' '! echo new > d' '! rm out' '! export X=1' '! rm b; mkdir b')
+for name in own_calls own_stack static_stack musl musl_optimised other_loader; do
+  hazard "$name" "$files" "\$V $bin/$name" "${changes[@]}"
+  places='top sh' uncached "$name, a thread that is cancelled" "$files" "\$V $bin/$name cancel" '! echo 2 > a'
+done
+# Where malloc keeps its random mark is not found without a table of sections.
+uncached 'no table of sections' "$files" "\$V $bin/no_sections" '! echo 2 > a' '! rm c' '! echo new > d'
+
+# The same from a library.
+gcc -w -shared -fPIC -x c - -o "$bin/libcalls.so" <<'C'
+long own_call(long n, long a, long b, long c) { long r; asm volatile("syscall" : "=a"(r) : "a"(n), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory"); return r; }
+C
+gcc -w -x c - -o "$bin/with_library" -L"$bin" -lcalls "-Wl,-rpath,$bin" <<'C'
+#include <stdio.h>
+long own_call(long, long, long, long);
+int main(void) { char c = '-'; long fd = own_call(2, (long)"a", 0, 0); own_call(0, fd, (long)&c, 1); putchar(c); return own_call(21, (long)"none", 0, 0) ? 3 : 4; }
+C
+hazard 'a library with calls of its own' 'echo 1 > a; touch -d @1000000000 a' "\$V $bin/with_library" '= :' '! echo 2 > a' '! rm a' '! touch none'
+
+# What they are told by calls that stay in the kernel's own library.
+musl-gcc -w -x c - -o "$bin/clock" <<'C'
+#include <stdio.h>
+#include <time.h>
+int main(void) { struct timespec t; return clock_gettime(CLOCK_REALTIME, &t) != 0; }
+C
+gcc -w -z execstack -x c - -o "$bin/clock_beside" <<'C'
+#include <elf.h>
+#include <link.h>
+#include <string.h>
+#include <sys/auxv.h>
+int main(void) {
+  const char* base = (const char*)getauxval(AT_SYSINFO_EHDR);
+  const Elf64_Ehdr* elf = (const void*)base;
+  const Elf64_Phdr* segments = (const void*)(base + elf->e_phoff);
+  const Elf64_Dyn* d = 0;
+  const Elf64_Sym* symbols; const char* names; const unsigned* hash; unsigned long shift = 0, t[2] = {0, 0};
+  for (int i = 0; i < elf->e_phnum; ++i) {
+    if (segments[i].p_type == PT_LOAD) shift = (unsigned long)base + segments[i].p_offset - segments[i].p_vaddr;
+    if (segments[i].p_type == PT_DYNAMIC) d = (const void*)(base + segments[i].p_offset);
+  }
+  for (; d->d_tag; ++d) {
+    if (d->d_tag == DT_SYMTAB) symbols = (const void*)(shift + d->d_un.d_ptr);
+    if (d->d_tag == DT_STRTAB) names = (const void*)(shift + d->d_un.d_ptr);
+    if (d->d_tag == DT_HASH) hash = (const void*)(shift + d->d_un.d_ptr);
+  }
+  for (unsigned i = 0; i < hash[1]; ++i)
+    if (!strcmp(names + symbols[i].st_name, "__vdso_clock_gettime")) return ((int (*)(int, void*))(shift + symbols[i].st_value))(0, t) != 0 || t[0] == 0;
+  return 2;
+}
+C
+for name in clock clock_beside; do
+  "$VESTAL" run -- "$bin/$name" || { echo "$name: status $?"; faults=$((faults + 1)); }
+  [ "$counts_hits" = no ] || "$VESTAL" why "$bin/$name" | grep -q 'reads the clock' ||
+    { echo "$name: nobody says that it reads the clock:"; "$VESTAL" why "$bin/$name"; faults=$((faults + 1)); }
+done
+finish
