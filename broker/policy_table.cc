@@ -126,6 +126,8 @@ bool PolicyTable::may_be_shell(std::string_view program) const {
   return std::ranges::any_of(find(program).choices, [](const auto& choice) { return choice.row->policy.is_shell; });
 }
 
+bool PolicyTable::knows(std::string_view program) const { return !find(program).choices.empty(); }
+
 bool PolicyTable::may_have_script(std::string_view program) const {
   return std::ranges::any_of(find(program).choices, [](const auto& choice) { return !choice.row->policy.script_options.empty(); });
 }

@@ -61,6 +61,8 @@ class PolicyTable {
   bool always_ignores_fstat(std::string_view program) const;
   // Some row says that it is a shell.
   bool may_be_shell(std::string_view program) const;
+  // Some row may hold for it.
+  bool knows(std::string_view program) const;
   // Some row tells what it does before it opens its script from what it does then.
   bool may_have_script(std::string_view program) const;
   // The identity of a program together with the rows that may hold for it.

@@ -18,6 +18,7 @@
 
 #include "broker/images/closure.h"
 #include "broker/images/static_store.h"
+#include "broker/policy_table.h"
 #include "broker/program_findings.h"
 #include "broker/wanted_calls_table.h"
 
@@ -84,6 +85,10 @@ Result<std::string> system_libc() {
 }
 
 }  // namespace
+
+bool Program::guards_environment(const PolicyTable& policies) const {
+  return !is_static && !untraced && !real_path.empty() && !policies.knows(real_path);
+}
 
 constexpr std::size_t code_max = 10'000;
 

@@ -26,6 +26,8 @@
 
 namespace broker {
 
+class PolicyTable;
+
 inline constexpr int lease_ms = 50;
 
 struct Program {
@@ -44,6 +46,8 @@ struct Program {
   // Not empty: it runs traced, but what it does is not all seen or not the same without its privileges, so
   // that the step is not cacheable. Says why.
   std::string spoils;
+  // Whether the shim in it can tell how it looks at variables, and no policy row does.
+  bool guards_environment(const PolicyTable& policies) const;
   PathFacts facts;  // of the file at `path`, symlinks followed, when it was looked at
 };
 

@@ -211,6 +211,7 @@ void Recorder::end_process(std::int32_t pid, std::optional<std::int32_t> status,
   for (const auto& [directory, listing] : process->listings)
     if (!listing.complete) step->uses[directory].unknown = true;
   if (!process->unplaced.empty()) step->spoil("left without a word of how far it has read from what it was given");
+  if (step->guards_environment && !process->named_variables_only) step->whole_environment = true;
   if (!status) step->spoil("a process ended in a way that nobody saw");
   if (process->exec_pending) {
     if (step->program && step->program->untraced) step->spoil(step->program->reason);
@@ -383,7 +384,11 @@ void Recorder::handle(const Event& event) {
       });
       break;
     case kind_getenv:
-      if (event.arg == 1) {
+      if (event.arg == getenv_only) {
+        process->named_variables_only = true;
+        break;
+      }
+      if (event.arg == getenv_all) {
         step->whole_environment = true;
         step->variables.emplace("_");
         break;

@@ -28,6 +28,7 @@ struct Recorder::Process {
   bool exec_pending = false;  // an exec is announced, the new program's shim has not reported in
   bool suspected = false;     // was not there when last looked for
   std::int32_t parent_pid = 0;
+  bool named_variables_only = false;  // it has said so, before it executed something or ended
   bool made_by_fork = false;  // then its parent tells of it too,
   bool confirmed = false;     // and has done so
   struct Listing {

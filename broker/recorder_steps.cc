@@ -214,6 +214,8 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     --outer->processes;
     ++outer->open_steps;
   }
+  if (outer && outer->guards_environment && !process->named_variables_only) outer->whole_environment = true;
+  process->named_variables_only = false;
   if (outer && !process->unplaced.empty()) outer->spoil("became another program without a word of how far it has read from what it was given");
   process->unplaced.clear();
   process->step = &step;
@@ -285,6 +287,8 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     } else {
       step.whole_environment = step.policy.environment == EnvironmentUse::whole;
     }
+    step.guards_environment = step.whole_environment && step.program->guards_environment(*options_.policy_table);
+    if (step.guards_environment) step.whole_environment = false;
     if (const std::string_view path = step.program->real_path; path.ends_with("/env") || path.ends_with("/printenv")) step.variables.emplace("_");
     if (step.policy.is_awk) {
       step.text = awk_text(step.exec);

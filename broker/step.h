@@ -142,6 +142,7 @@ struct Step {
   std::uint32_t change_count = 0;
   std::set<std::string, std::less<>> variables;  // names asked for
   bool whole_environment = false;
+  bool guards_environment = false;  // its processes say whether that is so
   std::map<std::uint32_t, std::uint32_t> descriptors;  // fd -> FdQuestions asked
   std::map<std::uint32_t, std::pair<std::int64_t, cache::Digest>> inherited_files;  // fd -> offset, contents
   std::vector<ProgramUse> programs;  // of inner steps

@@ -9,6 +9,7 @@
 
 #include "preload/ask.h"
 #include "preload/descriptors.h"
+#include "preload/env_guard.h"
 #include "preload/handlers.h"
 #include "preload/jobserver.h"
 #include "preload/leave.h"
@@ -477,7 +478,18 @@ bool name_own_program(char* place, size_t bytes, struct stat& info) {
 
 }  // namespace
 
-long execute(const ExecRequest& request) {
+long execute(const ExecRequest& given) {
+  // The texts that the new program gets are read here, and by the kernel; that is not looking at them.
+  ExecRequest request = given;
+  if (state.guard_bytes && given.environment) {
+    size_t count = 0;
+    while (given.environment[count]) ++count;
+    if (count <= variable_limit()) {
+      char** list = static_cast<char**>(__builtin_alloca((count + 1) * sizeof(char*)));
+      for (size_t i = 0; i <= count; ++i) list[i] = unguarded(given.environment[i]);
+      request.environment = list;
+    }
+  }
   struct stat info;
   const long looked =
       stat_at(request.directory, request.path, info, request.flags & (AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
@@ -565,6 +577,8 @@ long execute(const ExecRequest& request) {
   Question question;
   if (asks && !question.claim()) return execute_with(request, request.environment);
   const uint32_t umask = payload.umask;
+  // The next record tells that this program is left, or comes back.
+  note_environment();
   if (!log_exec(program, arguments, variables, payload, asks ? question.number() : 0, pid))
     return execute_with(request, request.environment);
   if (asks) {

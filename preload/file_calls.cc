@@ -140,7 +140,7 @@ void show_own_environment(int fd, uint64_t flags) {
   opened(fd, fd_own_nameless, 0);
   LogRecord record;
   record.kind = kind_getenv;
-  record.arg = 1;
+  record.arg = getenv_all;
   append(record);
   if (shown < 0) spoil("reads /proc/self/environ");
 }

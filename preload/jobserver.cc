@@ -1,5 +1,7 @@
 #include "preload/jobserver.h"
 
+#include "preload/env_guard.h"
+
 #include "preload/memory.h"
 
 namespace preload {
@@ -36,8 +38,9 @@ void find_jobserver() {
   if (load(state.jobserver_read) || state.environment == nullptr) return;
   store(state.jobserver_read, 1u);
   for (char* const* variable = state.environment; *variable; ++variable) {
-    if (!starts_with(*variable, "MAKEFLAGS=")) continue;
-    const JobserverPipe pipe = parse_jobserver(*variable + 10);
+    const char* text = unguarded(*variable);
+    if (!starts_with(text, "MAKEFLAGS=")) continue;
+    const JobserverPipe pipe = parse_jobserver(text + 10);
     const int fds[] = {pipe.read_fd, pipe.write_fd};
     for (const int fd : fds)
       if (fd > 2 && class_of(fd) == fd_unknown && is_pipe(fd)) set_class(fd, fd_jobserver);

@@ -2,6 +2,7 @@
 
 #include "preload/ask.h"
 #include "preload/descriptors.h"
+#include "preload/env_guard.h"
 
 namespace preload {
 namespace {
@@ -96,6 +97,7 @@ void before_exit(int status) {
     closing_all();
   else
     spoil("a process made by clone");
+  note_environment();
   log_exit(status);
 }
 

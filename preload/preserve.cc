@@ -28,7 +28,7 @@ void before_cut(const char* path) {
   struct stat info;
   if (stat_at(AT_FDCWD, path, info, 0) < 0 || !is_regular(info)) return;
   const NamedPath named(AT_FDCWD, path);
-  if (named.ok && (is_pending(named.pending()) || !is_marked(named.hash(own_contents))))
+  if (named.ok && (info.st_nlink > 1 || is_pending(named.pending()) || !is_marked(named.hash(own_contents))))
     preserve(named, true);
 }
 
@@ -51,7 +51,8 @@ BeforeWrite::BeforeWrite(int directory, const char* path, uint64_t flags) {
   const NamedPath named(directory, path);
   if (!named.ok) return;
   const bool in_part = !(flags & O_TRUNC) && !is_marked(named.hash(own_contents));
-  if (in_part || is_pending(named.pending())) preserve(named, in_part);
+  // What is known by another of its names may be pending.
+  if (in_part || has_other_names || is_pending(named.pending())) preserve(named, in_part);
 }
 
 void BeforeWrite::succeeded(const NamedPath& named) const {

@@ -60,7 +60,7 @@
 namespace preload {
 
 inline constexpr uint64_t region_magic = 0x6c61747365763031;  // "10vestal"
-inline constexpr uint32_t protocol_version = 8;
+inline constexpr uint32_t protocol_version = 9;
 
 // The variables a traced process is started with, behind all others:
 //   LD_PRELOAD=<shim>:<user's own>:<closure>
@@ -199,6 +199,7 @@ enum PlanFlags : uint32_t {
   plan_every_look = 8,     // when it looks at clocks and random numbers matters: each time is logged, up to clock_looks_max
   plan_traps = 32,         // it has, or loads, code whose calls can only be trapped
   plan_go = 64,            // made by Go: its scheduler looks at clocks, and it begins its random numbers with the kernel's
+  plan_guards_environment = 128,  // it says whether it has looked at variables otherwise than by getenv
   plan_tells_input = 16,   // what it reads itself may be what it runs: it says which files, and what, up to input_told_max, from standard input
 };
 
@@ -338,7 +339,7 @@ enum Kind : uint16_t {
   kind_truncate, kind_mknod, kind_xattr_set,
 
   // What else the process is told.
-  kind_getenv,     // text: name; or arg is 1: all of them, as they were at the start
+  kind_getenv,     // arg: GetenvKind; text: name
   kind_clock,      // arg: ClockSource
   kind_random,     // arg: how many bytes
   kind_spoil,      // did something that cannot be recorded. text: what, for a human; arg: SpoilReach
@@ -361,6 +362,11 @@ enum Kind : uint16_t {
   kind_flush,     // the top process is about to exit; comes after its kind_exited
 };
 
+enum GetenvKind : int32_t {
+  getenv_name = 0,
+  getenv_all = 1,   // all variables, as they were at the start
+  getenv_only = 2,  // until now this process has looked at no other variables than those it has named; see env_guard.h
+};
 enum LookFlags : int32_t { look_nofollow = 1, look_no_stat = 2 /* the payload means nothing */, look_xattr = 4 };
 enum ClockSource : int32_t { clock_by_gettime = 1, clock_by_timeofday = 2, clock_by_time = 4, clock_by_usage = 8,
   clock_by_monotonic = 16 /* clock_gettime of one that measures how long something takes */,

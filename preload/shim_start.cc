@@ -4,6 +4,7 @@
 // program; this file is not.
 #include <linux/elf.h>
 
+#include "preload/env_guard.h"
 #include "preload/handlers.h"
 #include "preload/log_ring.h"
 #include "preload/policies.h"
@@ -185,6 +186,7 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
   }
   if (state.policies) apply_policies();
   if (!hook_loader()) spoil("the patched loader was not loaded");
+  if (state.plan_flags & plan_guards_environment) guard_environment(environment);
   if (state.plan_flags & plan_go) {
     vestal_small_stacks = 1;
     note_go();

@@ -1,5 +1,6 @@
 #include "preload/state.h"
 
+#include "preload/env_guard.h"
 #include "preload/memory.h"
 #include "preload/policies.h"
 
@@ -20,6 +21,7 @@ void end_vfork() { __atomic_sub_fetch(&vestal_vfork_depth, 1, __ATOMIC_SEQ_CST);
 
 void became_child(int parent) {
   if (state.trap_from) trap_this_thread();
+  guard_as_child();
   store(vestal_vfork_depth, 0u);
   state.parent_pid = parent;
   state.pid = own_pid();

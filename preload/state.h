@@ -88,6 +88,8 @@ struct State {
   // The shim's text, if calls from anywhere else are trapped (trap.h); else 0.
   uintptr_t trap_from, trap_bytes;
   SignalAction own_trap_action;  // what the program has set for SIGSYS
+  // The copies of the variables' texts, and how far from them the texts are; no bytes: there are none. See env_guard.h.
+  uintptr_t guard_from, guard_bytes, guard_shift;
   const char* vdso;
   uint32_t vdso_read;
   int32_t pending_fd_last;  // no higher descriptor has ever had an entry in fd_pending

@@ -25,6 +25,35 @@ program env_third <<'C'
 #include <string.h>
 int main(int n, char** a, char** e) { int c = 0; for (; *e; ++e) c += (*e)[0] == 'X'; printf("%d\n", c); }
 C
+program env_ways -D_GNU_SOURCE <<'C'
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <string.h>
+#include <spawn.h>
+#include <locale.h>
+#include <sys/wait.h>
+extern char**environ;
+int main(int n,char**a,char**e){
+ setlocale(LC_ALL,"");
+ char*m=n>1?a[1]:"get";
+ if(!strcmp(m,"get")) puts(getenv("X")?getenv("X"):"(none)");
+ if(!strcmp(m,"walk")) for(char**p=environ;*p;p++) if(!strncmp(*p,"X=",2)) puts(*p);
+ if(!strcmp(m,"third")) for(char**p=e;*p;p++) if(!strncmp(*p,"X=",2)) puts(*p);
+ if(!strcmp(m,"past")) for(char**p=a+n+1;*p;p++) if(!strncmp(*p,"X=",2)) puts(*p);
+ if(!strcmp(m,"set")) { setenv("X","inner",1); puts(getenv("X")); system("echo $X"); }
+ if(!strcmp(m,"clear")) { clearenv(); puts(getenv("X")?"y":"n"); }
+ if(!strcmp(m,"own")) { static char*o[]={"X=own",0}; environ=o; puts(getenv("X")); system("echo $X"); }
+ if(!strcmp(m,"fork")) { if(!fork()){ for(char**p=environ;*p;p++) if(!strncmp(*p,"X=",2)) puts(*p); fflush(stdout); _exit(0);} wait(0); }
+ if(!strcmp(m,"forkget")) { if(!fork()){ puts(getenv("X")?:"none"); fflush(stdout); _exit(0);} wait(0); }
+ if(!strcmp(m,"spawn")) { pid_t p; char*av[]={"sh","-c","echo $X",0}; posix_spawnp(&p,"sh",0,0,av,environ); wait(0); }
+ if(!strcmp(m,"exec")) { execlp("sh","sh","-c","echo $X",(char*)0); }
+ if(!strcmp(m,"execfail")) { execl("/nonono","x",(char*)0); for(char**p=environ;*p;p++) if(!strncmp(*p,"X=",2)) puts(*p);}
+ if(!strcmp(m,"vfork")) { if(!vfork()){ execlp("sh","sh","-c","echo $X",(char*)0); _exit(1);} wait(0); }
+ if(!strcmp(m,"vforkwalk")) { if(!vfork()){ for(char**p=environ;*p;p++) if(!strncmp(*p,"X=",2)) write(1,*p,strlen(*p)); _exit(1);} wait(0); }
+ if(!strcmp(m,"put")) { putenv("Y=1"); puts(getenv("Y")); puts(getenv("X")?:"none"); }
+ return 0; }
+C
 program env_set <<'C'
 #include <stdlib.h>
 int main(int n, char** a) { setenv("X", "inner", 1); return system("echo $X") + (unsetenv("X"), system("echo ${X-none}")); }
@@ -47,8 +76,15 @@ uncached 'Python' '' "\$V \$python -c 'import os; print(os.environ.get(\"X\"))'"
 hazard 'make' 'printf "all:; @echo [\$(X)] \$(origin X)\n" > Makefile; touch -d @1000000 Makefile' 'make' '= :' "${vary[@]}"
 hazard 'a recipe of make' 'printf "all:; @echo [\$\$X]\n" > Makefile; touch -d @1000000 Makefile' 'make' '= :' "${vary[@]}"
 hazard 'make that overrides' 'printf "X = own\nall:; @echo [\$(X)] [\$\$X]\n" > Makefile; touch -d @1000000 Makefile' 'make' "${vary[@]}" '> make X=argument'
-hazard 'getenv' '' "\$V $bin/env_get" "${vary[@]}"
-hazard 'secure_getenv' '' "\$V $bin/env_secure" "${vary[@]}"
+hazard 'getenv' '' "\$V $bin/env_get" "$other" "${vary[@]}"
+# Only who looks at variables otherwise than by name needs them all.
+for way in get clear own forkget spawn exec vfork; do
+  hazard "a program that asks by name: $way" '' "\$V $bin/env_ways $way" "$other" '= unset UNRELATED' "${vary[@]}"
+done
+for way in walk third past set fork execfail vforkwalk put; do
+  hazard "a program that looks for itself: $way" '' "\$V $bin/env_ways $way" '= :' "${vary[@]}"
+done
+hazard 'secure_getenv' '' "\$V $bin/env_secure" "$other" "${vary[@]}"
 hazard 'environ' '' "\$V $bin/env_walk" "${vary[@]}"
 hazard 'the third argument of main' '' "\$V $bin/env_third" "${vary[@]}" '! export XX=1'
 hazard 'set and unset inside' 'export X=1' "\$V $bin/env_set" '! export X=2' '! unset X'
