@@ -550,6 +550,11 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
             problem = stored.error().message;
             return false;
           }
+          // Written to in between, perhaps by another of its names.
+          if (kept.identity() != facts.identity()) {
+            problem = text + ": was changed again before it could be kept";
+            return false;
+          }
           state.facts = kept;
           state.digest = digest = *stored;
           state.pass = pass_;
