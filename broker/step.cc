@@ -329,8 +329,12 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
   }
 
   // A variable the outer program passed on as it got it is its need; one that it set itself is not.
-  for (const std::string& name : inner.variables)
+  const auto pass_on = [&](const std::string& name) {
     if (inner.exec.variable(name) == outer.exec.variable(name)) outer.variables.insert(name);
+  };
+  for (const std::string& name : inner.variables) pass_on(name);
+  // Where its libraries were looked for makes it what it is. (All else that ld.so is told is part of the outer one's key.)
+  if (inner.program && !inner.program->is_static) pass_on("LD_LIBRARY_PATH");
   outer.whole_environment = outer.whole_environment || inner.whole_environment;
 
   for (const auto& [fd, questions] : inner.descriptors) {

@@ -8,7 +8,7 @@ faults=0
 fault() { echo "$*"; faults=1; }
 
 # ld.so's own list of objects is the one thing the shim takes from outside, and it can do without.
-undefined=$(nm -D --undefined-only "$shim" | awk '{print $NF}' | grep -vx '_r_debug')
+undefined=$(nm -D --undefined-only "$shim" | awk '{print $NF}' | grep -vx -e _r_debug -e environ)
 [ -z "$undefined" ] || fault "undefined symbols:" $undefined
 
 # Shared names: exactly those of the map, or none without a map.

@@ -49,6 +49,7 @@ echo 'int f(void); int main(void) { return f(); }' >m.c
 gcc m.c -Ll2 -lneg -Wl,-rpath,"$here/l1:$here/l2" -o bin/neg
 hazard 'a library earlier on the RUNPATH' "rm -rf $here/l1/*" "\$V $bin/neg" '= :' "! cp $here/lib1.so $here/l1/libneg.so" "! rm $here/l1/libneg.so"
 hazard 'a library in LD_LIBRARY_PATH' 'mkdir l; export LD_LIBRARY_PATH=$PWD/l' "\$V $bin/neg" '= :' "! cp $here/lib1.so l/libneg.so" '! rm l/libneg.so'
+hazard 'a library by LD_LIBRARY_PATH that was not set before' ':' "\$V $bin/neg" '= :' "! mkdir l; cp $here/lib1.so l/libneg.so; export LD_LIBRARY_PATH=\$PWD/l" '! unset LD_LIBRARY_PATH'
 hazard 'a library for better processors' "mkdir -p l; export LD_LIBRARY_PATH=\$PWD/l; cp $here/l2/libneg.so l" "\$V $bin/neg" \
   "! mkdir -p l/glibc-hwcaps/x86-64-v2; cp $here/lib1.so l/glibc-hwcaps/x86-64-v2/libneg.so" '! rm -r l/glibc-hwcaps'
 program plugin -ldl <<'C'
