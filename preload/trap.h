@@ -5,8 +5,8 @@
 // The kernel sends a SIGSYS for each call that does not come from the shim's
 // own text (Syscall User Dispatch, Linux 5.11,
 // Documentation/admin-guide/syscall-user-dispatch.rst), and the handler gives it
-// to the same functions that patched calls come to. That costs some five
-// microseconds for each call, seen or left alone; nothing else of the program
+// to the same functions that patched calls come to. That costs one
+// or two microseconds for each call, seen or left alone; nothing else of the program
 // changes: libc's image goes on jumping to the shim without a signal.
 //
 // What belongs to a thread (that it is trapped, its mask of signals) is taken
