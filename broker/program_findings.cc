@@ -22,7 +22,7 @@ using images::Kind;
 
 constexpr char findings_tag = 'P', contents_tag = 'A';
 // Raise it when the same files give other findings, identities included.
-constexpr std::uint32_t findings_version = 4;
+constexpr std::uint32_t findings_version = 5;
 constexpr int scripts_max = 4;  // an interpreter may be a script itself, so often
 constexpr int attempts_max = 3;
 
@@ -126,6 +126,8 @@ class Search {
   void note_own_calls(const Contents& contents) {
     found_.traps = found_.traps || !contents.raw_calls.empty();
     found_.go = found_.go || contents.go;
+    // Its run time takes a signal's handler that is on a stack of the shim's for one on a foreign thread.
+    if (found_.go) spoils(found_.real_path + ": has system calls of Go's, which are not trapped");
   }
 
   Result<bool> examine(const std::string& path, int depth);

@@ -8,7 +8,13 @@ namespace {
 
 constexpr uint64_t stack_bytes = 128 << 10;
 constexpr uint32_t stack_words = 160, stacks_per_word = 64;  // Go makes up to ten thousand threads
-constexpr uint64_t all_stacks_bytes = stack_bytes * stack_words * stacks_per_word;
+
+// Limits of address space hold for these as well.
+uint32_t words() {
+  constexpr uint32_t few = 2;
+  return load(vestal_small_stacks) ? stack_words : few;
+}
+uint64_t all_stacks_bytes() { return stack_bytes * words() * stacks_per_word; }
 
 struct Stacks {
   char* start;
@@ -29,7 +35,7 @@ void take_back_what_was_left(uint32_t at) {
 // Of the stack that `within` points into; stack_words * stacks_per_word if it is none.
 uint64_t number_of(const void* within) {
   const char* place = static_cast<const char*>(within);
-  if (stacks.start == nullptr || place < stacks.start || place >= stacks.start + all_stacks_bytes) return uint64_t{stack_words} * stacks_per_word;
+  if (stacks.start == nullptr || place < stacks.start || place >= stacks.start + all_stacks_bytes()) return uint64_t{stack_words} * stacks_per_word;
   return static_cast<uint64_t>(place - stacks.start) / stack_bytes;
 }
 
@@ -38,20 +44,20 @@ uint64_t number_of(const void* within) {
 // Two children may be at it at once.
 bool make_stacks() {
   if (load(stacks.start)) return true;
-  const long place = kernel(__NR_mmap, nullptr, all_stacks_bytes, PROT_READ | PROT_WRITE,
+  const long place = kernel(__NR_mmap, nullptr, all_stacks_bytes(), PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (place < 0 && place > -4096) return false;
   // Older kernels would fill two megabytes for the first of them.
   constexpr int no_huge_pages = 15;
-  kernel(__NR_madvise, place, all_stacks_bytes, no_huge_pages);
-  if (!exchange_if<char*>(stacks.start, nullptr, reinterpret_cast<char*>(place))) kernel(__NR_munmap, place, all_stacks_bytes);
+  kernel(__NR_madvise, place, all_stacks_bytes(), no_huge_pages);
+  if (!exchange_if<char*>(stacks.start, nullptr, reinterpret_cast<char*>(place))) kernel(__NR_munmap, place, all_stacks_bytes());
   return true;
 }
 
 char* claim_stack() {
   if (!make_stacks()) return nullptr;
   for (;;) {
-    for (uint32_t at = 0; at < stack_words; ++at) {
+    for (uint32_t at = 0; at < words(); ++at) {
       take_back_what_was_left(at);
       for (uint64_t claimed = load(stacks.claimed[at]); ~claimed != 0; claimed = load(stacks.claimed[at])) {
         const uint32_t bit = static_cast<uint32_t>(__builtin_ctzll(~claimed));

@@ -330,6 +330,10 @@ long serve(const Call& made, ucontext& context) {
   Call call = made;
   switch (call.number) {
     case __NR_rt_sigreturn: vestal_return_from_signal(reinterpret_cast<void*>(context.uc_mcontext.rsp));
+    case __NR_munmap:
+      // musl's threads end so, and would find no stack for the signal of their `exit`. It stays until the process ends.
+      if (context.uc_mcontext.rsp - static_cast<uint64_t>(call.arguments[0]) < static_cast<uint64_t>(call.arguments[1])) return 0;
+      break;
     case __NR_rt_sigprocmask: return set_mask(call, context);
     case __NR_rt_sigaction: return set_action(call);
     case __NR_sigaltstack: return set_stack(call, context);

@@ -1,6 +1,8 @@
 #include "broker/images/analysis.h"
 
 #include <elf.h>
+
+#include <algorithm>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -117,14 +119,12 @@ bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 }  // namespace
 
+// By what every program of Go 1.13 or later has in its data; its note may stand behind others, or be left out.
 bool is_go(const ElfFile& program) {
-  for (const Segment& segment : program.segments()) {
-    if (segment.type != PT_NOTE) continue;
-    const Bytes note = program.file_range(segment.offset, segment.file_bytes);
-    const auto head = read_value<Elf64_Nhdr>(note);
-    if (head && head->n_namesz == 4 && note.size() >= sizeof *head + 4 && std::memcmp(note.data() + sizeof *head, "Go\0\0", 4) == 0) return true;
-  }
-  return false;
+  constexpr std::string_view magic = "\xff Go buildinf:";
+  const Bytes all = program.bytes();
+  return std::search(all.begin(), all.end(), magic.begin(), magic.end(),
+                     [](std::uint8_t a, char b) { return a == static_cast<std::uint8_t>(b); }) != all.end();
 }
 
 const char* name_of(Kind kind) {

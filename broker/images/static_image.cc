@@ -99,6 +99,7 @@ Result<StaticProgramImage> build_static_image(const ElfFile& program, const ElfF
   if (const std::string reason = hindrance(program); !reason.empty()) return fail(Fault::unsupported, program.path() + ": " + reason);
   SiteSelection selection;
   const bool traps = !patching_hindrance(program).empty() || !select_sites(program, wanted, selection);
+  if (traps && is_go(program)) return fail(Fault::unsupported, program.path() + ": is made by Go, and its calls cannot all be patched");
   if (traps) {
     selection = {};
     selection.malloc_mark = malloc_mark_of(program);
