@@ -235,6 +235,8 @@ long make_on_stack(const Call& call, const ucontext& context, uint64_t flags, Cl
   } else {
     own.arguments[1] = word(frame);
   }
+  // A handler begins with the default rounding; the child is to have its parent's.
+  if (const _fpstate* registers = at.fpstate) asm volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(registers->mxcsr), "m"(registers->cwd));
   if (is_vfork) begin_vfork();
   const long result = vestal_clone_onto(&own);
   if (is_vfork) end_vfork();
@@ -329,7 +331,10 @@ bool is_for_malloc(const Call& call, const ucontext& context) {
 long serve(const Call& made, ucontext& context) {
   Call call = made;
   switch (call.number) {
-    case __NR_rt_sigreturn: vestal_return_from_signal(reinterpret_cast<void*>(context.uc_mcontext.rsp));
+    case __NR_rt_sigreturn:
+      // The handler may have set what is blocked from then on.
+      mask_of(*reinterpret_cast<ucontext*>(context.uc_mcontext.rsp)) &= ~sigsys_bit;
+      vestal_return_from_signal(reinterpret_cast<void*>(context.uc_mcontext.rsp));
     case __NR_munmap:
       // musl's threads end so, and would find no stack for the signal of their `exit`. It stays until the process ends.
       if (context.uc_mcontext.rsp - static_cast<uint64_t>(call.arguments[0]) < static_cast<uint64_t>(call.arguments[1])) return 0;
@@ -365,6 +370,8 @@ long serve_old_call(const ucontext& context) {
 
 extern "C" __attribute__((visibility("hidden"))) void vestal_serve_trap(ucontext* context, const Trap* trap) {
   if (trap->code != by_dispatch) {
+    constexpr uintptr_t ignored = 1;
+    if (state.own_trap_action.handler == ignored) return;
     // A filter's, or somebody's kill: as without the shim.
     const SignalAction none{};
     kernel(__NR_rt_sigaction, sigsys, state.own_trap_action.handler ? &state.own_trap_action : &none, nullptr, mask_bytes);

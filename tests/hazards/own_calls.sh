@@ -118,6 +118,30 @@ done
 # Where malloc keeps its random mark is not found without a table of sections.
 uncached 'no table of sections' "$files" "\$V $bin/no_sections" '! echo 2 > a' '! rm c' '! echo new > d'
 
+# What a signal's handler would undo, and a thread that gives its own stack back.
+cat >undone.c <<'C'
+#include <fenv.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <signal.h>
+#include <ucontext.h>
+#include <unistd.h>
+static void*w(void*a){ printf("round %x\n", fegetround()); return 0;}
+static void h(int s,siginfo_t*i,void*u){ sigfillset(&((ucontext_t*)u)->uc_sigmask); }
+int main(){ fesetround(FE_UPWARD); pthread_t t; pthread_create(&t,0,w,0); pthread_join(t,0); printf("round %x\n", fegetround());
+ struct sigaction a={0}; a.sa_sigaction=h; a.sa_flags=SA_SIGINFO; sigaction(SIGUSR1,&a,0); raise(SIGUSR1); puts("after"); fflush(stdout);
+ sigset_t e; sigemptyset(&e); sigprocmask(SIG_SETMASK,&e,0); signal(SIGSYS,SIG_IGN); raise(SIGSYS); puts("ignored"); return 0; }
+C
+cat >detached.c <<'C'
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+static void*w(void*a){ return 0;}
+int main(){ for(int i=0;i<20;i++){ pthread_t t; pthread_create(&t,0,w,0); pthread_detach(t);} usleep(100000); puts("detached ok"); return 0;}
+C
+musl-gcc -w undone.c -o "$bin/undone_musl" -pthread && gcc -w -z execstack undone.c -o "$bin/undone" -pthread -lm && musl-gcc -w detached.c -o "$bin/detached" -pthread || exit 1
+for name in undone undone_musl detached; do hazard "$name" ':' "\$V $bin/$name" '= touch other'; done
+
 # The same from a library.
 gcc -w -shared -fPIC -x c - -o "$bin/libcalls.so" <<'C'
 long own_call(long n, long a, long b, long c) { long r; asm volatile("syscall" : "=a"(r) : "a"(n), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory"); return r; }
