@@ -22,7 +22,7 @@ using images::Kind;
 
 constexpr char findings_tag = 'P', contents_tag = 'A';
 // Raise it when the same files give other findings, identities included.
-constexpr std::uint32_t findings_version = 5;
+constexpr std::uint32_t findings_version = 6;
 constexpr int scripts_max = 4;  // an interpreter may be a script itself, so often
 constexpr int attempts_max = 3;
 
@@ -124,10 +124,9 @@ class Search {
 
   // They are trapped.
   void note_own_calls(const Contents& contents) {
-    found_.traps = found_.traps || !contents.raw_calls.empty();
-    found_.go = found_.go || contents.go;
-    // Its run time takes a signal's handler that is on a stack of the shim's for one on a foreign thread.
-    if (found_.go) spoils(found_.real_path + ": has system calls of Go's, which are not trapped");
+    // Go's run time takes a signal's handler that is on a stack of the shim's for one on a foreign thread.
+    if (contents.go) spoils(found_.real_path + ": has system calls of Go's, which are not trapped");
+    else found_.traps = found_.traps || !contents.raw_calls.empty();
   }
 
   Result<bool> examine(const std::string& path, int depth);
@@ -276,7 +275,6 @@ std::string ProgramFindings::encode() const {
   writer.count(libraries.size());
   for (const std::string& library : libraries) writer.text(library);
   writer.number(static_cast<std::uint8_t>(traps));
-  writer.number(static_cast<std::uint8_t>(go));
   writer.number(static_cast<std::uint8_t>(is_static));
   writer.digest(static_digest);
   writer.count(script_prefix.size());
@@ -299,7 +297,6 @@ std::optional<ProgramFindings> ProgramFindings::decode(std::string_view bytes) {
   found.loader = reader->text();
   for (std::size_t left = reader->count(4); left > 0; --left) found.libraries.emplace_back(reader->text());
   found.traps = reader->number<std::uint8_t>() != 0;
-  found.go = reader->number<std::uint8_t>() != 0;
   found.is_static = reader->number<std::uint8_t>() != 0;
   found.static_digest = reader->digest();
   for (std::size_t left = reader->count(4); left > 0; --left) found.script_prefix.emplace_back(reader->text());

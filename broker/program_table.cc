@@ -220,7 +220,6 @@ void ProgramTable::State::set_program(const std::string& path, Entry& entry) {
   program->spoils = found.spoils;
   program->is_static = found.is_static;
   program->traps = found.traps;
-  program->go = found.go;
   if (found.is_static && !found.untraced) {
     program->reason = static_hindrance(found, entry, program->preload);
   } else {

@@ -40,7 +40,7 @@ struct Program {
   // Plan for the shim, see preload/protocol.h.
   std::string preload;  // closure with the libc image in libc's place, ':' between; of a static program see Plan::preload
   bool is_static = false;  // as in ProgramFindings
-  bool traps = false, go = false;  // the same
+  bool traps = false;      // the same
   bool untraced = false;
   std::string reason;  // why untraced
   // Not empty: it runs traced, but what it does is not all seen or not the same without its privileges, so

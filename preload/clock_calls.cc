@@ -154,8 +154,7 @@ int vestal_vdso_clock_gettime(int clock, void* time) {
     tell_nanoseconds(clock, time);
     return 0;
   }
-  if (clock_is_chosen()) note_clock(clock_by_gettime);
-  else if (!is_for_scheduler(clock)) note_clock(source_of(clock));
+  note_clock(clock_is_chosen() ? uint32_t{clock_by_gettime} : source_of(clock));
   return static_cast<int>(kernel(__NR_clock_gettime, clock, time));
 }
 

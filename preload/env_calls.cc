@@ -26,6 +26,7 @@ bool is_guarded() { return state.guard_bytes && &environ && environ == state.env
 
 char* find(const char* name) {
   const size_t bytes = length_of(name);
+  if (bytes == 0) return nullptr;
   for (char** each = environ; *each; ++each) {
     char* text = unguarded(*each);
     size_t at = 0;

@@ -103,12 +103,8 @@ void note_open(int directory, const char* path, long result, uint64_t flags, uin
 
 // The path is known to be readable.
 bool names_own_environment(const char* path) {
-  if (path[0] != '/' || !starts_with(path, "/proc/")) return false;
-  const char* rest = path + sizeof "/proc/" - 1;
-  if (starts_with(rest, "self/")) return equal(rest, "self/environ");
-  if (*rest < '0' || *rest > '9') return false;
-  const uint64_t number = take_number(rest, 10);
-  return number == static_cast<uint64_t>(own_pid()) && equal(rest, "/environ");
+  const char* rest = behind_own_process(path);
+  return rest && equal(rest, "environ");
 }
 
 // The kernel shows the variables that the process began with, vestal's among them. Gives the file's number to one without.

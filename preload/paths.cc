@@ -89,6 +89,15 @@ int named_descriptor(const char* path) {
   return *number == 0 && fd < INT32_MAX ? static_cast<int>(fd) : -1;
 }
 
+const char* behind_own_process(const char* path) {
+  if (path[0] != '/' || !starts_with(path, "/proc/")) return nullptr;
+  const char* rest = path + sizeof "/proc/" - 1;
+  if (starts_with(rest, "self/")) return rest + sizeof "self/" - 1;
+  if (*rest < '0' || *rest > '9') return nullptr;
+  const uint64_t number = take_number(rest, 10);
+  return number == static_cast<uint64_t>(own_pid()) && *rest == '/' ? rest + 1 : nullptr;
+}
+
 void fill_stat(StatPayload& payload, const struct stat& info) {
   payload.mode = info.st_mode;
   payload.links = static_cast<uint32_t>(info.st_nlink);

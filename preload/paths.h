@@ -54,6 +54,9 @@ inline bool worth_noting(long result, const char* path) {
 // /dev/stdin, /dev/fd/3, /proc/self/fd/3: the descriptor, or -1 for any other path.
 int named_descriptor(const char* path);
 
+// What stands behind /proc/self/ or /proc/<own number>/, or nullptr if that is not how the path begins.
+const char* behind_own_process(const char* path);
+
 void fill_stat(StatPayload& payload, const struct stat& info);
 // Its parts are independent of each other, which is faster than quick_hash().
 inline uint64_t hash_of(const StatPayload& seen) {

@@ -198,7 +198,6 @@ enum PlanFlags : uint32_t {
   plan_static = 4,         // run the image; it has the shim inside
   plan_every_look = 8,     // when it looks at clocks and random numbers matters: each time is logged, up to clock_looks_max
   plan_traps = 32,         // it has, or loads, code whose calls can only be trapped
-  plan_go = 64,            // made by Go: its scheduler looks at clocks, and it begins its random numbers with the kernel's
   plan_guards_environment = 128,  // it says whether it has looked at variables otherwise than by getenv
   plan_tells_input = 16,   // what it reads itself may be what it runs: it says which files, and what, up to input_told_max, from standard input
 };

@@ -187,10 +187,6 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
   if (state.policies) apply_policies();
   if (!hook_loader()) spoil("the patched loader was not loaded");
   if (state.plan_flags & plan_guards_environment) guard_environment(environment);
-  if (state.plan_flags & plan_go) {
-    vestal_small_stacks = 1;
-    note_go();
-  }
   if (state.plan_flags & plan_traps && !trap_calls()) spoil(cannot_trap);
 }
 

@@ -126,13 +126,6 @@ inline bool in_vfork_child() {
 }
 inline int current_pid() { return load(vestal_vfork_depth) != 0 ? own_pid() : state.pid; }
 
-// Go's scheduler looks at the clock that counts from the machine's start all the time. A program that asks how long
-// something took has asked for the time of day as well: time.Now reads both. Where that is chosen, see note_go().
-inline bool is_for_scheduler(int clock) {
-  constexpr int monotonic = 1;
-  return clock == monotonic && load(vestal_small_stacks);
-}
-
 // A new thread, or the first of a new process, is not trapped yet. False: the kernel does not do that.
 inline bool trap_this_thread() {
   constexpr int dispatch = 59, on = 1;  // PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON

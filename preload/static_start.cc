@@ -9,6 +9,7 @@
 #include "preload/leave.h"
 #include "preload/log_ring.h"
 #include "preload/own_stacks.h"
+#include "preload/paths.h"
 #include "preload/policies.h"
 #include "preload/trap.h"
 
@@ -26,13 +27,9 @@ struct AuxiliaryEntry {
 
 // The path is known to be readable.
 bool names_own_file(const char* path) {
-  if (!state.own_file || path == nullptr || path[0] != '/' || !starts_with(path, "/proc/")) return false;
-  const char* rest = path + sizeof "/proc/" - 1;
-  if (starts_with(rest, "self/exe")) return rest[sizeof "self/exe" - 1] == 0;
-  if (starts_with(rest, "thread-self/exe")) return rest[sizeof "thread-self/exe" - 1] == 0;
-  if (*rest < '0' || *rest > '9') return false;
-  const uint64_t number = take_number(rest, 10);
-  return number == static_cast<uint64_t>(own_pid()) && equal(rest, "/exe");
+  if (!state.own_file || path == nullptr) return false;
+  const char* rest = behind_own_process(path);
+  return rest ? equal(rest, "exe") : equal(path, "/proc/thread-self/exe");
 }
 
 // The call has been made with a path that leads to the copy. Gives the program what it would have got.
@@ -80,6 +77,13 @@ bool is_last_thread() {
   return load(state.attached) && stat_at(AT_FDCWD, "/proc/self/task", tasks, 0) == 0 && tasks.st_nlink == links_of_one;
 }
 
+// Go's scheduler looks at the clock that counts from the machine's start all the time. A program that asks how long
+// something took has asked for the time of day as well: time.Now reads both. Where that is chosen, see note_go().
+bool is_for_scheduler(const Call& call) {
+  constexpr long monotonic = 1;
+  return call.number == __NR_clock_gettime && call.arguments[0] == monotonic && load(vestal_small_stacks);
+}
+
 // Code that does not stand in the program's file may make system calls that are not patched.
 void see_to_code(const Call& call) {
   if (!load(state.attached) || state.trap_from || seen(mix(kind_spoil, __NR_mprotect))) return;
@@ -95,7 +99,7 @@ bool makes_code(const Call& call) {
 }  // namespace
 
 extern "C" __attribute__((visibility("hidden"))) long vestal_dispatch_static(const Call* call) {
-  if (is_for_malloc(*call) || (call->number == __NR_clock_gettime && is_for_scheduler(call->integer(0)))) return native(*call);
+  if (is_for_malloc(*call) || is_for_scheduler(*call)) return native(*call);
   const bool leaves = call->number == __NR_execve || call->number == __NR_execveat || call->number == __NR_exit_group ||
                       call->number == __NR_exit;
   if (leaves) leave_stack(__builtin_frame_address(0));
@@ -185,6 +189,17 @@ void correct_vector(AuxiliaryEntry* vector, const StaticImage& image, const char
         if (executed) vector->type = AT_IGNORE;
         break;
     }
+}
+
+// What a program made by Go has asked by being started.
+void note_go() {
+  // Its run time begins its random numbers (the order of maps, math/rand) with what the kernel has put beside the arguments.
+  LogRecord random;
+  random.kind = kind_random;
+  random.arg = 16;
+  if (!(state.policies & policy_random)) append(random);
+  // Its scheduler needs the real clock for its waits.
+  if (state.policies & policy_clock) spoil("is a Go program, which sees how the real time passes");
 }
 
 void start_session(const char* value) {

@@ -28,8 +28,6 @@ __attribute__((visibility("hidden"))) long vestal_dispatch_static(const Call* ca
 
 namespace {
 
-constexpr int sigsys = 31;
-constexpr uint64_t sigsys_bit = uint64_t{1} << (sigsys - 1);
 constexpr size_t mask_bytes = sizeof(uint64_t);
 constexpr uint64_t shares_memory = 0x100, shares_until_exec = 0x4000;  // CLONE_VM, CLONE_VFORK
 
@@ -59,9 +57,9 @@ struct CloneArguments {
 };
 
 // The signal comes on the stack that the thread is on, below which nobody keeps anything, also if a handler of the
-// program's runs while a call is served. Only where such stacks are too small it comes on the alternative one, and the
-// kernel forgets that until the handler returns, or the next signal would be laid over it. (A handler that is left by
-// siglongjmp would lose it for good. Go has none.)
+// program's runs while a call is served. Only for posix_spawn's child, whose stack is too small, it comes on one that it is
+// given for that, and the kernel forgets that one until the handler returns, or the next signal would be laid over it. (A
+// handler that is left by siglongjmp would lose it for good.)
 constexpr int forgets_stack = static_cast<int>(1u << 31);  // SS_AUTODISARM
 
 SignalAction trap_action(bool on_other_stack) {
@@ -83,7 +81,7 @@ extern "C" {
 
 // On a child's own stack. Null if that is its parent's.
 __attribute__((visibility("hidden"))) void vestal_child_begins(const ChildFrame* frame) {
-  trap_this_thread();
+  if (!trap_this_thread()) spoil(cannot_trap);
   if (!frame || !frame->is_vfork) return;
   // posix_spawn gives its child little more than a signal's frame.
   char* top = claim_stack();
@@ -149,59 +147,12 @@ long set_stack(const Call& call, ucontext& context) {
   constexpr int on_stack = 1;  // SS_ONSTACK
   const bool is_on_it = is_within(context.uc_stack, context.uc_mcontext.rsp);
   if (call.arguments[0] && is_on_it) return -EPERM;
-  Call own = call;
-  stack_t set;
-  if (load(vestal_small_stacks) && call.arguments[0] && readable(call.path(0))) {
-    set = *call.pointer<stack_t>(0);
-    set.ss_flags |= forgets_stack;
-    own.arguments[0] = word(&set);
-  }
-  const long result = native(own);
+  const long result = native(call);
   if (result < 0) return result;
-  if (call.arguments[1]) {
-    stack_t& before = *call.pointer<stack_t>(1);
-    if (load(vestal_small_stacks)) before.ss_flags &= ~forgets_stack;
-    if (is_on_it) before.ss_flags |= on_stack;
-  }
+  if (call.arguments[1] && is_on_it) call.pointer<stack_t>(1)->ss_flags |= on_stack;
   kernel(__NR_sigaltstack, nullptr, &context.uc_stack);
   return result;
 }
-
-// A handler that runs while its thread waits with this mask makes calls, too.
-class OpenMask {
- public:
-  OpenMask(Call& call) {
-    const int at = place(call.number);
-    if (at < 0 || call.arguments[at] == 0 || !readable(call.path(at))) return;
-    if (call.number == __NR_pselect6) {
-      pair_ = *call.pointer<Pair>(at);
-      if (!pair_.mask || !readable(reinterpret_cast<const char*>(pair_.mask))) return;
-      mask_ = *pair_.mask & ~sigsys_bit;
-      pair_.mask = &mask_;
-      call.arguments[at] = word(&pair_);
-    } else {
-      mask_ = *call.pointer<uint64_t>(at) & ~sigsys_bit;
-      call.arguments[at] = word(&mask_);
-    }
-  }
-
- private:
-  struct Pair {
-    uint64_t* mask;
-    uint64_t bytes;
-  };
-  static int place(long number) {
-    switch (number) {
-      case __NR_rt_sigsuspend: return 0;
-      case __NR_ppoll: return 3;
-      case __NR_epoll_pwait: case __NR_epoll_pwait2: return 4;
-      case __NR_pselect6: return 5;
-    }
-    return -1;
-  }
-  uint64_t mask_;
-  Pair pair_;
-};
 
 // ---- threads and children
 
@@ -350,6 +301,7 @@ long serve(const Call& made, ucontext& context) {
     }
   }
   if (is_for_malloc(call, context)) return native(call);
+  // The other calls that wait with a mask come by jumps as well, see wait_calls.cc.
   const OpenMask mask(call);
   return vestal_dispatch_static(&call);
 }
@@ -382,8 +334,23 @@ extern "C" __attribute__((visibility("hidden"))) void vestal_serve_trap(ucontext
   context->uc_mcontext.rax = static_cast<uint64_t>(result);
 }
 
+namespace {
+
+// The program's handlers from before make calls, too.
+void open_handlers() {
+  constexpr int signals = 64;
+  for (int signal = 1; signal <= signals; ++signal) {
+    SignalAction action{};
+    if (signal == sigsys || kernel(__NR_rt_sigaction, signal, nullptr, &action, mask_bytes) < 0 || !(action.mask & sigsys_bit)) continue;
+    action.mask &= ~sigsys_bit;
+    kernel(__NR_rt_sigaction, signal, &action, nullptr, mask_bytes);
+  }
+}
+
+}  // namespace
+
 bool trap_calls() {
-  const SignalAction action = trap_action(load(vestal_small_stacks) != 0);
+  const SignalAction action = trap_action(false);
   if (!make_stacks()) return false;
   if (kernel(__NR_rt_sigaction, sigsys, &action, &state.own_trap_action, mask_bytes) < 0) return false;
   constexpr int unblock = 1;
@@ -399,22 +366,16 @@ bool trap_calls() {
   return false;
 }
 
-void note_go() {
-  // Its run time begins its random numbers (the order of maps, math/rand) with what the kernel has put beside the arguments.
-  LogRecord random;
-  random.kind = kind_random;
-  random.arg = 16;
-  if (!(state.policies & policy_random)) append(random);
-  // Its scheduler needs the real clock for its waits.
-  if (state.policies & policy_clock) spoil("is a Go program, which sees how the real time passes");
-}
-
 bool trap_calls_late() {
   if (state.trap_from) return true;
   struct stat tasks {};
   constexpr uint64_t links_of_one = 3;  // ".", "..", and the thread
+  // Go's run time takes a handler on a stack of the shim's for one on a foreign thread.
+  if (load(vestal_small_stacks)) return false;
   if (in_vfork_child() || stat_at(AT_FDCWD, "/proc/self/task", tasks, 0) != 0 || tasks.st_nlink != links_of_one) return false;
-  return trap_calls();
+  if (!trap_calls()) return false;
+  open_handlers();
+  return true;
 }
 
 }  // namespace preload

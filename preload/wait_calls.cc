@@ -6,6 +6,7 @@
 #include "preload/log_ring.h"
 #include "preload/paths.h"
 #include "preload/policies.h"
+#include "preload/trap.h"
 
 namespace preload {
 namespace {
@@ -77,7 +78,9 @@ int64_t limit_of(const Call& call) {
 
 }  // namespace
 
-long handle_wait_for_events(const Call& call) {
+long handle_wait_for_events(const Call& made) {
+  Call call = made;
+  const OpenMask mask(call);
   const int64_t limit = clock_is_chosen() ? limit_of(call) : -1;
   const bool polls = call.number == __NR_poll || call.number == __NR_ppoll;
   if (limit < 0) {

@@ -1,8 +1,6 @@
 #include "broker/images/analysis.h"
 
 #include <elf.h>
-
-#include <algorithm>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,6 +8,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -119,13 +118,39 @@ bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 }  // namespace
 
-// By what every program of Go 1.13 or later has in its data; its note may stand behind others, or be left out.
-bool is_go(const ElfFile& program) {
-  constexpr std::string_view magic = "\xff Go buildinf:";
-  const Bytes all = program.bytes();
-  return std::search(all.begin(), all.end(), magic.begin(), magic.end(),
-                     [](std::uint8_t a, char b) { return a == static_cast<std::uint8_t>(b); }) != all.end();
+namespace {
+
+// Go's linker leaves a note, which may stand behind others; cc's leaves it in the same segment.
+bool has_go_note(const ElfFile& elf) {
+  for (const Segment& segment : elf.segments()) {
+    if (segment.type != PT_NOTE) continue;
+    const Bytes notes = elf.file_range(segment.offset, segment.file_bytes);
+    for (std::uint64_t at = 0; const auto head = read_value<Elf64_Nhdr>(notes, at);) {
+      const std::uint64_t name = at + sizeof *head, contents = round_up(name + head->n_namesz, 4);
+      if (head->n_namesz == 4 && name + 4 <= notes.size() && std::memcmp(notes.data() + name, "Go\0\0", 4) == 0) return true;
+      at = round_up(contents + head->n_descsz, 4);
+    }
+  }
+  return false;
 }
+
+// What it was built from stands in its data, since Go 1.13 (debug/buildinfo). Without a table of sections it is looked for.
+bool has_go_build_information(const ElfFile& elf) {
+  constexpr std::string_view magic = "\xff Go buildinf:";
+  const auto sections = elf.sections();
+  if (!sections.empty()) return std::ranges::any_of(sections, [](const Section& section) { return section.name == ".go.buildinfo"; });
+  for (const Segment& segment : elf.segments()) {
+    if (!segment.loaded() || segment.executable()) continue;
+    const Bytes data = elf.file_range(segment.offset, segment.file_bytes);
+    const std::string_view text(reinterpret_cast<const char*>(data.data()), data.size());
+    if (text.find(magic) != text.npos) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool is_go(const ElfFile& elf) { return has_go_note(elf) || has_go_build_information(elf); }
 
 const char* name_of(Kind kind) {
   switch (kind) {

@@ -3,7 +3,7 @@
 //
 // Text, one "name value" per line in any order:
 //
-//   images 1                          images_version
+//   images 2                          images_version
 //   libc_build_id, loader_build_id    of the originals
 //   libc_file, loader_file            image file names in the same directory
 //   libc_sum, loader_sum              "<bytes> <sha256>" of the image files

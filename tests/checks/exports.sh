@@ -7,7 +7,7 @@ shim=${BUILD:-build}/lib/vestal/libvestal_shim.so
 faults=0
 fault() { echo "$*"; faults=1; }
 
-# ld.so's own list of objects is the one thing the shim takes from outside, and it can do without.
+# ld.so's own list of objects and libc's of variables are all that the shim takes from outside, and it can do without.
 undefined=$(nm -D --undefined-only "$shim" | awk '{print $NF}' | grep -vx -e _r_debug -e environ)
 [ -z "$undefined" ] || fault "undefined symbols:" $undefined
 

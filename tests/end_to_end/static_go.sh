@@ -78,4 +78,43 @@ func main() {
 GO
 HOME=$here CGO_ENABLED=0 go build -o "$here/many" "$here/many.go" || { echo 'many: does not compile'; faults=$((faults + 1)); }
 scenario 'many threads' run "cp $here/many many" 'timeout 20 ./many'
+# Whichever way it is linked: a Go program is known as one, and runs as it does plain. (When ld.so loads it, or no note says
+# that it is Go's, it is not rewritten like the others.)
+cat > "$here/garbage.go" <<'GO'
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+)
+
+func main() {
+	var group sync.WaitGroup
+	for i := 0; i < 100; i++ {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for j := 0; j < 20; j++ {
+				os.ReadFile("in")
+				_ = make([]byte, 20000)
+			}
+		}()
+	}
+	group.Wait()
+	runtime.GC()
+	fmt.Println("done")
+}
+GO
+sed 's/^import (/import "C"\n&/' "$here/garbage.go" > "$here/with_c.go"
+build_go() { # NAME SOURCE WORDS...
+  local name=$1 source=$2; shift 2
+  HOME=$here go build -o "$here/$name" "$@" "$here/$source" || { echo "$name: does not compile"; faults=$((faults + 1)); }
+  scenario "go, $name" run "echo x > in; cp $here/$name p$old" 'timeout 30 ./p'
+}
+CGO_ENABLED=0 build_go no_note garbage.go -ldflags=-buildid=
+CGO_ENABLED=0 build_go moved garbage.go -buildmode=pie
+CGO_ENABLED=1 build_go linked_with_c with_c.go
+CGO_ENABLED=1 build_go linked_outside with_c.go -ldflags=-linkmode=external
 finish

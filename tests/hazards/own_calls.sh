@@ -118,6 +118,43 @@ done
 # Where malloc keeps its random mark is not found without a table of sections.
 uncached 'no table of sections' "$files" "\$V $bin/no_sections" '! echo 2 > a' '! rm c' '! echo new > d'
 
+# Handlers make calls too, whatever they were told to block, and while whatever they were told to block.
+cat >masks.c <<'C'
+#define _GNU_SOURCE
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/select.h>
+#include <unistd.h>
+static void hear(int s) { free(malloc(1 << 20)); if (getppid() > 0) write(1, "heard\n", 6); }
+int main(int count, char** arguments) {
+  struct sigaction action = {.sa_handler = hear};
+  sigset_t all, none;
+  sigfillset(&action.sa_mask);
+  sigaction(SIGUSR1, &action, 0);
+  if (count > 1) { char* p = mmap(0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); *p = 0xc3; ((void (*)(void))p)(); }
+  raise(SIGUSR1);
+  sigfillset(&all); sigprocmask(SIG_SETMASK, &all, 0);
+  sigdelset(&all, SIGUSR1);
+  struct timespec time = {1, 0};
+  raise(SIGUSR1); printf("ppoll %d\n", ppoll(0, 0, &time, &all)); fflush(stdout);
+  raise(SIGUSR1); printf("pselect %d\n", pselect(0, 0, 0, 0, &time, &all)); fflush(stdout);
+  struct epoll_event event;
+  raise(SIGUSR1); printf("epoll %d\n", epoll_pwait(epoll_create1(0), &event, 1, 1000, &all)); fflush(stdout);
+  raise(SIGUSR1); printf("suspend %d\n", sigsuspend(&all)); fflush(stdout);
+  return 0;
+}
+C
+gcc -w -z execstack masks.c -o "$bin/masks" && gcc -w masks.c -o "$bin/masks_late" && musl-gcc -w masks.c -o "$bin/masks_musl" || exit 1
+hazard 'masks' ':' "\$V $bin/masks" '= touch other'
+hazard 'masks, of musl' ':' "\$V $bin/masks_musl" '= touch other'
+hazard 'masks, before there was code to trap' ':' "\$V $bin/masks_late late" '= touch other'
+
 # What a signal's handler would undo, and a thread that gives its own stack back.
 cat >undone.c <<'C'
 #include <fenv.h>
