@@ -7,11 +7,24 @@
 
 namespace preload {
 
-// fork, and clone without CLONE_VM and without a stack for the child; stubs.S keeps the others.
+namespace {
+
+long clone_flags(const Call& call) {
+  if (call.number == __NR_clone) return call.arguments[0];
+  // A struct clone_args begins with them.
+  return call.number == __NR_clone3 ? *call.pointer<const long>(0) : 0;
+}
+
+}  // namespace
+
+// fork, and clone and clone3 without CLONE_VM and without a stack for the child; stubs.S and trap.cc keep the others.
 long handle_fork(const Call& call) {
   constexpr long new_namespaces =
       0x7e020080;  // CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET, NEWTIME
-  if (call.number == __NR_clone && call.arguments[0] & new_namespaces) spoil_what_follows("made namespaces of its own");
+  constexpr long shares = 0x8600;  // CLONE_FS, CLONE_FILES, CLONE_PARENT
+  const long flags = clone_flags(call);
+  if (flags & new_namespaces) spoil_what_follows("made namespaces of its own");
+  if (flags & shares) spoil("made a process that shares its descriptors, its directory or its parent");
   const int parent = current_pid();
   const uint32_t index = __atomic_fetch_add(&state.children_forked, 1, __ATOMIC_RELAXED);
   const long result = native(call);

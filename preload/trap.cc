@@ -165,10 +165,31 @@ uint64_t flags_of(const Call& call) {
   return 0;
 }
 
+uint64_t stack_top(const Call& call, const CloneArguments* arguments) {
+  return arguments ? arguments->stack + arguments->stack_size : static_cast<uint64_t>(call.arguments[1]);
+}
+
+// A child with memory of its own finds there all that is here, and so can be given its stack at the end of this signal.
+long make_apart(const Call& call, ucontext& context, CloneArguments* arguments) {
+  Call own = call;
+  CloneArguments without_stack;
+  if (arguments) {
+    if (static_cast<uint64_t>(call.arguments[1]) > sizeof without_stack) return -E2BIG;
+    copy(&without_stack, arguments, static_cast<uint64_t>(call.arguments[1]));
+    without_stack.stack = without_stack.stack_size = 0;
+    own.arguments[0] = word(&without_stack);
+  } else {
+    own.arguments[1] = 0;
+  }
+  const long result = handle_fork(own);
+  if (result == 0) context.uc_mcontext.rsp = stack_top(call, arguments);
+  return result;
+}
+
 // A child with a stack of its own begins on it behind the interrupted call.
 long make_on_stack(const Call& call, const ucontext& context, uint64_t flags, CloneArguments* arguments) {
   const sigcontext& at = context.uc_mcontext;
-  const uint64_t top = arguments ? arguments->stack + arguments->stack_size : static_cast<uint64_t>(call.arguments[1]);
+  const uint64_t top = stack_top(call, arguments);
   ChildFrame* frame = reinterpret_cast<ChildFrame*>(top - red_zone_bytes) - 1;
   const bool is_vfork = flags & shares_until_exec && flags & shares_memory;
   *frame = {is_vfork,
@@ -221,7 +242,9 @@ long make_child(const Call& call, ucontext& context) {
   if (call.number == __NR_clone3 && (call.arguments[1] < 64 || !readable(call.path(0)))) return native(call);
   const uint64_t flags = flags_of(call);
   const bool has_stack = arguments ? arguments->stack != 0 : call.number == __NR_clone && call.arguments[1] != 0;
-  if (has_stack) return make_on_stack(call, context, flags, arguments);
+  if (has_stack && !(flags & shares_memory)) return make_apart(call, context, arguments);
+  if (has_stack && readable(reinterpret_cast<const char*>(stack_top(call, arguments) - 1))) return make_on_stack(call, context, flags, arguments);
+  if (has_stack) return native(call);
   if (flags & shares_memory) return make_on_this_stack(call, context);
   return handle_fork(call);
 }

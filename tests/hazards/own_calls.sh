@@ -155,6 +155,25 @@ hazard 'masks' ':' "\$V $bin/masks" '= touch other'
 hazard 'masks, of musl' ':' "\$V $bin/masks_musl" '= touch other'
 hazard 'masks, before there was code to trap' ':' "\$V $bin/masks_late late" '= touch other'
 
+# A child that has memory of its own leaves its parent's alone.
+cat >apart.c <<'C'
+#define _GNU_SOURCE
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static char big[65536] __attribute__((aligned(16)));
+static int f(void*p){ volatile char x[100]; x[0]=1; return getppid() > 0 ? 3 : 4; }
+int main(){ memset(big,'y',sizeof big); int s,n=0; int p=clone(f,big+sizeof big,SIGCHLD,0); waitpid(p,&s,0); for(unsigned i=0;i<sizeof big;i++) n+=big[i]!='y'; printf("%d %d\n",WEXITSTATUS(s),n > 16); fflush(stdout);
+ return 0; }
+C
+gcc -w -z execstack apart.c -o "$bin/apart" && musl-gcc -w apart.c -o "$bin/apart_musl" || exit 1
+hazard 'clone with memory of its own' ':' "\$V $bin/apart" '= touch other'
+hazard 'clone with memory of its own, of musl' ':' "\$V $bin/apart_musl" '= touch other'
+
 # What a signal's handler would undo, and a thread that gives its own stack back.
 cat >undone.c <<'C'
 #include <fenv.h>
