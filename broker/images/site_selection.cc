@@ -72,6 +72,7 @@ class Selector {
       const std::optional<Numbers> numbers = certain_numbers_at(index, call.in_function);
       if (numbers && !is_wanted_in_static(*numbers, index)) continue;
       if (numbers == Numbers{__NR_getrandom}) getrandom_sites.push_back(call.vaddr);
+      if (numbers == Numbers{__NR_exit} && follows_call(index)) continue;
       auto patch = patch_at(index);
       if (!patch) return fail(Fault::unsupported, where + (numbers ? fmt::format(" ({}) cannot be patched", fmt::join(*numbers, "/")) : " cannot be patched"));
       if (!selection.patches.empty() && patch->start < selection.patches.back().start + selection.patches.back().length)
@@ -96,6 +97,17 @@ class Selector {
   }
 
  private:
+  // A detached thread of musl gives its own stack back with one call and ends with the next: the second has no stack
+  // for a stub. (That the thread ends is told by nothing then; the end of the process is.)
+  bool follows_call(std::size_t index) const {
+    constexpr std::size_t between_max = 3;
+    for (std::size_t at = index; at > 0 && index - at < between_max + 1; --at) {
+      if (code_[at - 1].end() != code_[at].address) return false;
+      if (code_[at - 1].is_syscall) return true;
+    }
+    return false;
+  }
+
   // malloc of glibc takes eight random bytes to mark what it has freed: getrandom(&mark, 8, GRND_NONBLOCK).
   bool has_mark_arguments(std::size_t at) const {
     constexpr int rdx = 2, rsi = 6;

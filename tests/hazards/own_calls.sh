@@ -195,8 +195,9 @@ cat >detached.c <<'C'
 static void*w(void*a){ return 0;}
 int main(){ for(int i=0;i<20;i++){ pthread_t t; pthread_create(&t,0,w,0); pthread_detach(t);} usleep(100000); puts("detached ok"); return 0;}
 C
-musl-gcc -w undone.c -o "$bin/undone_musl" -pthread && gcc -w -z execstack undone.c -o "$bin/undone" -pthread -lm && musl-gcc -w detached.c -o "$bin/detached" -pthread || exit 1
-for name in undone undone_musl detached; do hazard "$name" ':' "\$V $bin/$name" '= touch other'; done
+musl-gcc -w undone.c -o "$bin/undone_musl" -pthread && gcc -w -z execstack undone.c -o "$bin/undone" -pthread -lm && musl-gcc -w detached.c -o "$bin/detached" -pthread &&
+  musl-gcc -w -static detached.c -o "$bin/detached_static" -pthread && musl-gcc -w -O2 -s -static detached.c -o "$bin/detached_bare" -pthread || exit 1
+for name in undone undone_musl detached detached_static detached_bare; do hazard "$name" ':' "\$V $bin/$name" '= touch other'; done
 
 # The same from a library.
 gcc -w -shared -fPIC -x c - -o "$bin/libcalls.so" <<'C'
