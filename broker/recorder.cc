@@ -211,7 +211,8 @@ void Recorder::end_process(std::int32_t pid, std::optional<std::int32_t> status,
   for (const auto& [directory, listing] : process->listings)
     if (!listing.complete) step->uses[directory].unknown = true;
   if (!process->unplaced.empty()) step->spoil("left without a word of how far it has read from what it was given");
-  if (step->guards_environment && !process->named_variables_only) step->whole_environment = true;
+  // Of a replayed one it is known already.
+  if (step->guards_environment && !step->replayed && !process->named_variables_only) step->whole_environment = true;
   if (!status) step->spoil("a process ended in a way that nobody saw");
   if (process->exec_pending) {
     if (step->program && step->program->untraced) step->spoil(step->program->reason);

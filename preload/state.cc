@@ -31,6 +31,12 @@ void became_child(int parent) {
     if (fd_class == fd_own) fd_class = fd_own_elsewhere;
 }
 
+bool is_only_thread() {
+  struct stat tasks {};
+  constexpr uint64_t links_of_one = 3;  // ".", "..", and the thread
+  return stat_at(AT_FDCWD, "/proc/self/task", tasks, 0) == 0 && tasks.st_nlink == links_of_one;
+}
+
 char* map_session(const char* path) {
   const int file = static_cast<int>(kernel(__NR_open, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (file < 0) return nullptr;

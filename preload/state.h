@@ -126,6 +126,9 @@ inline bool in_vfork_child() {
 }
 inline int current_pid() { return load(vestal_vfork_depth) != 0 ? own_pid() : state.pid; }
 
+// Whether this process has no other thread.
+bool is_only_thread();
+
 // A new thread, or the first of a new process, is not trapped yet. False: the kernel does not do that.
 inline bool trap_this_thread() {
   constexpr int dispatch = 59, on = 1;  // PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON

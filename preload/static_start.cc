@@ -70,13 +70,6 @@ bool is_for_malloc(const Call& call) {
          call.arguments[2] == not_blocking;
 }
 
-// Of the process: then it ends with the thread.
-bool is_last_thread() {
-  struct stat tasks {};
-  constexpr uint64_t links_of_one = 3;  // ".", "..", and the thread
-  return load(state.attached) && stat_at(AT_FDCWD, "/proc/self/task", tasks, 0) == 0 && tasks.st_nlink == links_of_one;
-}
-
 // Go's scheduler looks at the clock that counts from the machine's start all the time. A program that asks how long
 // something took has asked for the time of day as well: time.Now reads both. Where that is chosen, see note_go().
 bool is_for_scheduler(const Call& call) {
@@ -103,7 +96,8 @@ extern "C" __attribute__((visibility("hidden"))) long vestal_dispatch_static(con
   const bool leaves = call->number == __NR_execve || call->number == __NR_execveat || call->number == __NR_exit_group ||
                       call->number == __NR_exit;
   if (leaves) leave_stack(__builtin_frame_address(0));
-  if (call->number == __NR_exit && is_last_thread()) before_exit(call->integer(0));
+  // Then the process ends with it.
+  if (call->number == __NR_exit && load(state.attached) && is_only_thread()) before_exit(call->integer(0));
   if (makes_code(*call)) see_to_code(*call);
   const long result = vestal_dispatch(call);
   if (leaves) come_back(__builtin_frame_address(0));

@@ -391,11 +391,9 @@ bool trap_calls() {
 
 bool trap_calls_late() {
   if (state.trap_from) return true;
-  struct stat tasks {};
-  constexpr uint64_t links_of_one = 3;  // ".", "..", and the thread
   // Go's run time takes a handler on a stack of the shim's for one on a foreign thread.
   if (load(vestal_small_stacks)) return false;
-  if (in_vfork_child() || stat_at(AT_FDCWD, "/proc/self/task", tasks, 0) != 0 || tasks.st_nlink != links_of_one) return false;
+  if (in_vfork_child() || !is_only_thread()) return false;
   if (!trap_calls()) return false;
   open_handlers();
   return true;

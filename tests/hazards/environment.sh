@@ -77,6 +77,7 @@ hazard 'make' 'printf "all:; @echo [\$(X)] \$(origin X)\n" > Makefile; touch -d 
 hazard 'a recipe of make' 'printf "all:; @echo [\$\$X]\n" > Makefile; touch -d @1000000 Makefile' 'make' '= :' "${vary[@]}"
 hazard 'make that overrides' 'printf "X = own\nall:; @echo [\$(X)] [\$\$X]\n" > Makefile; touch -d @1000000 Makefile' 'make' "${vary[@]}" '> make X=argument'
 hazard 'getenv' '' "\$V $bin/env_get" "$other" "${vary[@]}"
+hazard 'a replayed program that asks by name' 'echo 1 > f' "sh -c '$bin/env_get; cat f'" '! echo 2 > f' "$other" '= unset UNRELATED' '! export X=1'
 # Only who looks at variables otherwise than by name needs them all.
 for way in get clear own forkget spawn exec vfork; do
   hazard "a program that asks by name: $way" '' "\$V $bin/env_ways $way" "$other" '= unset UNRELATED' "${vary[@]}"
