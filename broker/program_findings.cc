@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -22,7 +23,7 @@ using images::Kind;
 
 constexpr char findings_tag = 'P', contents_tag = 'A';
 // Raise it when the same files give other findings, identities included.
-constexpr std::uint32_t findings_version = 6;
+constexpr std::uint32_t findings_version = 7;
 constexpr int scripts_max = 4;  // an interpreter may be a script itself, so often
 constexpr int attempts_max = 3;
 
@@ -32,7 +33,7 @@ struct Contents {
   Kind kind = Kind::not_a_program;
   std::string interpreter;
   std::string script_argument;
-  std::string raw_calls;  // where it makes system calls of its own, for a human
+  OwnInstructions own;
   bool go = false;
 };
 
@@ -50,19 +51,26 @@ std::optional<Contents> decode_contents(std::string_view bytes) {
   contents.kind = Kind{kind};
   contents.interpreter = reader->text();
   contents.script_argument = reader->text();
-  contents.raw_calls = reader->text();
+  for (std::string* place : {&contents.own.calls, &contents.own.counter, &contents.own.random}) *place = reader->text();
   contents.go = reader->number<std::uint8_t>() != 0;
   if (!reader->finished()) return std::nullopt;
   return contents;
 }
 
+bool is_system_library(std::string_view path, std::initializer_list<std::string_view> names) {
+  for (const std::string_view directory : {"/lib/x86_64-linux-gnu/", "/usr/lib/x86_64-linux-gnu/"})
+    if (path.starts_with(directory) && std::ranges::find(names, path.substr(directory.size())) != names.end()) return true;
+  return false;
+}
+
 // Looked at by hand: libgomp waits on futexes by instructions of its own and asks nothing else; what looks like a call in
 // libcrypto is a table of constants.
-bool is_known_harmless(const std::string& path) {
-  for (const std::string_view directory : {"/lib/x86_64-linux-gnu/", "/usr/lib/x86_64-linux-gnu/"})
-    for (const std::string_view name : {"libgomp.so.1", "libcrypto.so.3"})
-      if (path.starts_with(directory) && std::string_view(path).substr(directory.size()) == name) return true;
-  return false;
+bool makes_harmless_calls(std::string_view path) { return is_system_library(path, {"libgomp.so.1", "libcrypto.so.3"}); }
+
+// The generators of the first two begin with random numbers of the kernel's as well, which is seen; the others measure how
+// fast they are when they are asked for that.
+bool asks_processor_harmlessly(std::string_view path) {
+  return is_system_library(path, {"libcrypto.so.3", "libgcrypt.so.20", "librhash.so.0", "libmemusage.so"});
 }
 
 Result<Contents> contents_of(const ProgramEvidence::File& file, cache::StepCache& cache) {
@@ -72,8 +80,12 @@ Result<Contents> contents_of(const ProgramEvidence::File& file, cache::StepCache
   }
   const images::ElfAnalysis analysis = TRY(images::analyse(file.path));
   Contents contents{analysis.kind, analysis.interpreter, analysis.script_argument, {}, analysis.go};
-  if (analysis.raw_syscalls && !is_known_harmless(file.path))
-    contents.raw_calls = analysis.privileged || analysis.reason.empty() ? "somewhere" : analysis.reason;
+  if (analysis.raw_syscalls && !makes_harmless_calls(file.path))
+    contents.own.calls = analysis.privileged || analysis.reason.empty() ? "somewhere" : analysis.reason;
+  if (!asks_processor_harmlessly(file.path)) {
+    contents.own.counter = analysis.counter;
+    contents.own.random = analysis.random;
+  }
   // What was analysed is what was hashed, if it has not been changed for a while and is not being changed
   // now.
   if (file.settled && look_through(file.path).identity() == file.facts.identity()) {
@@ -82,7 +94,7 @@ Result<Contents> contents_of(const ProgramEvidence::File& file, cache::StepCache
     writer.number(static_cast<std::uint8_t>(contents.kind));
     writer.text(contents.interpreter);
     writer.text(contents.script_argument);
-    writer.text(contents.raw_calls);
+    for (const std::string& place : {contents.own.calls, contents.own.counter, contents.own.random}) writer.text(place);
     writer.number(static_cast<std::uint8_t>(contents.go));
     cache.set_program_row(row, std::move(writer).seal());
   }
@@ -122,11 +134,17 @@ class Search {
     if (file.has_capabilities) spoils(path + ": has file capabilities, run without its privileges");
   }
 
+  void note_own_instructions(const Contents& contents) {
+    if (found_.counter.empty()) found_.counter = contents.own.counter;
+    if (found_.random.empty()) found_.random = contents.own.random;
+  }
+
   // They are trapped.
   void note_own_calls(const Contents& contents) {
+    note_own_instructions(contents);
     // Go's run time takes a signal's handler that is on a stack of the shim's for one on a foreign thread.
     if (contents.go) spoils(found_.real_path + ": has system calls of Go's, which are not trapped");
-    else found_.traps = found_.traps || !contents.raw_calls.empty();
+    else found_.traps = found_.traps || !contents.own.calls.empty();
   }
 
   Result<bool> examine(const std::string& path, int depth);
@@ -184,12 +202,14 @@ Result<bool> Search::examine(const std::string& path, int depth) {
       found_.is_static = true;
       found_.static_digest = file->digest;
       spoils_if_privileged(path, facts, *file);
+      note_own_instructions(*contents);
       return true;
     case Kind::foreign:
       if (contents->interpreter.empty()) return untraced(path + ": not an x86-64 program");
       found_.is_static = true;
       found_.static_digest = file->digest;
       spoils_if_privileged(path, facts, *file);
+      note_own_instructions(*contents);
       return examine_loader(contents->interpreter);
     case Kind::shared_object:
       return untraced(path + ": a library run as a program");
@@ -270,7 +290,7 @@ std::string ProgramFindings::encode() const {
   writer.digest(identity);
   writer.number(static_cast<std::uint8_t>(untraced));
   writer.text(reason);
-  writer.text(spoils);
+  for (const std::string& text : {spoils, counter, random}) writer.text(text);
   writer.text(loader);
   writer.count(libraries.size());
   for (const std::string& library : libraries) writer.text(library);
@@ -293,7 +313,7 @@ std::optional<ProgramFindings> ProgramFindings::decode(std::string_view bytes) {
   found.identity = reader->digest();
   found.untraced = reader->number<std::uint8_t>() != 0;
   found.reason = reader->text();
-  found.spoils = reader->text();
+  for (std::string* text : {&found.spoils, &found.counter, &found.random}) *text = reader->text();
   found.loader = reader->text();
   for (std::size_t left = reader->count(4); left > 0; --left) found.libraries.emplace_back(reader->text());
   found.traps = reader->number<std::uint8_t>() != 0;
@@ -313,12 +333,13 @@ Result<ProgramFindings> find_out(const std::string& path, const std::string& lib
   }
 }
 
-Result<std::string> own_calls(const std::string& path, const View& view, cache::StepCache& cache) {
+Result<OwnInstructions> own_instructions(const std::string& path, const View& view, cache::StepCache& cache) {
   ProgramEvidence evidence;
   const auto file = TRY(evidence.add_file(view, path));
-  const Contents contents = TRY(contents_of(file, cache));
-  if (contents.kind == Kind::script || contents.kind == Kind::not_a_program || contents.kind == Kind::foreign) return path + ": not a library";
-  return contents.raw_calls;
+  Contents contents = TRY(contents_of(file, cache));
+  if (contents.kind == Kind::script || contents.kind == Kind::not_a_program || contents.kind == Kind::foreign)
+    return fail(Fault::unsupported, path + ": not a library");
+  return std::move(contents.own);
 }
 
 }  // namespace broker

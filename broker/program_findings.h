@@ -17,12 +17,19 @@
 
 namespace broker {
 
+// What an ELF file does by instructions of its own, past libc: where, for a human. Empty if nowhere, or only such as is known
+// to be harmless.
+struct OwnInstructions {
+  std::string calls;            // system calls
+  std::string counter, random;  // asks the processor: rdtsc; rdrand, rdseed, or std::random_device of libstdc++
+};
+
 struct ProgramFindings {
   std::string real_path, script;  // as in Program
   cache::Digest identity;
   bool untraced = false;
   std::string reason;                  // why untraced
-  std::string spoils;                  // as in Program
+  std::string spoils, counter, random; // as in Program
   std::string loader;                  // ld.so, as the program spells it
   std::vector<std::string> libraries;  // in link-map order, libc among them
   bool traps = false;                  // has system calls of its own, which are trapped
@@ -41,7 +48,7 @@ struct ProgramFindings {
 cache::Result<ProgramFindings> find_out(const std::string& path, const std::string& library_path,
                                         const View& view, cache::StepCache& cache);
 
-// Where an ELF file makes system calls of its own, for a human; empty if nowhere, or only such as are known to be harmless.
-cache::Result<std::string> own_calls(const std::string& path, const View& view, cache::StepCache& cache);
+// Fault::unsupported if it is no library.
+cache::Result<OwnInstructions> own_instructions(const std::string& path, const View& view, cache::StepCache& cache);
 
 }  // namespace broker

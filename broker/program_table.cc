@@ -106,7 +106,7 @@ struct ProgramTable::State {
   std::unordered_map<std::string, Entry> entries;  // path, NUL, library path
   std::unordered_set<std::string> watched;         // what they rest on
   std::uint64_t generation = 0;                    // raised by each change of one of these
-  std::unordered_map<std::string, std::pair<cache::FileIdentity, std::string>> code;  // own_calls() of files that have not changed since
+  std::unordered_map<std::string, std::pair<cache::FileIdentity, OwnInstructions>> code;  // own_instructions() of files that have not changed since
 
   State(cache::StepCache& the_cache, const View& the_view, std::string the_directory, std::string the_shim)
       : cache(the_cache),
@@ -218,6 +218,8 @@ void ProgramTable::State::set_program(const std::string& path, Entry& entry) {
   program->script = found.script;
   program->identity = found.identity;
   program->spoils = found.spoils;
+  program->counter = found.counter;
+  program->random = found.random;
   program->is_static = found.is_static;
   program->traps = found.traps;
   if (found.is_static && !found.untraced) {
@@ -293,7 +295,7 @@ void ProgramTable::doubt() {
   ++state_->generation;
 }
 
-Result<std::string> ProgramTable::own_calls(const std::string& path) {
+Result<OwnInstructions> ProgramTable::own_instructions(const std::string& path) {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   const std::int64_t asked_ns = now.tv_sec * 1'000'000'000 + now.tv_nsec;
@@ -303,13 +305,13 @@ Result<std::string> ProgramTable::own_calls(const std::string& path) {
     const auto known = state_->code.find(path);
     if (known != state_->code.end() && known->second.first == identity) return known->second.second;
   }
-  std::string calls = TRY(broker::own_calls(path, state_->view, state_->cache));
+  OwnInstructions own = TRY(broker::own_instructions(path, state_->view, state_->cache));
   const std::lock_guard lock(state_->mutex);
   if (state_->code.size() >= code_max) state_->code.clear();
   // Only if it is still the file that was asked for, and has not been changed so lately that its times do not tell.
   const bool is_settled = identity.ctime_ns + cache::settle_ns < asked_ns && identity.mtime_ns + cache::settle_ns < asked_ns;
-  if (is_settled && look_through(path).identity() == identity) state_->code.insert_or_assign(path, std::pair(identity, calls));
-  return calls;
+  if (is_settled && look_through(path).identity() == identity) state_->code.insert_or_assign(path, std::pair(identity, own));
+  return own;
 }
 
 Result<std::shared_ptr<const Program>> ProgramTable::look_up(const std::string& path,

@@ -10,7 +10,7 @@
 //
 //   row key                            value
 //   path, NUL, LD_LIBRARY_PATH         ProgramFindings
-//   "A", digest of a file's contents   kind, interpreter, system calls of its own
+//   "A", digest of a file's contents   kind, interpreter, OwnInstructions
 //
 // Any thread may use it.
 #pragma once
@@ -20,6 +20,7 @@
 #include <string>
 
 #include "broker/images/patcher.h"
+#include "broker/program_findings.h"
 #include "broker/view.h"
 #include "cache/base/result.h"
 #include "cache/step_cache.h"
@@ -46,6 +47,8 @@ struct Program {
   // Not empty: it runs traced, but what it does is not all seen or not the same without its privileges, so
   // that the step is not cacheable. Says why.
   std::string spoils;
+  // Where it, or a library that it is linked with, asks the processor for its counter and for random numbers; empty if nowhere.
+  std::string counter, random;
   // Whether the shim in it can tell how it looks at variables, and no policy row does.
   bool guards_environment(const PolicyTable& policies) const;
   PathFacts facts;  // of the file at `path`, symlinks followed, when it was looked at
@@ -67,8 +70,8 @@ class ProgramTable {
   cache::Result<std::shared_ptr<const Program>> look_up(const std::string& path,
                                                         const std::string& library_path);
 
-  // As own_calls() in program_findings.h: of code that a program loads while it runs.
-  cache::Result<std::string> own_calls(const std::string& path);
+  // As in program_findings.h: of code that a program loads while it runs.
+  cache::Result<OwnInstructions> own_instructions(const std::string& path);
 
   // The contents or the name of this path have changed.
   void forget(const std::string& path);

@@ -415,11 +415,13 @@ void Recorder::handle(const Event& event) {
     case kind_input: handle_input(*process, event); break;
     case kind_code: {
       const std::string path(event.text);
-      const auto calls = parts_.programs->own_calls(path);
-      if (!calls)
+      const auto own = parts_.programs->own_instructions(path);
+      if (!own)
         spoil(*process, "ran code of " + path + ", which cannot be looked into");
-      else if (!calls->empty())
+      else if (!own->calls.empty())
         spoil(*process, "ran code of " + path + ", which may make system calls of its own");
+      else
+        step->spoil_by_processor(own->counter, own->random);
       break;
     }
     case kind_stream: handle_stream(*process, event); break;

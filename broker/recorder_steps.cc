@@ -295,6 +295,7 @@ void Recorder::handle_exec(Process* process, const Event& event) {
       if (awk_text_varies(step.text)) step.policy.ignored_clocks = 0, step.policy.ignores_random = false;
       if (step.text.find("ENVIRON") != step.text.npos) step.whole_environment = true;
     }
+    step.spoil_by_processor(step.program->counter, step.program->random);
     if (!step.policy.script_options.empty()) {
       const std::string_view script = step.program->script.empty() ? script_argument(step.exec.arguments, step.policy.script_options) : step.exec.program;
       if (!script.empty()) step.script = paths_.resolve(process->directory, script, true).path;

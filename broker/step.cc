@@ -92,6 +92,11 @@ bool Step::owns(PathId path, Position at) const {
   return found != uses.end() && found->second.contents_changed && found->second.changed_at < at;
 }
 
+void Step::spoil_by_processor(const std::string& counter, const std::string& random) {
+  if (!counter.empty() && (preload::clock_by_monotonic & ~policy.ignored_clocks)) spoil("may read the processor's clock, " + counter);
+  if (!random.empty() && !policy.ignores_random) spoil("may read the processor's random numbers, " + random);
+}
+
 bool Step::observe(PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at, bool is_strict) {
   PathUse& use = uses[path];
   if (use.contents_changed && use.changed_at < at) {

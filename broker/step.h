@@ -161,6 +161,8 @@ struct Step {
     spoils = std::move(reason);
     spoiled_by = std::move(by);
   }
+  // Code that it runs asks the processor, here or there (as in Program). Nobody sees whether it does, nor what it is told.
+  void spoil_by_processor(const std::string& counter, const std::string& random);
   void not_storable(std::string reason) {
     if (unstorable.empty()) unstorable = std::move(reason);
   }

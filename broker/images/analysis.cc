@@ -104,9 +104,16 @@ Result<bool> describe_elf(const std::string& path, std::string_view head, ElfAna
   analysis.needed = elf.needed();
   if (analysis.kind == Kind::foreign) analysis.reason = path + ": loaded by " + analysis.interpreter;
   analysis.go = is_go(elf);
-  const RawCalls calls = find_raw_calls(elf);
+  RawCalls calls = find_raw_calls(elf);
   analysis.raw_syscalls = calls.count > 0;
   if (analysis.raw_syscalls && analysis.reason.empty()) analysis.reason = calls.first;
+  // Go's run time looks at the counter for its profiles.
+  if (!analysis.go) analysis.counter = std::move(calls.counter);
+  analysis.random = std::move(calls.random);
+  // Who has libstdc++ as a library asks it by this function.
+  constexpr std::string_view random_device = "_ZNSt13random_device9_M_getvalEv";
+  if (elf.soname().starts_with("libstdc++.so.")) analysis.random.clear();
+  else if (analysis.random.empty() && elf.imports(random_device)) analysis.random = path + ": uses std::random_device";
   if (const std::string how = writable_code(elf); !how.empty() && analysis.kind != Kind::static_program) {
     analysis.raw_syscalls = true;
     if (analysis.reason.empty()) analysis.reason = path + ": " + how;

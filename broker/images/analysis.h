@@ -30,6 +30,8 @@ struct ElfAnalysis {
   std::string script_argument;
   // It has system calls of its own, or code that may be some.
   bool raw_syscalls = false;
+  // Where it asks the processor for its time-stamp counter and for random numbers, for a human; empty if nowhere.
+  std::string counter, random;
   // Its run time is Go's, which begins random numbers with what the kernel gives every program.
   bool go = false;
   // It gives its user other rights: set-user-ID, set-group-ID, capabilities.

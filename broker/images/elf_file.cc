@@ -280,4 +280,18 @@ Result<std::vector<ExportedFunction>> ElfFile::exported_functions() const {
   return functions;
 }
 
+bool ElfFile::imports(std::string_view name) const {
+  const std::uint64_t count = dynamic_symbol_count();
+  const Bytes table = memory_from(symbols_);
+  const Bytes names = memory_range(strings_, strings_bytes_);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto symbol = read_value<Elf64_Sym>(table, i * sizeof(Elf64_Sym));
+    if (!symbol) return false;
+    if (symbol->st_shndx != SHN_UNDEF || symbol->st_name >= names.size() || names.size() - symbol->st_name <= name.size()) continue;
+    const auto* text = reinterpret_cast<const char*>(names.data()) + symbol->st_name;
+    if (text[name.size()] == '\0' && std::string_view(text, name.size()) == name) return true;
+  }
+  return false;
+}
+
 }  // namespace broker::images

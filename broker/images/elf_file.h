@@ -127,6 +127,8 @@ class ElfFile {
   const std::string& runpath() const { return runpath_; }
 
   Result<std::vector<ExportedFunction>> exported_functions() const;
+  // Whether it takes the symbol from another object.
+  bool imports(std::string_view name) const;
 
  private:
   ElfFile() = default;

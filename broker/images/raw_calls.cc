@@ -17,7 +17,20 @@ bool is_call_pair(std::uint8_t first, std::uint8_t second) {
   return (first == 0x0f && (second == 0x05 || second == 0x34)) || (first == 0xcd && second == 0x80);
 }
 
-// Calls `visit(position)` for every pair, sixteen positions at a time.
+bool may_matter(std::uint8_t first, std::uint8_t second) {
+  return is_call_pair(first, second) || (first == 0x0f && (second == 0x31 || second == 0x01 || second == 0xc7));
+}
+
+enum class Pair { call, counter, random, neither };
+
+Pair meaning_of(Bytes code, std::size_t at) {
+  if (is_call_pair(code[at], code[at + 1])) return Pair::call;
+  const std::uint8_t third = at + 2 < code.size() ? code[at + 2] : 0;
+  if (code[at + 1] == 0x31 || (code[at + 1] == 0x01 && third == 0xf9)) return Pair::counter;
+  return code[at + 1] == 0xc7 && third >= 0xf0 ? Pair::random : Pair::neither;
+}
+
+// Calls `visit(position)` for every pair that may matter, sixteen positions at a time.
 template <class Visit>
 void each_pair_within(Bytes code, Visit visit) {
   std::size_t at = 0;
@@ -25,13 +38,14 @@ void each_pair_within(Bytes code, Visit visit) {
     const __m128i first = _mm_loadu_si128(reinterpret_cast<const __m128i*>(code.data() + at));
     const __m128i second = _mm_loadu_si128(reinterpret_cast<const __m128i*>(code.data() + at + 1));
     const auto equal = [](__m128i bytes, int value) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(static_cast<char>(value))); };
-    const __m128i fast = _mm_and_si128(equal(first, 0x0f), _mm_or_si128(equal(second, 0x05), equal(second, 0x34)));
+    __m128i seconds = _mm_or_si128(equal(second, 0x05), equal(second, 0x34));
+    for (const int value : {0x31, 0x01, 0xc7}) seconds = _mm_or_si128(seconds, equal(second, value));
     const __m128i old = _mm_and_si128(equal(first, 0xcd), equal(second, 0x80));
-    for (unsigned hits = _mm_movemask_epi8(_mm_or_si128(fast, old)); hits != 0; hits &= hits - 1)
+    for (unsigned hits = _mm_movemask_epi8(_mm_or_si128(_mm_and_si128(equal(first, 0x0f), seconds), old)); hits != 0; hits &= hits - 1)
       visit(at + static_cast<std::size_t>(__builtin_ctz(hits)));
   }
   for (; at + 2 <= code.size(); ++at)
-    if (is_call_pair(code[at], code[at + 1])) visit(at);
+    if (may_matter(code[at], code[at + 1])) visit(at);
 }
 
 // A compiler has tens of megabytes of code: what has been looked at is given back, so that they do not add up.
@@ -103,33 +117,65 @@ class BoundaryCheck {
   Disassembler decoder_{Disassembler::Detail::none};
 };
 
+// A lock that is taken soon spins a number of times that it takes from the counter (glibc's adaptive mutexes): which, nobody sees.
+bool is_for_spinning(Bytes code, std::size_t position) {
+  constexpr std::size_t near = 32;
+  for (std::size_t at = position + 2; at < position + near && at + 2 <= code.size(); ++at)
+    if (code[at] == 0xf3 && code[at + 1] == 0x90) return true;
+  return false;
+}
+
 }  // namespace
 
 RawCalls find_raw_calls(const ElfFile& elf) {
-  RawCalls calls;
+  RawCalls found;
   const FunctionTable functions = FunctionTable::read(elf);
   std::optional<BoundaryCheck> check;
+  bool in_function = false;
+  const auto is_instruction = [&](const CodeRange& range, std::size_t position) {
+    if (!check) check.emplace();
+    const std::uint64_t vaddr = range.vaddr + position;
+    const auto function = functions.covering(vaddr);
+    const Bytes body = function ? elf.memory_range(function->start, function->end - function->start) : Bytes{};
+    in_function = !body.empty();
+    if (in_function) return check->starts_in_function(body, vaddr - function->start);
+    const std::uint64_t claimed = std::clamp(functions.end_of_last_before(vaddr), range.vaddr, vaddr) - range.vaddr;
+    return check->may_start_outside(range.code.subspan(claimed), range.vaddr + claimed, position - claimed);
+  };
+  // Behind prefixes for the size of what is drawn, too: 16 bits, 64 bits and the upper registers.
+  const auto is_random_instruction = [&](const CodeRange& range, std::size_t position) {
+    for (std::size_t prefixes = 0;; ++prefixes) {
+      if (is_instruction(range, position - prefixes)) return true;
+      if (prefixes == 2 || prefixes == position) return false;
+      const std::uint8_t before = range.code[position - prefixes - 1];
+      if (before != 0x66 && (before & 0xf0) != 0x40) return false;
+    }
+  };
+  const auto place = [&](const CodeRange& range, std::size_t position) {
+    return fmt::format("file offset {:#x} ({})", range.offset + position, in_function ? "in a function" : "no function claims it");
+  };
   for (const CodeRange& range : elf.code()) {
     each_pair(elf, range.code, [&](std::size_t position) {
-      ++calls.pairs;
-      if (!check) check.emplace();
-      const std::uint64_t vaddr = range.vaddr + position;
-      const auto function = functions.covering(vaddr);
-      const Bytes body = function ? elf.memory_range(function->start, function->end - function->start) : Bytes{};
-      if (!body.empty()) {
-        if (!check->starts_in_function(body, vaddr - function->start)) return;
-      } else {
-        const std::uint64_t claimed = std::clamp(functions.end_of_last_before(vaddr), range.vaddr, vaddr) - range.vaddr;
-        if (!check->may_start_outside(range.code.subspan(claimed), range.vaddr + claimed, position - claimed)) return;
+      switch (meaning_of(range.code, position)) {
+        case Pair::neither: return;
+        case Pair::counter:
+          if (found.counter.empty() && !is_for_spinning(range.code, position) && is_instruction(range, position))
+            found.counter = fmt::format("{}: rdtsc at {}", elf.path(), place(range, position));
+          return;
+        case Pair::random:
+          if (found.random.empty() && is_random_instruction(range, position))
+            found.random = fmt::format("{}: rdrand or rdseed at {}", elf.path(), place(range, position));
+          return;
+        case Pair::call: break;
       }
+      ++found.pairs;
+      if (!is_instruction(range, position)) return;
       const bool is_syscall = range.code[position] == 0x0f && range.code[position + 1] == 0x05;
-      calls.calls.push_back({vaddr, !body.empty(), is_syscall});
-      if (calls.count++ == 0)
-        calls.first = fmt::format("{}: system call instruction at file offset {:#x} ({})", elf.path(), range.offset + position,
-                                  body.empty() ? "no function claims it" : "in a function");
+      found.calls.push_back({range.vaddr + position, in_function, is_syscall});
+      if (found.count++ == 0) found.first = fmt::format("{}: system call instruction at {}", elf.path(), place(range, position));
     });
   }
-  return calls;
+  return found;
 }
 
 }  // namespace broker::images

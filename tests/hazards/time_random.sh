@@ -17,6 +17,23 @@ program dice <<'C'
 #include <sys/random.h>
 int main(void) { unsigned long x = 0; getrandom(&x, sizeof x, 0); printf("%lx\n", x); }
 C
+# By instructions, which no call tells of. On a machine without the second one there is nothing to be seen.
+program counter <<'C'
+#include <stdio.h>
+#include <x86intrin.h>
+int main(void) { printf("%llx\n", __rdtsc()); }
+C
+program processor_dice <<'C'
+#include <stdio.h>
+int main(void) { unsigned long x = 1; __asm__ volatile("1: rdrand %0\n\tjnc 1b" : "=r"(x) : : "cc"); printf("%lx\n", x); }
+C
+printf '#include <cstdio>\n#include <random>\nint main() { std::random_device device; std::printf("%%x\\n", device()); }\n' >"$bin/device.cc"
+g++ -o "$bin/device" "$bin/device.cc" || exit 1
+g++ -static -o "$bin/device_static" "$bin/device.cc" || exit 1
+anew 'rdtsc' "$bin/counter"
+! grep -qw rdrand /proc/cpuinfo || anew 'rdrand' "$bin/processor_dice"
+anew 'std::random_device' "$bin/device"
+anew 'std::random_device, static' "$bin/device_static"
 anew 'date' 'date +%N'
 anew 'date, further in' 'sh -c "date +%N; :"'
 anew 'clock_gettime' "$bin/moment"

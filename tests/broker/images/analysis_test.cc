@@ -77,6 +77,35 @@ TEST_CASE("the bytes of a syscall inside another instruction are none") {
   CHECK(analysed(assembled(directory, filler + "syscall", "-nostartfiles")).raw_syscalls);
 }
 
+TEST_CASE("instructions that ask the processor for its counter or for random numbers are found") {
+  scratch::Directory directory;
+  const auto of = [&](const std::string& code) { return analysed(assembled(directory, code, "-nostartfiles")); };
+  CHECK(of("rdtsc").counter.find("offset 0x") != std::string::npos);
+  CHECK_FALSE(of("rdtscp").counter.empty());
+  CHECK(of("mov $0x310f310f,%eax").counter.empty());
+  CHECK(of("rdtsc\nnop\npause").counter.empty());
+  for (const char* code : {"rdrand %eax", "rdrand %r9w", "rdrand %rdx", "rdseed %ax", "rdseed %r15"}) {
+    INFO(code);
+    CHECK_FALSE(of(code).random.empty());
+    CHECK(of(code).counter.empty());
+    CHECK_FALSE(of(code).raw_syscalls);
+  }
+  CHECK(of("cmpxchg8b (%rax)").random.empty());
+  CHECK(of("mov $0xf0c70f00,%eax").random.empty());
+}
+
+TEST_CASE("std::random_device counts for who uses it, not for libstdc++ itself") {
+  scratch::Directory directory;
+  const auto built = [&](const std::string& body) {
+    const std::string source = directory.write("program.cc", "#include <random>\nint main() { " + body + " }\n");
+    REQUIRE(scratch::run("g++ -o " + directory.at("program") + " " + source).status == 0);
+    return analysed(directory.at("program"));
+  };
+  CHECK(built("std::random_device d; return d();").random.find("std::random_device") != std::string::npos);
+  CHECK(built("std::mt19937 g; return g();").random.empty());
+  CHECK(analysed("/usr/lib/x86_64-linux-gnu/libstdc++.so.6").random.empty());
+}
+
 TEST_CASE("where no function claims the code, any sequence of instructions that may lead to the pair counts") {
   scratch::Directory directory;
   const auto outside = [&](const std::string& code) {
