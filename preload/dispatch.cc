@@ -1,5 +1,6 @@
 // From a call's number to its handler, as calls.def says.
 #include "preload/handlers.h"
+#include "preload/log_ring.h"
 #include "preload/policies.h"
 #include "preload/state.h"
 
@@ -49,8 +50,30 @@ long serve_alone(const Call& call) {
 
 }  // namespace
 
-extern "C" long vestal_dispatch(const Call* made) {
-  const Call& call = *made;
+namespace {
+
+// What there was no room for, or what the device failed to do, may be done next time.
+bool is_for_want_of_room(long number, long result) {
+  switch (result) {
+    case -ENOSPC:
+    case -EDQUOT:
+    case -EIO:
+    case -ENFILE:
+      return true;
+    case -ENOMEM:
+      return number == __NR_mmap || number == __NR_clone || number == __NR_fork || number == __NR_vfork;
+    case -EAGAIN:
+      return number == __NR_clone || number == __NR_fork || number == __NR_vfork;
+    default:
+      return false;
+  }
+}
+
+void spoil_for_want_of_room() {
+  if (load(state.attached) && !seen(mix(kind_spoil, ENOSPC))) spoil("was refused room, memory or another process");
+}
+
+long handle(const Call& call) {
   if (!load(state.attached)) return state.policies ? serve_alone(call) : native(call);
   constexpr int AT_CWD = AT_FDCWD, NONE = -1;
   switch (call.number) {
@@ -79,5 +102,16 @@ extern "C" long vestal_dispatch(const Call* made) {
   }
   return unknown_call(call);
 }
+
+}  // namespace
+
+extern "C" long vestal_dispatch(const Call* call) {
+  const long result = handle(*call);
+  if (__builtin_expect(result < 0, 0) && is_for_want_of_room(call->number, result)) spoil_for_want_of_room();
+  return result;
+}
+
+// vfork made no process.
+extern "C" __attribute__((visibility("hidden"))) void vestal_vfork_failed() { spoil_for_want_of_room(); }
 
 }  // namespace preload

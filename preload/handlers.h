@@ -79,6 +79,7 @@ long handle_prctl(const Call& call);
 long handle_seccomp(const Call& call);
 // flock, and the locks of fcntl.
 long handle_lock(const Call& call);
+long handle_io_uring(const Call& call);
 // The same if what it gives is a descriptor.
 long spoiling_descriptor(const Call& call, const char* what);
 long unknown_call(const Call& call);

@@ -277,6 +277,9 @@ long spoiling_descriptor(const Call& call, const char* what) {
   return result;
 }
 
+// What is done through it would not be seen. Kernels without it, and containers, say the same, so every program has another way.
+long handle_io_uring(const Call&) { return -ENOSYS; }
+
 long unknown_call(const Call& call) { return spoiling(call, "used a system call that vestal does not know"); }
 
 int vestal_hook_posix_spawn(int* pid, const char* path, const void* actions, const void* attributes,

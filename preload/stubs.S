@@ -74,6 +74,11 @@ vestal_hook_vfork:
 .Lchild:
 	ret
 .Lfailed:
+	push	%rax			// aligns the stack
+	.cfi_adjust_cfa_offset 8
+	call	vestal_vfork_failed
+	pop	%rax
+	.cfi_adjust_cfa_offset -8
 	// libc's own code is to set errno. Should it succeed this time, the depth stays raised, which only costs time.
 	jmp	*vestal_original_vfork(%rip)
 	.cfi_endproc

@@ -40,6 +40,7 @@ class Snippet {
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -278,7 +279,7 @@ TEST_CASE("what cannot be recorded spoils, what is only refused does not") {
   CHECK(words("struct sockaddr a = {AF_INET}; connect(socket(AF_INET, SOCK_DGRAM, 0), &a, sizeof a);") ==
         "used the network or a socket;");
   CHECK(words("syscall(SYS_inotify_init);") == "watches files with inotify;");
-  CHECK(words("syscall(SYS_io_uring_setup, 0, 0);") == "");
+  CHECK(words("char ring[120] = {}; return syscall(SYS_io_uring_setup, 1, ring) != -1 || errno != ENOSYS;") == "");
   CHECK(words("syscall(9999);") == "");
   CHECK(words("struct statfs s; statfs(\"/no-such\", &s);") == "");
   CHECK(words("struct statfs s; statfs(\"/\", &s); statfs(\"/\", &s);") ==
@@ -287,6 +288,24 @@ TEST_CASE("what cannot be recorded spoils, what is only refused does not") {
   CHECK(words("char v[9]; setxattr(\"there\", \"user.x\", \"1\", 1, 0); getxattr(\"there\", \"user.x\", v, "
               "9);") == "read extended attributes;");
   CHECK(words("syscall(SYS_shmget, 0, 4096, 0600 | 01000);") == "uses shared memory of System V;");
+}
+
+TEST_CASE("a full disk spoils, however the program meets it") {
+  for (const char* call : {"write(f, \"1\", 1)", "pwrite(f, \"1\", 1, 0)", "writev(f, &piece, 1)"}) {
+    const auto run = Snippet("int f = open(\"/dev/full\", O_WRONLY); struct iovec piece = {(void*)\"1\", 1}; (void)piece; return " + std::string(call) + " != -1 || errno != ENOSPC;").run();
+    INFO(run.log());
+    REQUIRE(run.exited_with(0));
+    CHECK(run.has(kind_spoil, "was refused room, memory or another process"));
+  }
+}
+
+TEST_CASE("having no more processes spoils") {
+  for (const char* call : {"fork", "vfork"}) {
+    const auto run = Snippet("struct rlimit none = {0, 0}; setrlimit(RLIMIT_NPROC, &none); if (getuid() == 0 && setuid(65534)) return 2; const int p = " + std::string(call) + "(); if (p == 0) _exit(0); return p != -1;").run();
+    INFO(run.log());
+    REQUIRE(run.exited_with(0));
+    CHECK(run.has(kind_spoil, "was refused room, memory or another process"));
+  }
 }
 
 TEST_CASE("a daemon that is not there is a name that was looked for") {
