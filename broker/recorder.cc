@@ -31,8 +31,9 @@ using namespace preload;
 namespace {
 
 // What is the same for all steps of a session and may reach their output: user, machine, limits, processors.
-Digest describe_session(std::int32_t top_pid, const SessionPolicies& policies) {
+Digest describe_session(std::int32_t top_pid, const SessionPolicies& policies, const std::string& build_ids) {
   Hasher hasher;
+  hasher.add_piece(build_ids);
   std::ifstream limits(fmt::format("/proc/{}/limits", top_pid));
   hasher.add_piece(std::string(std::istreambuf_iterator<char>(limits), {}));
   errno = 0;
@@ -90,7 +91,7 @@ bool process_has_terminal(std::int32_t pid) {
 
 Recorder::Recorder(Parts& parts, const SessionOptions& options, Decide decide, Done done, Finished finished)
     : parts_(parts), options_(options), decide_(std::move(decide)), done_(std::move(done)), finished_(std::move(finished)), paths_(*parts.view) {
-  session_digest_ = describe_session(options.top_pid, options.policies);
+  session_digest_ = describe_session(options.top_pid, options.policies, parts.build_ids);
   uid_ = ::geteuid();
   if (options.top_pid > 0) top_process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, options.top_pid, 0)));
   has_terminal_ = process_has_terminal(options.top_pid);

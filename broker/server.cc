@@ -29,6 +29,7 @@
 
 #include "broker/configuration.h"
 #include "broker/control.h"
+#include "broker/images/elf_file.h"
 #include "broker/session.h"
 #include "broker/settings.h"
 #include "cache/private_directory.h"
@@ -109,6 +110,8 @@ cache::Result<std::unique_ptr<Parts>> open_parts(const std::string& directory, L
   auto parts = std::make_unique<Parts>();
   parts->cache_directory = directory;
   parts->shim_path = TRY(find_shim());
+  for (const std::string& path : {std::string("/proc/self/exe"), parts->shim_path})
+    if (const auto file = images::ElfFile::open(path)) parts->build_ids += file->build_id() + ' ';
   std::string message;
   parts->cache = TRY(cache::StepCache::open(directory + "/index", &message));
   if (!message.empty()) log.line(message);

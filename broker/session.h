@@ -40,6 +40,8 @@ struct Parts {
   std::unique_ptr<Statistics> statistics;    // may be null
   std::unique_ptr<StagingJournal> staging;  // may be null
   std::string shim_path;
+  // Of broker and shim, in lower-case hex; part of every step's key. What another build has recorded, it may have recorded wrongly.
+  std::string build_ids;
 };
 
 struct SessionOptions {
