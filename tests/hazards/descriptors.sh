@@ -41,7 +41,25 @@ uncached 'cut off before it is read' "$f" '$V cat a > a' '! echo 7 > a'
 uncached '/dev/full' "$f" '$V sh -c "echo x; echo \$? >&2" > /dev/full' '= :' '> $V sh -c "echo x; echo \$? >&2"'
 hazard 'a directory as input' 'mkdir d; touch d/x' '$V sh -c "ls /proc/self/fd/0/ || cat" < d' '! touch d/y'
 uncached 'a directory by its descriptor' 'mkdir d e; echo 1 > d/f; echo 2 > e/f' '$V cat /dev/fd/3/f 3< d' '! echo 9 > d/f' '> $V cat /dev/fd/3/f 3< e'
-hazard 'test -t' "$f" '$V sh -c "test -t 0 && echo terminal; test -t 1 && echo terminal; :"' '= :'
+cat >"$here/terminal.py" <<'P'
+# Runs a command at a new terminal and prints what came there.
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+told = b''
+try:
+    while piece := os.read(terminal, 4096):
+        told += piece
+except OSError:
+    pass
+print(told.decode().replace('\r\n', '\n'), end='', flush=True)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+P
+terminal="\$python $here/terminal.py"
+asked='$V sh -c "test -t 0 && echo terminal; test -t 1 && echo terminal; :"'
+hazard 'test -t' "$f" "$asked" '= :' "> $terminal $asked" "> $asked"
+hazard 'colours of ls' "$f" '$V ls --color=auto' '= :' "> $terminal \$V ls --color=auto" '> $V ls --color=auto | cat'
 program at_position <<'C'
 #include <fcntl.h>
 #include <stdio.h>
@@ -121,6 +139,10 @@ for way in s f e; do
   play=hazard
   [ $way = e ] && play=uncached  # it moves in a file of others
   $play "what its output is: $way" "$f" "\$V $bin/kinds $way > o; cat o" '= :' "> \$V $bin/kinds $way | cat" "> \$V $bin/kinds $way >> o; cat o" "> \$V $bin/kinds $way | cat"
+done
+for ends in '' '< a' '> o; cat o' '2> /dev/null'; do
+  asked="\$V $bin/kinds t $ends"
+  hazard "isatty at a terminal $ends" "$f" "$asked" '= :' "> $terminal sh -c '$asked'" "> $asked" "> $terminal sh -c '$asked'"
 done
 hazard 'where its input stands' "$f" "\$V $bin/kinds i < a" '= :' "> echo | \$V $bin/kinds i" "> \$V $bin/kinds i < /dev/null" "> \$V $bin/kinds i < b"
 hazard 'its input is its output' ': > e; echo 1 > a; cp a b' "sh -c 'cat a >> b; cat b'" '= cp a b' "> sh -c 'cat a >> a; echo \$?; cat a'" "> sh -c 'cat a e > e; echo \$?; cat e'"
