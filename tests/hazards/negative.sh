@@ -48,6 +48,15 @@ echo 'int f(void) { return 1; }' | gcc -shared -fPIC -x c - -o lib1.so
 echo 'int f(void); int main(void) { return f(); }' >m.c
 gcc m.c -Ll2 -lneg -Wl,-rpath,"$here/l1:$here/l2" -o bin/neg
 hazard 'a library earlier on the RUNPATH' "rm -rf $here/l1/*" "\$V $bin/neg" '= :' "! cp $here/lib1.so $here/l1/libneg.so" "! rm $here/l1/libneg.so"
+gcc m.c -Ll2 -lneg -Wl,--disable-new-dtags,-rpath,"$here/l1:$here/l2" -o bin/neg_rpath
+readelf -d bin/neg_rpath | grep -q '(RPATH)' || { echo 'the linker makes no RPATH'; exit 1; }
+hazard 'a library earlier on the RPATH' "rm -rf $here/l1/*" "\$V $bin/neg_rpath" '= :' "! cp $here/lib1.so $here/l1/libneg.so" "! rm $here/l1/libneg.so"
+# Unlike RUNPATH it goes before LD_LIBRARY_PATH, and holds for the libraries of libraries.
+hazard 'RPATH before LD_LIBRARY_PATH' "rm -rf $here/l1/*; mkdir l; cp $here/lib1.so l/libneg.so; export LD_LIBRARY_PATH=\$PWD/l" "\$V $bin/neg_rpath" '= :' "= cp $here/l2/libneg.so l" "! cp $here/lib1.so $here/l1/libneg.so" "! rm $here/l1/libneg.so"
+echo 'int f(void); int g(void) { return f(); }' | gcc -shared -fPIC -x c - -Ll2 -lneg -o libouter.so
+echo 'int g(void); int main(void) { return g(); }' >g.c
+gcc g.c -L. -louter -Wl,--disable-new-dtags,-rpath,"$here/l1:$here/l2:$here" -o bin/neg_inner
+hazard 'the library of a library, earlier on the RPATH' "rm -rf $here/l1/*" "\$V $bin/neg_inner" '= :' "! cp $here/lib1.so $here/l1/libneg.so" "! rm $here/l1/libneg.so"
 hazard 'a library in LD_LIBRARY_PATH' 'mkdir l; export LD_LIBRARY_PATH=$PWD/l' "\$V $bin/neg" '= :' "! cp $here/lib1.so l/libneg.so" '! rm l/libneg.so'
 hazard 'a library by LD_LIBRARY_PATH that was not set before' ':' "\$V $bin/neg" '= :' "! mkdir l; cp $here/lib1.so l/libneg.so; export LD_LIBRARY_PATH=\$PWD/l" '! unset LD_LIBRARY_PATH'
 hazard 'a library for better processors' "mkdir -p l; export LD_LIBRARY_PATH=\$PWD/l; cp $here/l2/libneg.so l" "\$V $bin/neg" \
