@@ -71,8 +71,10 @@ hazard 'in arithmetic' 'export X=3' "bash -c 'echo \$((X + 1))'" '! export X=4' 
 uncached 'printenv' '' 'printenv X' "$other" "${vary[@]}"
 hazard 'env' '' "sh -c 'env | grep X='" "${vary[@]}"
 hazard 'awk' '' "awk 'BEGIN { print ENVIRON[\"X\"] }'" "${vary[@]}"
-uncached 'Perl' '' "\$V \$perl -e 'print exists \$ENV{X} ? qq{[\$ENV{X}]\\n} : qq{none\\n}'" "${vary[@]}"
-uncached 'Python' '' "\$V \$python -c 'import os; print(os.environ.get(\"X\"))'" "${vary[@]}"
+echo 'print exists $ENV{X} ? "[$ENV{X}]\n" : "none\n"' >"$bin/variable.pl"
+echo 'import os; print(os.environ.get("X"))' >"$bin/variable.py"
+hazard 'Perl' '' "\$V \$perl $bin/variable.pl" '= :' "${vary[@]}"
+hazard 'Python' '' "\$V \$python $bin/variable.py" '= :' "${vary[@]}"
 hazard 'make' 'printf "all:; @echo [\$(X)] \$(origin X)\n" > Makefile; touch -d @1000000 Makefile' 'make' '= :' "${vary[@]}"
 hazard 'a recipe of make' 'printf "all:; @echo [\$\$X]\n" > Makefile; touch -d @1000000 Makefile' 'make' '= :' "${vary[@]}"
 hazard 'make that overrides' 'printf "X = own\nall:; @echo [\$(X)] [\$\$X]\n" > Makefile; touch -d @1000000 Makefile' 'make' "${vary[@]}" '> make X=argument'

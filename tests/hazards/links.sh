@@ -51,11 +51,29 @@ one='echo 1 > a; cp a b'
 hazard 'test -ef' "$one" "sh -c 'test a -ef b && echo one || echo two'" '= touch other' '! ln -f a b' '! rm b; cp a b'
 hazard 'cp of one file to itself' "$one" "sh -c 'cp a b; echo \$?'" '! rm b; ln a b' '! rm b; cp a b'
 hazard 'mv of one file to itself' 'echo 1 > a; ln a b' "sh -c 'mv a b; echo \$?; ls'" '! echo 1 > a; rm b; cp a b' '! ln b a'
-uncached 'two names of one file for Python' "$one" "\$V \$python -c 'import os; print(os.path.samefile(\"a\", \"b\"))'" '= :' '! ln -f a b' '! rm b; cp a b'
+cat >"$bin/one.py" <<'P'
+import os
+print(os.path.samefile('a', 'b'))
+P
+cat >"$bin/one.pl" <<'P'
+print +(stat "a")[1] == (stat "b")[1] ? "one" : "two", "\n";
+P
+cat >"$bin/led.py" <<'P'
+import os
+print(os.path.realpath('l/x'), os.path.islink('l'))
+P
+cat >"$bin/led.pl" <<'P'
+use Cwd; print Cwd::abs_path("l/x"), -l "l" ? readlink "l" : "none", "\n";
+P
+for text in '$python $bin/one.py' '$perl $bin/one.pl'; do
+  hazard "two names of one file for a script: $text" "$one; touch -d @1000000 a b" "\$V $text" '= touch other' '! ln -f a b' '! rm b; cp a b'
+done
+for text in '$python $bin/led.py' '$perl $bin/led.pl'; do
+  hazard "where a link leads for a script: $text" 'mkdir d e; ln -s d l; touch -hd @1000000 d e l' "\$V $text" '= touch other' '! ln -sfn e l' '! rm l; mkdir l'
+done
 hazard 'one file by two names, among links' "$one; ln a c; ln b d" "sh -c 'test a -ef b && echo one; cat c d'" '= :' '! ln -f a b' '! ln -f d b'
 hazard 'O_NOFOLLOW' "$l" "\$V $bin/nofollow" '= :' '! rm l; cp a l' '! rm l; ln -s b l'
 hazard 'make -L' 'echo > a; ln -s a l; printf "o: l; cp l o\n" > Makefile; touch -d @1000000 Makefile a; touch -hd @1000000 l' 'make -L' '! touch -d @2000000 o; touch -hd @3000000 l' '! touch -d @4000000 o; touch -d @5000000 a'
-uncached 'the path of Python' "mkdir d e; ln -s d l" "\$V \$python -c 'import os; print(os.path.realpath(\"l/x\"), os.path.islink(\"l\"))'" '! ln -sfn e l' '! rm l; mkdir l'
 hazard 'a link that has got another name' ':' "sh -c 'rm -f c; ln -s src c'" '! ln c c2' '> stat -c %h c'
 # A file that is written has got another name since, which is one that the step looks at or writes to as well.
 hazard 'an output that is an input by now' 'echo x > b' "sh -c 'echo 1 > a; cat b'" '= :' '! ln -f b a' '! rm a' '! echo y > b'

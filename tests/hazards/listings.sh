@@ -66,9 +66,25 @@ hazard 'types of entries' "$d" "\$V $bin/list_types d" "$same" '! rm d/a.c; mkdi
 hazard 'by descriptors, twice' "$d" "\$V $bin/list_fd d" "$same" "$add" "$remove"
 hazard 'not to the end' "$d" "\$V $bin/list_first d c.c" '! touch d/c.c' '! rm d/c.c'
 hazard 'fts' "$d" "\$V $bin/list_fts d" "$same" "$add" "$remove"
-uncached 'Python: listdir, scandir, glob, walk' "$d" "\$V \$python -c 'import os, glob; print(sorted(os.listdir(\"d\")), sorted(e.name for e in os.scandir(\"d\") if e.is_file()), sorted(glob.glob(\"d/*.c\")), sum(len(f) for _, _, f in os.walk(\"d\")))'" \
-  "$same" "$add" "$remove" '! mkdir d/sub/deep; touch d/sub/deep/f'
-uncached 'Perl: readdir, glob' "$d" "\$V \$perl -e 'opendir D, qq{d}; print join(q{ }, sort readdir D), qq{\\n}, join(q{ }, glob q{d/*.c}), qq{\\n}'" "$same" "$add" "$remove"
+# From files: texts among the arguments are never cached.
+cat >"$bin/listed.py" <<'P'
+import glob, os, sys
+ways = {'listdir': lambda: os.listdir('d'), 'scandir': lambda: (e.name for e in os.scandir('d') if e.is_file()), 'glob': lambda: glob.glob('d/*.c'),
+        'walk': lambda: (str(sorted(f)) for _, _, f in os.walk('d'))}
+print(sorted(ways[sys.argv[1]]()))
+P
+cat >"$bin/listed.pl" <<'P'
+if ($ARGV[0] eq "glob") { print join(" ", glob "d/*.c"), "\n" }
+else { opendir D, "d"; print join(" ", sort readdir D), "\n" }
+P
+for way in listdir scandir glob walk; do
+  hazard "Python: $way" "$d" "\$V \$python $bin/listed.py $way" "$same" "$add" "$remove"
+done
+hazard 'Python: types of entries' "$d" "\$V \$python $bin/listed.py scandir" '= :' '! rm d/a.c; mkdir d/a.c'
+hazard 'Python: walk further down' "$d" "\$V \$python $bin/listed.py walk" '= :' '! mkdir d/sub/deep; touch d/sub/deep/f'
+for way in readdir glob; do
+  hazard "Perl: $way" "$d" "\$V \$perl $bin/listed.pl $way" "$same" "$add" "$remove"
+done
 hazard 'awk and its arguments' "$d; echo 1 > d/a.c" "sh -c 'awk 1 d/*.c'" '! echo 2 > d/0.c' '! rm d/0.c'
 # tar asks for the time, which a variable (TAR_OPTIONS) may bring into the archive.
 uncached 'tar of a directory' "$d; touch -d @1000000 d d/* d/sub" 'tar cf out.tar d' "$add; touch -d @1000000 d/c.c d" '! rm d/c.c; touch -d @1000000 d'

@@ -90,7 +90,22 @@ int main(int n, char** a) { return setxattr(a[1], "user.hazard", a[2], strlen(a[
 C
 uncached 'extended attributes' "$f; $bin/set_attribute a 1" "\$V $bin/attribute" "! $bin/set_attribute a 2" "! rm a; echo x > a" "! $bin/set_attribute a 1"
 uncached 'extended attributes that are made' "$f" "sh -c '$bin/set_attribute a 7; $bin/attribute'" '! rm a; echo > a'
-uncached 'times to Python' "$f" "\$V \$python -c 'import os; s = os.stat(\"a\"); print(s.st_mtime_ns, s.st_mode, s.st_nlink, s.st_size)'" "! $n a" '! ln a c' '! chmod 600 a'
+cat >"$bin/told.py" <<'P'
+import os
+s = os.stat('a')
+print(s.st_mtime_ns, s.st_mode, s.st_nlink, s.st_size)
+P
+cat >"$bin/told.pl" <<'P'
+print join(" ", (stat "a")[2, 3, 7, 9]), "\n";
+P
+cat >"$bin/newer.py" <<'P'
+import os
+print(os.path.getmtime('a') > os.path.getmtime('b'))
+P
+for text in '$python $bin/told.py' '$perl $bin/told.pl'; do
+  hazard "stat of a script: $text" "$f" "\$V $text" '= touch other' "! $n a" '! ln a c' '! chmod 600 a' "! echo longer > a; $n a"
+done
+hazard 'times that Python compares' "$f; $n a" "\$V \$python $bin/newer.py" '= touch other' '! touch -d @900000 a' "! $n a"
 uncached 'times that the step sets' "$f" "sh -c 'cp a c; $t c; stat -c %Y c'" '! rm c; echo y > a' '= :'
 hazard 'times of a step that only touches' "$f; printf 'b: a; touch b\n' > Makefile; $t Makefile; $n a" 'make' "! $t b" "! $n b"
 hazard 'sed -i that changes nothing' "$f" 'sed -i s/q/r/ a' "! $t a" '! chmod 600 a'

@@ -33,9 +33,9 @@ hazard 'command -v' 'mkdir b; export PATH=$PATH:$PWD/b' "sh -c 'command -v newto
 hazard 'CDPATH' 'mkdir -p p/sub sub2; export CDPATH=$PWD/p' "sh -c 'cd sub2 && pwd'" '! mkdir p/sub2'
 hazard 'a file that the shell finds on PATH' 'mkdir b1 b2; echo "echo two" > b2/lib.sh; export PATH=$PWD/b1:$PWD/b2:$PATH' "bash -c '. lib.sh'" \
   '= :' '! echo "echo one" > b1/lib.sh' '! rm b1/lib.sh'
-uncached 'a module of Python beside the script' 'mkdir a b; echo "x = 2" > b/mod.py; echo "import sys; sys.dont_write_bytecode = 1; import mod; print(mod.x)" > s.py; export PYTHONPATH=$PWD/a:$PWD/b' \
-  '$V $python s.py' '= touch other' '! echo "x = 1" > a/mod.py' '! mkdir mod; echo "x = 0" > mod/__init__.py' '! rm -r mod a/mod.py'
-uncached 'a module of Perl' 'mkdir a b; echo "package M; sub x { 2 } 1" > b/M.pm' "\$V \$perl -Ia -Ib -e 'use M; print M::x(), qq{\\n}'" \
+hazard 'a module of Python beside the script' 'mkdir a b; echo "x = 2" > b/mod.py; echo "import sys; sys.dont_write_bytecode = 1; import mod; print(mod.x)" > s.py; touch -d @1000000 a b b/mod.py s.py .; export PYTHONPATH=$PWD/a:$PWD/b' \
+  '$V $python s.py' '= :' '! echo "x = 1" > a/mod.py' '! mkdir mod; echo "x = 0" > mod/__init__.py' '! rm -r mod a/mod.py'
+hazard 'a module of Perl' 'mkdir a b; echo "package M; sub x { 2 } 1" > b/M.pm; echo "use M; print M::x(), qq{\n}" > s.pl; touch -d @1000000 a b b/M.pm s.pl .; export PERL5LIB=$PWD/a:$PWD/b' "\$V \$perl s.pl" \
   '= :' '! echo "package M; sub x { 1 } 1" > a/M.pm' '! rm a/M.pm'
 hazard 'a Makefile with precedence' 'printf "all:; @echo Makefile\n" > Makefile; touch -d @1000000 Makefile' 'make' '= :' '! printf "all:; @echo GNUmakefile\n" > GNUmakefile' '! rm GNUmakefile'
 hazard 'an optional part of a Makefile' 'printf -- "-include opt.mk\nall:; @echo [\$(X)]\n" > Makefile; touch -d @1000000 Makefile' 'make' '= :' '! echo "X = 1" > opt.mk' '! rm opt.mk'
@@ -137,5 +137,9 @@ hazard 'a header that is made behind the compiler' 'printf "#if __has_include(\"
 hazard 'a library that is made behind the linker' "echo 'int main(void) { return 0; }' | gcc -c -x c - -o m.o; ar rc lib.a m.o" "sh -c 'gcc m.o -L. -lh -o p; echo \$?; mv lib.a libh.a'" '! cp libh.a lib.a' '! mv libh.a lib.a'
 hazard 'a header that the compiler makes itself, afterwards' 'printf "#if __has_include(\"h.h\")\nint has_it;\n#endif\n" > m.c' 'gcc -S -o - -MD -MF h.h m.c' '! :' '! rm h.h' '! :'
 hazard 'a directory on the way' ':' "sh -c 'cat a/b/c; test -e a/b/c; echo \$?'" '= touch x' '! mkdir a' '! mkdir a/b; echo c > a/b/c' '! rm -r a; echo x > a'
-uncached 'a name that is looked for in another way' ':' "\$V \$python -c 'import os; print(os.access(\"f\", 0), os.path.lexists(\"f\"))'" '= touch g' '! ln -s none f' '! echo > none'
+echo 'import os; print(os.access("f", 0), os.path.lexists("f"))' >"$bin/there.py"
+echo 'print -e "f" ? 1 : 0, -l "f" ? 1 : 0, -r "f" ? 1 : 0, "\n";' >"$bin/there.pl"
+for text in '$python $bin/there.py' '$perl $bin/there.pl'; do
+  hazard "a name that a script looks for: $text" ':' "\$V $text" '= touch g' '! ln -s none f' '! echo > none'
+done
 finish
