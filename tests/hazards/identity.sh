@@ -16,10 +16,14 @@ program processors -D_GNU_SOURCE <<'C'
 #include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
-int main(int n, char** a) { cpu_set_t s; sched_getaffinity(0, sizeof s, &s); printf("%d\n", a[1] ? (int)sysconf(_SC_NPROCESSORS_ONLN) : CPU_COUNT(&s)); }
+int main(int n, char** a) { cpu_set_t s; sched_getaffinity(0, sizeof s, &s); if (a[1]) printf("%d\n", (int)sysconf(_SC_NPROCESSORS_ONLN));
+  else for (n = 0; n < CPU_SETSIZE; ++n) if (CPU_ISSET(n, &s)) printf("%d\n", n); }
 C
 hazard 'nproc' "$f" 'nproc' '= :' '> taskset -c 0 $V nproc' '> nproc'
 hazard 'which processors' "$f" "\$V $bin/processors" "> taskset -c 0 \$V $bin/processors" "> \$V $bin/processors"
+if taskset -c 1 true 2>/dev/null; then
+  hazard 'the first processor, the second one' "$f" "taskset -c 0 \$V $bin/processors" "> taskset -c 1 \$V $bin/processors" "> taskset -c 0 \$V sh -c '$bin/processors; :'" "> taskset -c 1 \$V sh -c '$bin/processors; :'"
+fi
 hazard 'how many processors' "$f" "\$V $bin/processors x" "> taskset -c 0 \$V $bin/processors x"
 hazard 'nproc and OMP_NUM_THREADS' "$f" 'nproc' '! export OMP_NUM_THREADS=1' '! unset OMP_NUM_THREADS'
 hazard 'the machine' "$f" 'uname -m' '= :' '> setarch i686 $V uname -m' '> uname -m'
