@@ -157,4 +157,24 @@ hazard 'make -j' 'printf "all: a b c\na b c: in; cp in \$@\n" > Makefile; echo 1
 hazard 'make -k and a failure' 'printf "all: a b\na: in; cp in a\nb: in; false\n" > Makefile; echo 1 > in; touch -d @1000000 Makefile in' 'make -sk' '! echo 2 > in; touch -d @1000000 a'
 hazard 'make -n' 'printf "a: in; cp in a\n" > Makefile; echo 1 > in; touch -d @1000000 Makefile in' 'make -n' '= :' '! touch a'
 hazard 'make -q' 'printf "a: in; cp in a\n" > Makefile; echo 1 > in; touch -d @1000000 Makefile in' 'make -q' '= :' '! touch a'
+# ld.so ends a program, and says why, before the shim is there to see it.
+echo 'void f(void) { }' | gcc -shared -fPIC -x c - -o "$bin/libgone.so"
+program needs_f -L"$bin" -lgone -Wl,-z,now,-rpath,"$bin" <<'C'
+void f(void);
+int main(void) { f(); }
+C
+echo 'int g;' | gcc -shared -fPIC -x c - -o "$bin/libgone.so"
+uncached 'ended before the shim began' "$f" "\$V $bin/needs_f" '! :' '> $V sh -c "echo then"'
+uncached 'ended before the shim began, further in' "$f" "sh -c 'cat in; sh -c \"$bin/needs_f; echo \\\$?; exit 3\"; echo \$?'" '! :' "$e"
+# It begins without the shim, which has no memory or no descriptor for the session's region.
+for way in '' -static; do
+  program size$way $way <<'C'
+#include <stdio.h>
+#include <sys/stat.h>
+int main(void) { struct stat s; stat("in", &s); printf("%ld\n", (long)s.st_size); }
+C
+done
+unseen="ulimit -v 9000; $bin/size; (ulimit -n 3; $bin/size-static)"
+uncached 'without the shim' "$f" "sh -c '$unseen'" '! :' '! echo longer > in' '! rm in; echo long > in'
+uncached 'without the shim, further in' "$f" "sh -c 'sh -c \"$unseen; :\"; :'" '! :' '! echo longer > in' '! rm in; echo long > in'
 finish
