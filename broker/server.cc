@@ -526,7 +526,7 @@ int serve(const std::string& cache_directory, int ready_fd) {
     {
       const cache::OwnedFd pid(::openat(directory->get(), "broker.pid",
                                         O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-      ::dprintf(pid.get(), "%d\n", ::getpid());
+      if (pid) ::dprintf(pid.get(), "%d\n", ::getpid());
     }
     [[maybe_unused]] const int moved = ::chdir("/");
     tell_ready(ready_fd, ready_listening);
