@@ -117,6 +117,23 @@ TEST_CASE("a variable that a step passes on is its need, one that it sets itself
   CHECK(world.outer.variables == std::set<std::string, std::less<>>{"GIVEN", "NEITHER"});
 }
 
+TEST_CASE("what spoils a step spoils every step around it, what only makes it unfit to store does not") {
+  Steps world;
+  Step innermost, sibling;
+  innermost.exec.arguments = {"reads-the-clock"};
+  innermost.spoil("reads the clock");
+  sibling.not_storable("leaves a process behind");
+  merge_into(world.inner, innermost, world.paths);
+  merge_into(world.outer, sibling, world.paths);
+  CHECK(world.outer.spoils.empty());
+  CHECK(world.outer.unstorable.empty());
+  merge_into(world.outer, world.inner, world.paths);
+  CHECK(world.inner.spoils == "reads the clock");
+  CHECK(world.outer.spoils == "reads the clock");
+  CHECK(world.inner.spoiled_by.find("reads-the-clock") != std::string::npos);
+  CHECK(world.outer.spoiled_by == world.inner.spoiled_by);
+}
+
 TEST_CASE("whether its own output was there before does not count for a step that replaces it") {
   Steps world;
   world.outer.observe(world.path("/out.o"), aspect_type | aspect_mode, Steps::file(3), {}, 1, false);

@@ -308,6 +308,71 @@ TEST_CASE("having no more processes spoils") {
   }
 }
 
+TEST_CASE("each call that reaches out of what is recorded spoils if it succeeds") {
+  // Each is an expression that is negative if the kernel refuses it, as it may here, and cleans up behind itself.
+  struct Reach {
+    const char* call;
+    const char* words;
+  };
+  const std::string headers = R"--(
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/msg.h>
+#include <sys/ptrace.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+#include <sys/timex.h>
+#include <sys/uio.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+static char text[64], *const arguments[] = {(char*)"true", 0};
+static struct iovec here = {text, sizeof text}, there = {text, sizeof text};
+static struct timex now;
+static long removed(long queue, int call) { syscall(call, queue, IPC_RMID, 0); return queue; }
+static long sets_removed(long set) { semctl(set, 0, IPC_RMID); return set; }
+)--";
+  const Reach all[] = {
+      {"syscall(SYS_userfaultfd, 1)", "uses userfaultfd"},
+      {"ptrace(PTRACE_TRACEME, 0, 0, 0)", "uses ptrace"},
+      {"process_vm_readv(getpid(), &here, 1, &there, 1, 0)", "reads the memory of another process"},
+      {"process_vm_writev(getpid(), &here, 1, &there, 1, 0)", "writes the memory of another process"},
+      {"syscall(SYS_kcmp, getpid(), getpid(), 2, 0, 0)", "compares processes"},
+      {"syscall(SYS_pidfd_getfd, syscall(SYS_pidfd_open, getpid(), 0), 1, 0)", "took a descriptor of another process"},
+      {"removed(shmget(IPC_PRIVATE, 4096, 0600), SYS_shmctl)", "uses shared memory of System V"},
+      {"removed(msgget(IPC_PRIVATE, 0600), SYS_msgctl)", "uses message queues of System V"},
+      {"sets_removed(semget(IPC_PRIVATE, 1, 0600))", "uses semaphores of System V"},
+      {"syscall(SYS_io_uring_setup, 1, memset(calloc(1, 4096), 0, 4096))", "uses io_uring"},
+      {"syscall(SYS_keyctl, 0, -3, 0)", "uses the kernel's keys"},
+      {"unshare(0)", "made namespaces of its own"},
+      {"adjtimex(&now)", "asked for the state of the clock"},
+  };
+  for (const Reach& one : all) {
+    Programs programs;
+    const auto run = Session().run({programs.compile(
+        "reaches", headers + "#include <stdlib.h>\nint main() { return " + one.call + " < 0 ? 77 : 0; }")});
+    INFO(one.call << "\n" << run.log());
+    if (run.exited_with(77)) continue;
+    REQUIRE(run.exited_with(0));
+    CHECK(run.has(kind_spoil, one.words));
+  }
+  Programs programs;
+  const auto run = Session().run({programs.compile("nameless", headers + R"--(
+#include <fcntl.h>
+#include <stdlib.h>
+extern char** environ;
+int main() {
+  const int from = open("/bin/true", O_RDONLY), to = memfd_create("true", 0);
+  for (ssize_t bytes; (bytes = read(from, text, sizeof text)) > 0;) write(to, text, bytes);
+  fexecve(to, arguments, environ);
+  return 1;
+})--")});
+  INFO(run.log());
+  REQUIRE(run.exited_with(0));
+  CHECK(run.has(kind_spoil, "executed a program without a name"));
+}
+
 TEST_CASE("a daemon that is not there is a name that was looked for") {
   Session session;
   const auto run = Snippet(
