@@ -185,8 +185,21 @@ run sh -c 'test -n "$SECRET" && gcc -c main.c; cat in >out' >/dev/null
 printf %s "$canary" >pattern
 run sh -c "grep -l -a -F -f pattern $prefix* | wc -l >seen" >/dev/null
 check 'the canary in the region' 0 "$(tr -d ' ' <seen)"
+# What is told of a miss is made of fingerprints, too.
+export SECRET=$canary-2
+run sh -c 'test -n "$SECRET" && gcc -c main.c; cat in >out' >/dev/null
+unset SECRET
+"$VESTAL" -v --summary run -- sh -c 'test -n "$SECRET" && gcc -c main.c; cat in >out' >told 2>&1
+for question in stats 'stats --json' why 'why -v' 'why -v main.o' 'why -v out'; do
+  echo "$question:"
+  # shellcheck disable=SC2086
+  "$VESTAL" $question
+done >>told 2>&1
+export SECRET=$canary
 unset VESTAL_EVENTS
 end_broker
+check 'why it ran is told' yes "$(grep -q 'SECRET' told && echo yes)"
+check 'the canary in what vestal tells' '' "$(grep -a -F "$canary" told)"
 check 'there were events' yes "$(grep -q SECRET events && echo yes)"
 check 'the canary in events and cache' '' "$(grep -r -l -a -F "$canary" "$VESTAL_DIR" events)"
 [ $faults -eq 0 ] || { echo "$faults faults"; exit 1; }
