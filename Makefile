@@ -213,7 +213,8 @@ check-unit: $(unit_tests)
 # Builds made up at random, plain and with vestal, undisturbed and with each nemesis: SEEDS of each, from FIRST on.
 SEEDS ?= 1000
 FIRST ?= 1
-nemeses ?= kill-broker kill-step two-builds flip-byte clock-jump
+# A full disk has to be mounted.
+nemeses ?= kill-broker kill-step two-builds flip-byte clock-jump $(if $(filter 0,$(shell id -u)),full-disk)
 soak: all $(random_builder)
 	$(Q)status=0; last=$$(($(FIRST) + $(SEEDS) - 1)); \
 	for nemesis in none $(nemeses); do echo "$$nemesis:"; \
