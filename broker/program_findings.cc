@@ -35,6 +35,7 @@ struct Contents {
   std::string script_argument;
   OwnInstructions own;
   bool go = false;
+  bool first = false;
 };
 
 std::string contents_row(const cache::Digest& digest) {
@@ -52,7 +53,7 @@ std::optional<Contents> decode_contents(std::string_view bytes) {
   contents.interpreter = reader->text();
   contents.script_argument = reader->text();
   for (std::string* place : {&contents.own.calls, &contents.own.counter, &contents.own.random}) *place = reader->text();
-  contents.go = reader->number<std::uint8_t>() != 0;
+  for (bool* flag : {&contents.go, &contents.first}) *flag = reader->number<std::uint8_t>() != 0;
   if (!reader->finished()) return std::nullopt;
   return contents;
 }
@@ -79,7 +80,7 @@ Result<Contents> contents_of(const ProgramEvidence::File& file, cache::StepCache
     if (auto contents = decode_contents(*kept)) return std::move(*contents);
   }
   const images::ElfAnalysis analysis = TRY(images::analyse(file.path));
-  Contents contents{analysis.kind, analysis.interpreter, analysis.script_argument, {}, analysis.go};
+  Contents contents{analysis.kind, analysis.interpreter, analysis.script_argument, {}, analysis.go, analysis.first};
   if (analysis.raw_syscalls && !makes_harmless_calls(file.path))
     contents.own.calls = analysis.privileged || analysis.reason.empty() ? "somewhere" : analysis.reason;
   if (!asks_processor_harmlessly(file.path)) {
@@ -95,7 +96,7 @@ Result<Contents> contents_of(const ProgramEvidence::File& file, cache::StepCache
     writer.text(contents.interpreter);
     writer.text(contents.script_argument);
     for (const std::string& place : {contents.own.calls, contents.own.counter, contents.own.random}) writer.text(place);
-    writer.number(static_cast<std::uint8_t>(contents.go));
+    for (const bool flag : {contents.go, contents.first}) writer.number(static_cast<std::uint8_t>(flag));
     cache.set_program_row(row, std::move(writer).seal());
   }
   return contents;
@@ -269,6 +270,7 @@ Result<bool> Search::examine_libraries(const std::string& path) {
     const auto contents = contents_of(*file, cache_);
     if (!contents) return untraced_for_now(contents.error().message);
     note_own_calls(*contents);
+    if (contents->first) spoils(library + ": its constructors run before vestal's");
   }
   for (const std::string& missing : closure->missing) {
     identity_.add_piece("missing");

@@ -47,7 +47,7 @@ Digest describe_session(std::int32_t top_pid, const SessionPolicies& policies, c
   utsname names{};
   ::uname(&names);
   const char* const host = policies.host_name[0] ? policies.host_name : names.nodename;
-  for (const char* text : std::initializer_list<const char*>{names.sysname, host, names.release, names.version, names.machine}) hasher.add_piece(text);
+  for (const char* text : std::initializer_list<const char*>{names.sysname, host, names.domainname, names.release, names.version, names.machine}) hasher.add_piece(text);
   cpu_set_t processors;
   CPU_ZERO(&processors);
   ::sched_getaffinity(top_pid, sizeof processors, &processors);

@@ -80,6 +80,7 @@ long handle_seccomp(const Call& call);
 // flock, and the locks of fcntl.
 long handle_lock(const Call& call);
 long handle_io_uring(const Call& call);
+long handle_host_change(const Call& call);
 // The same if what it gives is a descriptor.
 long spoiling_descriptor(const Call& call, const char* what);
 long unknown_call(const Call& call);

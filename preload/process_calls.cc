@@ -277,6 +277,13 @@ long spoiling_descriptor(const Call& call, const char* what) {
   return result;
 }
 
+// The names are part of every step's key, as they were when the session began.
+long handle_host_change(const Call& call) {
+  const long result = native(call);
+  if (result == 0) spoil_session("changed the name of the machine");
+  return result;
+}
+
 // What is done through it would not be seen. Kernels without it, and containers, say the same, so every program has another way.
 long handle_io_uring(const Call&) { return -ENOSYS; }
 

@@ -70,14 +70,14 @@ Kind kind_of(const ElfFile& elf, bool flagged_pie) {
   return Kind::shared_object;
 }
 
-bool has_pie_flag(const ElfFile& elf) {
+bool has_flag(const ElfFile& elf, std::uint64_t flag) {
   const Segment* segment = elf.first_segment(PT_DYNAMIC);
   if (!segment) return false;
   const Bytes table = elf.file_range(segment->offset, segment->file_bytes);
   for (std::uint64_t at = 0;; at += sizeof(Elf64_Dyn)) {
     const auto entry = read_value<Elf64_Dyn>(table, at);
     if (!entry || entry->d_tag == DT_NULL) return false;
-    if (entry->d_tag == DT_FLAGS_1) return entry->d_un.d_val & DF_1_PIE;
+    if (entry->d_tag == DT_FLAGS_1) return entry->d_un.d_val & flag;
   }
 }
 
@@ -97,7 +97,8 @@ Result<bool> describe_elf(const std::string& path, std::string_view head, ElfAna
     return true;
   }
   const ElfFile elf = TRY(ElfFile::open(path));
-  analysis.kind = kind_of(elf, has_pie_flag(elf));
+  analysis.kind = kind_of(elf, has_flag(elf, DF_1_PIE));
+  analysis.first = has_flag(elf, DF_1_INITFIRST);
   analysis.interpreter = elf.interpreter();
   analysis.build_id = elf.build_id();
   analysis.soname = elf.soname();

@@ -34,6 +34,8 @@ struct ElfAnalysis {
   std::string counter, random;
   // Its run time is Go's, which begins random numbers with what the kernel gives every program.
   bool go = false;
+  // Its constructors run before those of all other objects (DF_1_INITFIRST).
+  bool first = false;
   // It gives its user other rights: set-user-ID, set-group-ID, capabilities.
   bool privileged = false;
   // For a human, if anything above stands in the way of tracing; else empty.

@@ -16,21 +16,19 @@ etc=$here/etc
 mkdir "$etc" && cp -a /etc/{passwd,group,nsswitch.conf,ld.so.cache,ld.so.conf,ld.so.conf.d,alternatives,localtime} "$etc" 2>/dev/null
 mount --bind "$etc" /etc || { echo 'cannot have an /etc of its own'; exit 77; }
 cp -a "$etc" "$here/etc.as_it_was"
-f="rm -rf $etc/*; cp -a $here/etc.as_it_was/. $etc; hostname one"
+f="rm -rf $etc/*; cp -a $here/etc.as_it_was/. $etc; hostname one; domainname none"
 
-# Not all as one command: who changes it inside a session is not cached, and nothing is said of what comes after.
-places='top sh make'
 program host_of <<'C'
 #include <stdio.h>
 #include <unistd.h>
-int main(void) { char name[99] = ""; gethostname(name, sizeof name); puts(name); }
+int main(int n, char** v) { char name[99] = ""; (n > 1 ? getdomainname : gethostname)(name, sizeof name); puts(name); }
 C
 for command in 'hostname' 'uname -n' "bash -c 'echo \$HOSTNAME'" 'cat /proc/sys/kernel/hostname' "\$V $bin/host_of"; do
   hazard "the name of the host: $command" "$f" "$command" '= :' '! hostname two' '! hostname one'
 done
 hazard 'the name of the host in a Makefile' "$f; printf 'all:; @echo \$(shell hostname)\n' > Makefile; touch -d @1000000 Makefile ." 'make' '= :' '! hostname two' '! hostname one'
+hazard 'the domain of the host' "$f" "\$V $bin/host_of d" '= :' '! domainname two' '! domainname one'
 
-unset places
 mine="sed -i s/^root:/chief:/ $etc/passwd" theirs="sed -i s/^chief:/root:/ $etc/passwd"
 added="echo other:x:4242:4242::/other:/bin/sh >> $etc/passwd"
 hazard 'the name of the user' "$f" 'id -un' '= touch a' "! $mine" "! $theirs"

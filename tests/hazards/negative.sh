@@ -142,4 +142,16 @@ echo 'print -e "f" ? 1 : 0, -l "f" ? 1 : 0, -r "f" ? 1 : 0, "\n";' >"$bin/there.
 for text in '$python $bin/there.py' '$perl $bin/there.pl'; do
   hazard "a name that a script looks for: $text" ':' "\$V $text" '= touch g' '! ln -s none f' '! echo > none'
 done
+gcc -w -shared -fPIC -Wl,-z,initfirst -x c - -o "$bin/libfirst.so" <<'C'
+#include <fcntl.h>
+#include <unistd.h>
+char text[8];
+__attribute__((constructor)) static void early(void) { int f = open("a", O_RDONLY); read(f, text, 7); close(f); }
+C
+program with_first -L"$bin" -lfirst "-Wl,-rpath,$bin" <<'C'
+#include <stdio.h>
+extern char text[];
+int main(void) { puts(text); return 0; }
+C
+uncached 'a constructor that runs before all others' 'echo 1 > a' "\$V $bin/with_first" '! echo 2 > a' '! rm a'
 finish
