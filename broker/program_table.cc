@@ -86,10 +86,6 @@ Result<std::string> system_libc() {
 
 }  // namespace
 
-bool Program::guards_environment(const PolicyTable& policies) const {
-  return !is_static && !untraced && !real_path.empty() && !policies.knows(real_path);
-}
-
 constexpr std::size_t code_max = 10'000;
 
 struct ProgramTable::State {

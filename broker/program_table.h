@@ -27,8 +27,6 @@
 
 namespace broker {
 
-class PolicyTable;
-
 inline constexpr int lease_ms = 50;
 
 struct Program {
@@ -49,8 +47,6 @@ struct Program {
   std::string spoils;
   // Where it, or a library that it is linked with, asks the processor for its counter and for random numbers; empty if nowhere.
   std::string counter, random;
-  // Whether the shim in it can tell how it looks at variables, and no policy row does.
-  bool guards_environment(const PolicyTable& policies) const;
   PathFacts facts;  // of the file at `path`, symlinks followed, when it was looked at
 };
 

@@ -287,7 +287,7 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     } else {
       step.whole_environment = step.policy.environment == EnvironmentUse::whole;
     }
-    step.guards_environment = step.whole_environment && step.program->guards_environment(*options_.policy_table);
+    step.guards_environment = step.whole_environment && guards_environment(*step.program, *options_.policy_table);
     if (step.guards_environment) step.whole_environment = false;
     if (const std::string_view path = step.program->real_path; path.ends_with("/env") || path.ends_with("/printenv")) step.variables.emplace("_");
     if (step.policy.is_awk) {

@@ -169,7 +169,7 @@ class RunningSession final : public Session {
     if (options_.policy_table->may_be_shell(program.real_path)) plan.flags |= preload::plan_tells_input;
     if (program.is_static) plan.flags |= preload::plan_static;
     else if (program.traps) plan.flags |= preload::plan_traps;
-    if (program.guards_environment(*options_.policy_table)) plan.flags |= preload::plan_guards_environment;
+    if (guards_environment(program, *options_.policy_table)) plan.flags |= preload::plan_guards_environment;
     const std::uint32_t index = region_->publish_plan(plan, program.preload);
     plans_[step.program.get()] = {step.program, index};
     return index;

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "broker/policy_table.h"
+
 namespace broker {
 namespace {
 
@@ -521,6 +523,10 @@ void collect_needs(const Step& step, const PathTable& paths, NeedSet& names, Nee
     names.push_back(std::move(name));
     values.push_back(std::move(value));
   }
+}
+
+bool guards_environment(const Program& program, const PolicyTable& policies) {
+  return !program.is_static && !program.untraced && !program.real_path.empty() && !policies.knows(program.real_path);
 }
 
 }  // namespace broker

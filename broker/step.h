@@ -26,6 +26,8 @@
 
 namespace broker {
 
+class PolicyTable;
+
 using Position = std::uint64_t;
 inline constexpr Position never = ~Position{0};
 
@@ -223,5 +225,8 @@ class SameFiles {
   std::map<FileNumber, std::set<std::string>> names_;
 };
 std::string inherited_file_value(std::int64_t offset, const cache::Digest& contents);
+
+// Whether the shim in it can tell how it looks at variables, and no policy row does.
+bool guards_environment(const Program& program, const PolicyTable& policies);
 
 }  // namespace broker

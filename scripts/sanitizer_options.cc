@@ -10,6 +10,6 @@ extern "C" const char* __tsan_default_options() { return COMMON ":die_after_fork
 
 // Debian's LevelDB is not instrumented: the thread sanitizer sees the bytes that it copies into its table in memory, and
 // who compares them later, but not the atomic pointer by which they were handed over.
-extern "C" const char* __tsan_default_suppressions() { return "race:leveldb::MemTable::Add\nrace:leveldb::Arena::AllocateNewBlock\n"; }
+extern "C" const char* __tsan_default_suppressions() { return "race:leveldb::MemTable::Add\nrace:leveldb::Arena::AllocateNewBlock\nrace:BytewiseComparatorImpl::Compare\n"; }
 
 #endif
