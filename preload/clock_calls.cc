@@ -18,17 +18,28 @@ struct Instant {
   int64_t seconds, parts;  // nanoseconds or microseconds
 };
 
+// What this look is called that is not the first.
+uint32_t name_of_look(uint32_t source) {
+  const uint32_t seen = load(state.clocks_seen);
+  if (source == clock_by_usage && (seen & source)) return clock_by_usage_again;
+  if (source == clock_by_timeofday && !in_vfork_child() &&
+      __atomic_add_fetch(&state.timeofday_looks, load(state.timeofday_looks) <= clock_start_looks, __ATOMIC_RELAXED) > clock_start_looks)
+    return clock_by_timeofday_later;
+  return source;
+}
+
 void note_clock(uint32_t source) {
   if (!load(state.attached)) return;
+  source = name_of_look(source);
   if (state.plan_flags & plan_every_look) {
     if (load(state.clock_looks) >= clock_looks_max) return;
     const uint32_t number = __atomic_add_fetch(&state.clock_looks, 1u, __ATOMIC_RELAXED);
     if (number > clock_looks_max) return;
     if (number == clock_looks_max) source |= clock_unseen;
-  } else {
-    if (load(state.clocks_seen) & source) return;
-    if (!in_vfork_child()) __atomic_fetch_or(&state.clocks_seen, source, __ATOMIC_RELAXED);
+  } else if (load(state.clocks_seen) & source) {
+    return;
   }
+  if (!in_vfork_child()) __atomic_fetch_or(&state.clocks_seen, source, __ATOMIC_RELAXED);
   LogRecord record;
   record.kind = kind_clock;
   record.arg = static_cast<int>(source);
@@ -68,7 +79,7 @@ long tell_state_of_machine(const Call& call) {
   const long result = native(call);
   if (result < 0) return result;
   struct sysinfo& told = *call.pointer<struct sysinfo>(0);
-  told.uptime = chosen_time(monotonic, clock_by_usage) / second_ns;
+  told.uptime = chosen_time(monotonic, clock_by_machine) / second_ns;
   told.loads[0] = told.loads[1] = told.loads[2] = 0;
   told.freeram = told.totalram;
   told.freeswap = told.totalswap;
@@ -92,6 +103,8 @@ long tell_by_call(const Call& call) {
 
 }  // namespace
 
+void note_usage() { note_clock(clock_by_usage); }
+
 long handle_clock(const Call& call) {
   switch (call.number) {
     case __NR_gettimeofday:
@@ -108,7 +121,7 @@ long handle_clock(const Call& call) {
       break;
     case __NR_sysinfo:
       if (clock_is_chosen()) return tell_state_of_machine(call);
-      note_clock(clock_by_usage);
+      note_clock(clock_by_machine);
       break;
     default:
       note_clock(clock_by_usage);

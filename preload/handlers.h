@@ -65,6 +65,7 @@ long handle_exec(const Call& call);
 long handle_fork(const Call& call);
 long handle_exit(const Call& call);
 long handle_wait(const Call& call);
+void note_usage();  // how much time a process has used was asked for
 long handle_signal(const Call& call);
 long handle_umask(const Call& call);
 long handle_identity(const Call& call);

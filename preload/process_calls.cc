@@ -67,6 +67,7 @@ long handle_wait(const Call& call) {
     int* place = call.pointer<int>(1);
     if (place == nullptr) own.arguments[1] = word(place = &status);
     const long result = native(own);
+    if (result > 0 && call.pointer<void>(3)) note_usage();
     if (result > 0 && (*place & 0xff) != 0x7f && *place != 0xffff) note_reaped(result, *place);
     return result;
   }
@@ -79,6 +80,7 @@ long handle_wait(const Call& call) {
   ChildInfo* place = call.pointer<ChildInfo>(2);
   if (place == nullptr) own.arguments[2] = word(place = &info);
   const long result = native(own);
+  if (result == 0 && place->pid != 0 && call.pointer<void>(4)) note_usage();
   constexpr int leave_waitable = 0x01000000;  // WNOWAIT
   if (result != 0 || place->pid == 0 || call.integer(3) & leave_waitable) return result;
   enum { exited = 1, killed = 2, dumped = 3 };

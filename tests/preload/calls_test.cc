@@ -260,7 +260,19 @@ TEST_CASE("variables, clocks and random numbers are logged once for each way of 
   CHECK(run.of(kind_random).size() == 1);
   int sources = 0;
   for (const Event& event : run.of(kind_clock)) sources += event.arg;
-  CHECK(sources == (clock_by_monotonic | clock_by_gettime | clock_by_timeofday | clock_by_time | clock_by_usage));
+  CHECK(sources == (clock_by_monotonic | clock_by_gettime | clock_by_timeofday | clock_by_timeofday_later | clock_by_time | clock_by_usage |
+                    clock_by_usage_again));
+}
+
+TEST_CASE("who asks what its children used has read a clock, who asks for memory another one") {
+  const auto sources = [](const std::string& body) {
+    int all = 0;
+    for (const Event& event : Snippet(body).run().of(kind_clock)) all |= event.arg;
+    return all;
+  };
+  CHECK(sources("if (fork() == 0) _exit(0); struct rusage usage; syscall(61 /* wait4 */, -1, 0, 0, &usage);") == clock_by_usage);
+  CHECK(sources("if (fork() == 0) _exit(0); syscall(61, -1, 0, 0, 0);") == 0);
+  CHECK(sources("sysconf(_SC_PHYS_PAGES);") == clock_by_machine);
 }
 
 TEST_CASE("a program that only calls malloc has not asked for random numbers") {
