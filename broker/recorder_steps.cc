@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -178,6 +179,31 @@ std::string awk_text(const ExecRecord& exec) {
   return text;
 }
 
+// With what stands in the files that they name instead: @FILE, as compilers and the programs of binutils have it.
+std::vector<std::string> with_arguments_of_files(const std::string& directory, std::vector<std::string> arguments) {
+  int files = 0;
+  constexpr int files_max = 100;  // one may name itself
+  for (std::size_t i = 1; i < arguments.size() && files < files_max;) {
+    const std::string path = arguments[i].starts_with('@') ? arguments[i].substr(1) : std::string();
+    const auto text = path.empty() ? std::nullopt : text_of_file(path.starts_with('/') ? path : directory + "/" + path);
+    if (!text) {
+      ++i;
+      continue;
+    }
+    ++files;
+    std::vector<std::string> words;
+    std::string word;
+    for (const char c : *text + '\n') {
+      if (c == '"' || c == '\'' || c == '\\') continue;
+      if (!std::isspace(static_cast<unsigned char>(c))) word += c;
+      else if (!word.empty()) words.push_back(std::exchange(word, {}));
+    }
+    arguments.erase(arguments.begin() + static_cast<std::ptrdiff_t>(i));
+    arguments.insert(arguments.begin() + static_cast<std::ptrdiff_t>(i), words.begin(), words.end());
+  }
+  return arguments;
+}
+
 }  // namespace
 
 void Recorder::handle_exec(Process* process, const Event& event) {
@@ -249,7 +275,7 @@ void Recorder::handle_exec(Process* process, const Event& event) {
   }
   if (auto program = parts_.programs->look_up(step.exec.program, step.exec.library_path)) {
     step.program = *program;
-    step.policy = options_.policy_table->policy_for(step.program->real_path, step.exec.arguments);
+    step.policy = options_.policy_table->policy_for(step.program->real_path, with_arguments_of_files(step.exec.directory, step.exec.arguments));
     step.identity = options_.policy_table->with_rows(step.program->identity, step.program->real_path);
     if (!step.program->spoils.empty()) step.spoil(step.program->spoils);
     if (step.policy.waits) step.not_storable("waits");
@@ -292,7 +318,7 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     if (const std::string_view path = step.program->real_path; path.ends_with("/env") || path.ends_with("/printenv")) step.variables.emplace("_");
     if (step.policy.is_awk) {
       step.text = awk_text(step.exec);
-      if (awk_text_varies(step.text)) step.policy.ignored_clocks = 0, step.policy.ignores_random = false;
+      if (awk_text_varies(step.text) || step.exec.flags & exec_too_big) step.policy.ignored_clocks = 0, step.policy.ignores_random = false;
       if (step.text.find("ENVIRON") != step.text.npos) step.whole_environment = true;
     }
     step.spoil_by_processor(step.program->counter, step.program->random);
