@@ -27,7 +27,8 @@ using cache::Result;
 using cache::fail;
 
 constexpr std::uint32_t any_clock =
-    preload::clock_by_gettime | preload::clock_by_monotonic | preload::clock_by_timeofday | preload::clock_by_time | preload::clock_by_usage;
+    preload::clock_by_gettime | preload::clock_by_monotonic | preload::clock_by_timeofday | preload::clock_by_timeofday_later |
+    preload::clock_by_time | preload::clock_by_usage | preload::clock_by_usage_again | preload::clock_by_machine;
 
 // ---- the words of `ignores` ---------------------------------------------------------------------------------------------
 
@@ -56,12 +57,15 @@ constexpr Word words[] = {
     {{"made-code", "that it makes code while it runs, which makes no system calls"}, set<&Policy::ignores_made_code>},
     {{"terminal-name", "what the terminal is called that it was given"}, set<&Policy::ignores_terminal_name>},
     {{"makeflags", "variables whose names begin with MAKE"}, set<&Policy::ignores_make>},
-    {{"clocks", "every clock: the five below"}, without_clock<any_clock>},
+    {{"clocks", "every clock: those below, down to machine"}, without_clock<any_clock>},
     {{"clock_gettime", "the clock as clock_gettime tells it"}, without_clock<preload::clock_by_gettime | preload::clock_by_monotonic>},
     {{"monotonic", "clocks that tell how long something takes and no time of day"}, without_clock<preload::clock_by_monotonic>},
-    {{"gettimeofday", "the clock as gettimeofday tells it"}, without_clock<preload::clock_by_timeofday>},
+    {{"gettimeofday", "the clock as gettimeofday tells it"}, without_clock<preload::clock_by_timeofday | preload::clock_by_timeofday_later>},
+    {{"gettimeofday-at-start", "the same, asked no more than three times"}, without_clock<preload::clock_by_timeofday>},
     {{"time", "the clock as time tells it"}, without_clock<preload::clock_by_time>},
-    {{"usage", "how much time and memory was used"}, without_clock<preload::clock_by_usage>},
+    {{"usage", "how much time and memory was used"}, without_clock<preload::clock_by_usage | preload::clock_by_usage_again>},
+    {{"usage-once", "the same, asked once: that does not tell how long something took"}, without_clock<preload::clock_by_usage>},
+    {{"machine", "how much memory the machine has (sysinfo)"}, without_clock<preload::clock_by_machine>},
     {{"random", "random numbers"}, set<&Policy::ignores_random>},
 };
 
@@ -208,7 +212,7 @@ class Reader {
     if (!options || !ignores) return fail(Fault::invalid, fmt::format("{}'before_script' has no '{}'", at(node), options ? "ignores" : "options"));
     row.policy.script_options = TRY(text("before_script.options", *options));
     row.ignores_before_script = TRY(texts("before_script.ignores", *ignores));
-    const std::vector<std::string> names{"clocks", "clock_gettime", "monotonic", "gettimeofday", "time", "usage", "random"};
+    const std::vector<std::string> names{"clocks", "clock_gettime", "monotonic", "gettimeofday", "time", "usage", "machine", "random"};
     Policy before{};
     for (const toml::node& one : *ignores->as_array()) {
       const std::string& name = names[TRY(choice("before_script.ignores", one, names))];
@@ -239,7 +243,7 @@ class Reader {
   static cache::Digest effect_of(const PolicyRow& row) {
     const Policy& policy = row.policy;
     cache::Hasher hasher;
-    hasher.add_piece("policy 1");
+    hasher.add_piece("policy 2");
     for (const bool flag : {policy.replaces_outputs, policy.ignores_fstat, policy.ignores_listed_directory_times, policy.ignores_standard_input,
                             policy.ignores_standard_output, policy.ignores_memory_map, policy.ignores_random, policy.ignores_make, policy.makes_new_files,
                             policy.ignores_file_system, policy.ignores_made_code, policy.ignores_terminal_name, policy.is_shell, policy.is_awk, policy.is_perl, policy.is_python, policy.random_before_script, policy.waits, row.strict_bundle,

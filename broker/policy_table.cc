@@ -8,6 +8,7 @@
 
 #include "broker/policy_file.h"
 #include "cache/record.h"
+#include "preload/protocol.h"
 
 namespace broker {
 namespace {
@@ -34,6 +35,15 @@ const std::string* entry_for(const PolicyRow& row, std::string_view program) {
   return entry == row.programs.end() ? nullptr : &*entry;
 }
 
+// A long option, perhaps shortened, by a word that may say of its value too what it is like: --key=*R*. A value that is
+// an argument of its own is taken for such a one.
+bool fits_long(std::string_view word, std::string_view argument) {
+  const std::size_t value = word.find('='), given = argument.find('=');
+  if (!word.substr(0, value).starts_with(argument.substr(0, given))) return false;
+  if (value == word.npos || given == argument.npos) return true;
+  return ::fnmatch(std::string(word.substr(value + 1)).c_str(), std::string(argument.substr(given + 1)).c_str(), 0) == 0;
+}
+
 bool has_strict_argument(const PolicyRow& row, const std::vector<std::string>& arguments) {
   bool options = true;  // "--" ends them, but not the words of find and test
   for (std::size_t i = 1; i < arguments.size(); ++i) {
@@ -43,11 +53,10 @@ bool has_strict_argument(const PolicyRow& row, const std::vector<std::string>& a
       continue;
     }
     const bool is_long = argument.starts_with("--");
-    const std::string_view name = argument.substr(0, argument.find('='));
     for (const std::string& word : row.strict_words) {
       if (!word.starts_with("--")) {
-        if (!is_long && fits(word, argument)) return true;
-      } else if (is_long && options && word.starts_with(name)) {  // long options may be shortened
+        if (!is_long && ::fnmatch(word.c_str(), arguments[i].c_str(), 0) == 0) return true;
+      } else if (is_long && options && fits_long(word, argument)) {
         return true;
       }
     }
@@ -100,11 +109,12 @@ Policy PolicyTable::policy_for(std::string_view program, const std::vector<std::
     Policy policy = row->policy;
     policy.row = row;
     policy.entry = entry;
-    if (row->can_be_strict() && has_strict_argument(*row, arguments)) {
+    // Without any they were too long to be told.
+    if (row->can_be_strict() && (arguments.empty() || has_strict_argument(*row, arguments))) {
       policy.stat_aspects = look_aspects;
       policy.ignores_fstat = false;
       policy.replaces_outputs = false;
-      if (!row->strict_keeps_clocks) policy.ignored_clocks = 0;
+      if (!row->strict_keeps_clocks) policy.ignored_clocks &= preload::clock_by_machine;
       if (!row->strict_keeps_random) policy.ignores_random = false;
     }
     return policy;

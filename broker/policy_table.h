@@ -34,7 +34,7 @@ struct PolicyRow {
   // Arguments with one of these letters among their single-dash options, or these words, bring back everything that stat
   // tells, clocks and random numbers.
   std::string strict_letters;
-  std::vector<std::string> strict_words;  // long ones may be shortened; of others a trailing * stands for anything
+  std::vector<std::string> strict_words;  // long ones may be shortened; others are patterns
   bool strict_bundle = false;  // the first argument is a bundle of letters even without a dash
   bool strict_keeps_clocks = false, strict_keeps_random = false;  // these stay ignored
 

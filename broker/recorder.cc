@@ -453,7 +453,7 @@ void Recorder::handle_clock(Process& process, const Event& event) {
   const Policy& policy = process.step->policy;
   const auto counts = static_cast<std::uint32_t>(event.arg) & ~policy.ignored_clocks;
   if (counts == 0) return;
-  const char* reason = static_cast<std::uint32_t>(event.arg) == clock_by_usage ? "reads how much time or memory was used" : "reads the clock";
+  const char* reason = (static_cast<std::uint32_t>(event.arg) & (clock_by_usage | clock_by_usage_again | clock_by_machine)) ? "reads how much time or memory was used" : "reads the clock";
   if (process.step->script != no_path && (counts & ~policy.clocks_before_script) == 0) process.step->before_script = reason;
   else spoil(process, reason);
 }

@@ -88,7 +88,7 @@ In `.vestal.toml`, in the working directory or the nearest one above it that has
 | `makes_new_files` | `true`: it removes an output that is there before it writes it, unless that is empty |
 | `waits` | `true`: time is what it is run for, so it runs each time |
 | `only_with` | the row holds only with one of these arguments |
-| `strict.letters`, `strict.words` | arguments that bring back everything `stat` and `fstat` tell, clocks and random numbers: letters of single-dash options, and words; long ones may be shortened, of others a `*` at the end stands for anything |
+| `strict.letters`, `strict.words` | arguments that bring back everything `stat` and `fstat` tell, clocks and random numbers: letters of single-dash options, and words; long ones may be shortened and may have a pattern for their value, others are patterns |
 | `strict.bundle` | `true`: the first argument has such letters even without a dash |
 | `strict.keeps` | `"clocks"`, `"random"`: these are ignored all the same |
 | `test` | the test that shows it |

@@ -64,6 +64,28 @@ TEST_CASE("cp looks at times only if told to") {
   CHECK_FALSE((policy_for("/usr/bin/ar", {"ar", "rc", "lib.a"}).stat_aspects & cache::aspect_times));
 }
 
+TEST_CASE("long options may be shortened, and their values count where the row says so") {
+  for (const char* words : {"--numeric-uid-gid", "--num", "--full", "--so=time", "-n"}) CHECK((policy_for("/usr/bin/ls", {"ls", words}).stat_aspects & cache::aspect_times));
+  for (const char* word : {"--key=1,1R", "--k=2R", "--sort=rand", "--sort", "1R", "-k1R", "--rand"}) CHECK_FALSE(policy_for("/usr/bin/sort", {"sort", word}).ignores_random);
+  for (const char* word : {"--key=1,1n", "--sort=version", "1,1n", "-k1r", "in"}) CHECK(policy_for("/usr/bin/sort", {"sort", word}).ignores_random);
+  CHECK((policy_for("/usr/bin/vdir", {"vdir", "a"}).stat_aspects & cache::aspect_times));
+}
+
+TEST_CASE("arguments that were too many to be told may be any") {
+  CHECK((policy_for("/usr/bin/ls", {}).stat_aspects & cache::aspect_times));
+}
+
+TEST_CASE("statistics of a program's own time count, one look at its start does not") {
+  const auto counts = [](const char* program, std::uint32_t clock) { return (policy_for(program, {"x"}).ignored_clocks & clock) == 0; };
+  CHECK_FALSE(counts("/usr/bin/as", preload::clock_by_usage));
+  CHECK(counts("/usr/bin/as", preload::clock_by_usage_again));
+  CHECK(counts("/usr/bin/gcc", preload::clock_by_usage));
+  CHECK(counts("/usr/bin/make", preload::clock_by_time));
+  CHECK(counts("/usr/bin/bash", preload::clock_by_time));
+  CHECK(counts("/usr/bin/bash", preload::clock_by_timeofday_later));
+  CHECK_FALSE(counts("/usr/bin/bash", preload::clock_by_timeofday));
+}
+
 TEST_CASE("find and test are told to look at times by words that stand behind -- too") {
   CHECK((policy_for("/usr/bin/find", {"find", "--", ".", "-newer", "x"}).stat_aspects & cache::aspect_times));
   CHECK((policy_for("/usr/bin/find", {"find", ".", "-newermt", "x"}).stat_aspects & cache::aspect_times));

@@ -79,6 +79,7 @@ runs 'objects and their sources' "$objects" 'objdump -S m.o' "$later m.o"
 hits 'object files' nm "$objects" 'nm m.o' "$later m.o"
 hits 'object files' objcopy "$objects" 'objcopy m.o n.o' "$later m.o"
 runs 'object files' "$objects" 'objcopy -p m.o n.o' "$later m.o"
+runs 'object files' "$objects; echo -p > opt" 'objcopy @opt m.o n.o' "$later m.o"
 runs 'object files' "$objects" 'strip --preserve m.o -o n.o' "$later m.o"
 
 mk='printf "all: m.o\n%%.o: %%.c\n\tgcc -c \$<\n" > Makefile; echo "int a;" > m.c; touch -d 2020-01-01 Makefile m.c'
@@ -119,6 +120,8 @@ runs 'moves' "$lines" 'mv in out' 'echo 4 > in'
 hits 'sort' sort "$lines" 'sort in' "$later in"
 runs 'sort' "$lines" 'sort -R in >/dev/null' :
 runs 'sort' "$lines" 'sort --random-sor in >/dev/null' :
+runs 'sort' "$lines" 'sort -k 1R in >/dev/null' :
+hits 'sort' sort "$lines" 'sort -k 1,1n in' "$later in"
 runs 'sort' "$lines" 'sort in' 'echo 0 >> in'
 
 hits 'contents' cat "$lines" 'cat in' "$later in"
@@ -147,6 +150,9 @@ runs 'copies' "$lines" 'cp -u in old' "$later in"
 hits 'listings' ls "$lines" 'ls in' "$later in"
 runs 'listings' "$lines" 'ls -l in' "$later in"
 runs 'listings' "$lines" 'ls --sort=time' "$later in"
+runs 'listings' "$lines" 'ls --numeric-uid-gid in' "$later in"
+runs 'listings' "$lines" 'ls --num in' "$later in"
+runs 'listings' "$lines" 'vdir in' "$later in"
 runs 'listings' "$lines" 'ls' 'touch new'
 
 hits 'find' find "$lines" 'find . -type f | sort' "$later in"

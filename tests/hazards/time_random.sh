@@ -58,4 +58,38 @@ hazard 'a text from a pipe' 'echo 1 > a; echo "cat a" > f' "bash -c 'sed s/x/y/ 
 hazard 'two dollars that nobody runs' 'echo 1 > a; export LANG=C.UTF-8' "bash -c 'echo \"a\\\$\\\$b\" > t; cat < t; rm t'" '= touch c'
 uncached 'the time of a file made just now' 'touch -d @1000000 a' "sh -c 'touch b; test b -nt a && echo newer'" '! :'
 uncached 'bash tells how long it took' 'export TIMEFORMAT=x' "bash -c 'time :'" '! export TIMEFORMAT=y'
+old='find . -exec touch -d 2020-01-01 {} +'
+# again NAME SETUP COMMAND: run once more a second later, it must tell another time, whatever the text of it.
+again() {
+  local once more
+  rm -rf "$here/again"; mkdir "$here/again"; cd "$here/again" || exit 1
+  eval "$2; $old"
+  once=$(eval "$TOOL $3" 2>&1); sleep 1.1; more=$(eval "$TOOL $3" 2>&1)
+  [ "$once" != "$more" ] || { echo "$1: tells an old time"; faults=$((faults + 1)); }
+  cd "$here" || exit 1
+}
+mk='printf "all:\n\t@echo \$(MAKE)\nin:\n\t@\$(MAKE) -p all\n" > Makefile'
+again 'make -p' "$mk" 'make -p'
+again 'make --print-data' "$mk" 'make --print-data'
+again 'make -qp' "$mk" 'make -qp'
+again 'MAKEFLAGS' "$mk" 'env MAKEFLAGS=p make'
+again 'make -p, further in' "$mk" 'make in'
+again 'make -p, by its Makefile' "$mk; echo MAKEFLAGS += p >> Makefile" 'make'
+again 'a prompt in a variable' : "bash -c 'x=\"\\t\"; echo \"\${x@P}\"'"
+again 'a prompt with a format' : "bash -c 'x=\"\\D{%s}\"; echo \"\${x@P}\"'"
+again 'PS4' : "bash -c 'PS4=\"\\t \"; set -x; echo'"
+again 'a format of pieces' : "bash -c 'a=\"%(%s\"; printf \"\${a})T\"'"
+again 'a name of pieces' : "bash -c 'a=EPOCHREAL; b=\${a}TIME; echo \${!b}'"
+c='echo "int main(void) { return 0; }" > m.c; echo --statistics > opt'
+again 'gcc -ftime-report' "$c" 'gcc -ftime-report -c m.c'
+again 'gcc -Q' "$c" 'gcc -Q -c m.c'
+again 'gcc -time' "for i in {1..3000}; do echo \"int f\$i(int a) { return a * \$i; }\"; done > m.c" 'gcc -O2 -time -c m.c'
+again 'as --statistics' "$c" 'as --statistics /dev/null'
+again 'as @FILE' "$c" 'gcc -Wa,@opt -c m.c'
+again 'ld --stats' "$c" 'gcc -Wl,--stats m.c'
+again 'ar U' "$c; gcc -c m.c" "sh -c 'ar rcU l.a m.o; od -c l.a; rm l.a'"
+hazard 'statistics that nobody asks for' "$c; $old" 'gcc -O2 m.c' '= touch c'
+# Half of the orders of two lines would be the same.
+again 'sort -k 1R' 'seq 50 > a' 'sort -k 1R a'
+again 'sort --key' 'seq 50 > a' 'sort --key=1R a'
 finish
