@@ -27,8 +27,7 @@ using cache::Result;
 using cache::fail;
 
 constexpr std::uint32_t any_clock =
-    preload::clock_by_gettime | preload::clock_by_monotonic | preload::clock_by_timeofday | preload::clock_by_timeofday_later |
-    preload::clock_by_time | preload::clock_by_usage | preload::clock_by_usage_again | preload::clock_by_machine;
+    preload::clock_by_gettime | preload::clock_by_monotonic | preload::clock_by_timeofday | preload::clock_by_time | preload::clock_by_usage | preload::clock_by_usage_again | preload::clock_by_machine;
 
 // ---- the words of `ignores` ---------------------------------------------------------------------------------------------
 
@@ -60,8 +59,7 @@ constexpr Word words[] = {
     {{"clocks", "every clock: those below, down to machine"}, without_clock<any_clock>},
     {{"clock_gettime", "the clock as clock_gettime tells it"}, without_clock<preload::clock_by_gettime | preload::clock_by_monotonic>},
     {{"monotonic", "clocks that tell how long something takes and no time of day"}, without_clock<preload::clock_by_monotonic>},
-    {{"gettimeofday", "the clock as gettimeofday tells it"}, without_clock<preload::clock_by_timeofday | preload::clock_by_timeofday_later>},
-    {{"gettimeofday-at-start", "the same, asked no more than three times"}, without_clock<preload::clock_by_timeofday>},
+    {{"gettimeofday", "the clock as gettimeofday tells it"}, without_clock<preload::clock_by_timeofday>},
     {{"time", "the clock as time tells it"}, without_clock<preload::clock_by_time>},
     {{"usage", "how much time and memory was used"}, without_clock<preload::clock_by_usage | preload::clock_by_usage_again>},
     {{"usage-once", "the same, asked once: that does not tell how long something took"}, without_clock<preload::clock_by_usage>},

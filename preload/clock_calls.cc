@@ -18,19 +18,9 @@ struct Instant {
   int64_t seconds, parts;  // nanoseconds or microseconds
 };
 
-// What this look is called that is not the first.
-uint32_t name_of_look(uint32_t source) {
-  const uint32_t seen = load(state.clocks_seen);
-  if (source == clock_by_usage && (seen & source)) return clock_by_usage_again;
-  if (source == clock_by_timeofday && !in_vfork_child() &&
-      __atomic_add_fetch(&state.timeofday_looks, load(state.timeofday_looks) <= clock_start_looks, __ATOMIC_RELAXED) > clock_start_looks)
-    return clock_by_timeofday_later;
-  return source;
-}
-
 void note_clock(uint32_t source) {
   if (!load(state.attached)) return;
-  source = name_of_look(source);
+  if (source == clock_by_usage && (load(state.clocks_seen) & source)) source = clock_by_usage_again;
   if (state.plan_flags & plan_every_look) {
     if (load(state.clock_looks) >= clock_looks_max) return;
     const uint32_t number = __atomic_add_fetch(&state.clock_looks, 1u, __ATOMIC_RELAXED);

@@ -371,9 +371,7 @@ enum ClockSource : int32_t { clock_by_gettime = 1, clock_by_timeofday = 2, clock
   clock_by_monotonic = 16 /* clock_gettime of one that measures how long something takes */,
   clock_unseen = 32 /* from now on looks are not logged any more */,
   clock_by_machine = 64 /* sysinfo: who asks for memory is told the uptime too */,
-  clock_by_usage_again = 128 /* instead of clock_by_usage, after one of these */,
-  clock_by_timeofday_later = 256 /* the same, after clock_start_looks of these */ };
-inline constexpr uint32_t clock_start_looks = 3;
+  clock_by_usage_again = 128 /* instead of clock_by_usage, after one of these */ };
 inline constexpr uint32_t clock_looks_max = 4096;
 inline constexpr uint32_t input_told_max = 1 << 16, input_piece_max = 256, input_file_max = 8192;
 enum SpoilReach : int32_t {

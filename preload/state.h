@@ -69,7 +69,6 @@ struct State {
   uint32_t plan_flags;   // PlanFlags of this program
   uint32_t cwd_epoch;    // raised whenever relative paths change their meaning
   uint32_t clocks_seen;  // ClockSource bits
-  uint32_t timeofday_looks;  // up to one more than clock_start_looks
   uint32_t input_told, input_held;  // bytes; held back until a line is whole
   char input[input_piece_max];
   uint32_t clock_looks;  // logged, of a program with plan_every_look

@@ -82,7 +82,6 @@ TEST_CASE("statistics of a program's own time count, one look at its start does 
   CHECK(counts("/usr/bin/gcc", preload::clock_by_usage));
   CHECK(counts("/usr/bin/make", preload::clock_by_time));
   CHECK(counts("/usr/bin/bash", preload::clock_by_time));
-  CHECK(counts("/usr/bin/bash", preload::clock_by_timeofday_later));
   CHECK_FALSE(counts("/usr/bin/bash", preload::clock_by_timeofday));
 }
 

@@ -79,7 +79,7 @@ again 'a prompt in a variable' : "bash -c 'x=\"\\t\"; echo \"\${x@P}\"'"
 again 'a prompt with a format' : "bash -c 'x=\"\\D{%s}\"; echo \"\${x@P}\"'"
 again 'PS4' : "bash -c 'PS4=\"\\t \"; set -x; echo'"
 again 'a format of pieces' : "bash -c 'a=\"%(%s\"; printf \"\${a})T\"'"
-again 'a name of pieces' : "bash -c 'a=EPOCHREAL; b=\${a}TIME; echo \${!b}'"
+again 'a name of pieces' : "bash -c 'a=EPOCHSEC; b=\${a}ONDS; echo \${!b}'"
 c='echo "int main(void) { return 0; }" > m.c; echo --statistics > opt'
 again 'gcc -ftime-report' "$c" 'gcc -ftime-report -c m.c'
 again 'gcc -Q' "$c" 'gcc -Q -c m.c'
