@@ -58,6 +58,11 @@ void note_reaped(long pid, int status) {
   append(record);
 }
 
+// How much time its children used. Go asks each time it waits for one, for nothing; what it makes is static.
+void note_usage_of_children(const void* place) {
+  if (place && !(state.plan_flags & plan_static)) note_usage();
+}
+
 }  // namespace
 
 long handle_wait(const Call& call) {
@@ -67,7 +72,7 @@ long handle_wait(const Call& call) {
     int* place = call.pointer<int>(1);
     if (place == nullptr) own.arguments[1] = word(place = &status);
     const long result = native(own);
-    if (result > 0 && call.pointer<void>(3)) note_usage();
+    if (result > 0) note_usage_of_children(call.pointer<void>(3));
     if (result > 0 && (*place & 0xff) != 0x7f && *place != 0xffff) note_reaped(result, *place);
     return result;
   }
@@ -80,7 +85,7 @@ long handle_wait(const Call& call) {
   ChildInfo* place = call.pointer<ChildInfo>(2);
   if (place == nullptr) own.arguments[2] = word(place = &info);
   const long result = native(own);
-  if (result == 0 && place->pid != 0 && call.pointer<void>(4)) note_usage();
+  if (result == 0 && place->pid != 0) note_usage_of_children(call.pointer<void>(4));
   constexpr int leave_waitable = 0x01000000;  // WNOWAIT
   if (result != 0 || place->pid == 0 || call.integer(3) & leave_waitable) return result;
   enum { exited = 1, killed = 2, dumped = 3 };
