@@ -82,6 +82,7 @@ class Recorder {
   void handle_open(Process& process, const Event& event);
   void handle_list(Process& process, const Event& event);
   void handle_change(Process& process, const Event& event);
+  void note_time_set(Process& process, std::int64_t mtime_ns);
   void handle_rename(Process& process, const Event& event);
   void move_directory(Process& process, PathId from, PathId to, Position at);
   void move_name(Process& process, PathId from, PathId to, const PathFacts& moved, Position at, bool to_nothing);

@@ -144,7 +144,9 @@ void Recorder::handle_change(Process& process, const Event& event) {
       use.attributes_changed = true;
       if (event.kind == kind_chmod) use.mode_set = true;
       if (event.kind == kind_utimens) {
-        use.times_set = event.payload_as<TimesPayload>().is_now == 0;
+        const auto times = event.payload_as<TimesPayload>();
+        use.times_set = times.is_now == 0;
+        if (use.times_set) note_time_set(process, times.mtime_ns);
         // Also after a chmod the time is to become now.
         if (!use.contents_changed) use.fresh = !use.times_set;
       }
@@ -153,6 +155,14 @@ void Recorder::handle_change(Process& process, const Event& event) {
     case kind_xattr_set: spoil(process, "sets extended attributes"); break;
     default: break;
   }
+}
+
+// A time comes from somewhere, most often from another file.
+void Recorder::note_time_set(Process& process, std::int64_t mtime_ns) {
+  if (!(process.step->policy.stat_aspects & aspect_times)) return spoil(process, "sets times, and those that it read are no needs");
+  // One of a file that the step itself has made is another one next time.
+  for (Step* step = process.step; step; step = step->parent)
+    if (mtime_ns >= step->floor_ns - tick_ns) step->not_storable("sets the time of a file to one that lies within its run");
 }
 
 void Recorder::handle_rename(Process& process, const Event& event) {

@@ -498,7 +498,6 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
     }
     // Nor is what somebody has put back in its place. (What went along with its directory keeps its ctime, and the kernel's own
     // clock is late by up to one of its ticks.)
-    constexpr std::int64_t tick_ns = 10'000'000;
     if (exists && use->moved_from == no_path && facts.type != FileType::directory && facts.ctime_ns < step.floor_ns - tick_ns) {
       problem = text + ": was changed again before it could be kept";
       return false;

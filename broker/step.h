@@ -30,6 +30,8 @@ class PolicyTable;
 
 using Position = std::uint64_t;
 inline constexpr Position never = ~Position{0};
+// Times of files may be late by as much: a tick of the kernel's clock.
+inline constexpr std::int64_t tick_ns = 10'000'000;
 
 // Two names with the same one are names of one file.
 using FileNumber = std::pair<std::uint64_t, std::uint64_t>;  // device, inode

@@ -119,4 +119,11 @@ fi
 uncached 'the mode of what another one has written' 'echo 1 > a' "sh -c 'sh -c \"cat a > o\"; test -x o && echo yes || echo no'" '! :' '! chmod 755 o' '! :' '! rm o'
 uncached 'the mode of what is looked for, written and moved' 'echo 1 > a' "sh -c 'test -e o; echo x > o; mv o p; mv p o'" '! :' '! chmod 700 o' '! :' '! rm o'
 hazard 'the mode of what is written and moved' 'echo 1 > a' "sh -c 'echo x > o; mv o p; mv p o'" '= rm o' '! chmod 700 o' '! rm o'
+# Times that come from other files.
+uncached 'the time of what is made and copied' ':' "sh -c 'echo 1 > a; cp -p a b'" '! rm -f a b; touch ref; sleep 0.1' "> sh -c 'test b -nt ref && echo newer'"
+shm=$(mktemp -d /dev/shm/vestal-hazard.XXXXXX) && if [ "$(stat -c %d "$shm")" != "$(stat -c %d .)" ]; then
+  uncached 'the time of what comes from another file system' "echo 1 > $shm/a; $t $shm/a; echo 2 > b" "mv $shm/a b" "! echo 1 > $shm/a; $n $shm/a"
+  uncached 'the time of what is made in another file system' 'echo 2 > b' "sh -c 'echo 1 > $shm/a; mv $shm/a b'" '! touch ref; sleep 0.1' "> sh -c 'test b -nt ref && echo newer'"
+fi
+rm -rf "$shm"
 finish
