@@ -389,7 +389,8 @@ namespace {
 
 Result<std::string> ask_without_session(RequestKind kind, std::string_view body, bool may_start) {
   const std::string place = TRY(cache_place());
-  if (::access(place.c_str(), F_OK) != 0 && errno == ENOENT) {
+  const bool stores = kind == RequestKind::tree_add;
+  if (!stores && ::access(place.c_str(), F_OK) != 0 && errno == ENOENT) {
     return fail(Fault::not_found, "there is no cache at " + place + " yet");
   }
   return std::move(TRY(ask(place, kind, body, may_start)).body);

@@ -37,7 +37,8 @@ struct CommandOptions {
 // Otherwise the command is a child, and what it died of this process dies of too.
 int run_command(char* const* arguments, const CommandOptions& options);
 
-// Asks the broker, starting it if necessary, and returns the answer: JSON, or nothing.
+// Asks the broker, starting it if necessary, and returns the answer: JSON, or nothing. Fault::not_found if there is no cache
+// yet; one is made only for what is to be stored.
 cache::Result<std::string> ask_broker(RequestKind kind, std::string_view body);
 // The same of a broker that runs already; Fault::not_found if there is none.
 cache::Result<std::string> ask_running_broker(RequestKind kind, std::string_view body);

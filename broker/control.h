@@ -10,6 +10,7 @@
 //   stats                        JSON
 //   clear                        nothing: counters have been set to zero
 //   why       a path             all explanations are in their file; JSON: list of the commands that made the path
+//   tree_add  a directory        JSON: digest, bytes, what was counted, what was left out (broker/tree/tree_adder.h)
 //   stop                         nothing: the broker leaves after its sessions
 //
 // The heads stay as they are for ever, for a broker may meet a client of another
@@ -37,7 +38,7 @@ struct BuildId {
   static BuildId of_this_program();
 };
 
-enum class RequestKind : std::uint32_t { session = 1, stats = 2, clear = 3, why = 4, stop = 5 };
+enum class RequestKind : std::uint32_t { session = 1, stats = 2, clear = 3, why = 4, stop = 5, tree_add = 6 };
 enum class ReplyStatus : std::uint32_t {
   done = 0,
   refused = 1,  // and asking again would not help

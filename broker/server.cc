@@ -31,6 +31,7 @@
 #include "broker/control.h"
 #include "broker/images/elf_file.h"
 #include "broker/session.h"
+#include "broker/tree/tree_adder.h"
 #include "broker/settings.h"
 #include "cache/private_directory.h"
 
@@ -168,6 +169,12 @@ std::string makers_of(Parts& parts, const std::string& path) {
     if (run) answer.push_back({{"command", joined(*run)}, {"directory", run->directory}, {"when_ns", run->when_ns}});
   }
   return text_of(answer);
+}
+
+std::string added_text(const tree::Added& added) {
+  ordered_json object{{"digest", added.digest.hex()}, {"bytes", added.bytes}, {"files", added.totals.files}, {"left_out", ordered_json::array()}};
+  for (const tree::LeftOut& one : added.left_out) object["left_out"].push_back({{"path", one.path}, {"what", one.what}});
+  return text_of(object);
 }
 
 // ---- the server -----------------------------------------------------------------------------------------------------------
@@ -410,6 +417,12 @@ void Server::answer(int client, const Request& request, pid_t peer) {
       parts_.explanations->flush();
       send_reply(client, ReplyStatus::done, makers_of(parts_, request.body));
       return;
+    case RequestKind::tree_add: {
+      const auto added = tree::add(request.body, *parts_.view, *parts_.blobs);
+      if (added) send_reply(client, ReplyStatus::done, added_text(*added));
+      else send_reply(client, ReplyStatus::refused, added.error().message);
+      return;
+    }
     case RequestKind::stop: {
       {
         const std::lock_guard lock(mutex_);
