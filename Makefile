@@ -40,7 +40,7 @@ endif
 
 cache_sources  := $(sort $(wildcard cache/*.cc cache/base/*.cc))
 broker_sources := $(sort $(wildcard broker/*.cc broker/images/*.cc broker/tree/*.cc))
-face_sources   := $(sort $(wildcard makecompat/*.cc broker/cli/*.cc))
+face_sources   := $(sort $(wildcard makecompat/*.cc crude-import/*.cc broker/cli/*.cc))
 shim_sources   := $(sort $(wildcard preload/*.cc preload/*.S))
 test_sources   := $(sort $(shell find tests -name '*.cc' -not -path 'tests/bench/*' -not -path 'tests/fuzz/*' -not -path 'tests/end_to_end/*' -not -path 'tests/random/*'))
 random_sources := $(sort $(wildcard tests/random/*.cc))
@@ -231,7 +231,7 @@ compare: all
 demo: all
 	@O='$(abspath $(O))' scripts/demo.sh
 
-own_files = $(shell find broker cache preload makecompat tests scripts -name '*.cc' -o -name '*.h')
+own_files = $(shell find broker cache preload makecompat crude-import tests scripts -name '*.cc' -o -name '*.h')
 format:
 	$(Q)clang-format -i $(own_files)
 

@@ -8,6 +8,7 @@
 // One thread.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -29,7 +30,10 @@ struct CommandOptions {
   bool summary = false;  // one line at the end
   std::string configuration;  // encoded files; run_command reads them itself
   SessionPolicies policies{};
-  bool tells() const { return verbose || summary; }
+  // Is given the session's report (JSON, "needs" in it) when the command has ended, and returns whether all is well; else
+  // the status is status_own_failure. With it the command is not run where nobody would see what it does.
+  std::function<bool(const std::string& report)> on_report;
+  bool tells() const { return verbose || summary || on_report; }
 };
 
 // Runs `arguments` (zero-terminated; the first names the program, searched for as execvp does). Without verbose or

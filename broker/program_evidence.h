@@ -56,6 +56,7 @@ class ProgramEvidence {
   bool still_holds(const View& view, bool* updated);
 
   const File* file(const std::string& path) const;
+  const std::vector<File>& files() const { return files_; }
   // Every path whose change can mean that still_holds() is no longer true, directories on the way included.
   std::vector<std::string> watched_paths() const;
 

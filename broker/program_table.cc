@@ -216,6 +216,7 @@ void ProgramTable::State::set_program(const std::string& path, Entry& entry) {
   program->spoils = found.spoils;
   program->counter = found.counter;
   program->random = found.random;
+  for (const ProgramEvidence::File& file : found.evidence.files()) program->files.push_back(file.path);
   program->is_static = found.is_static;
   program->traps = found.traps;
   if (found.is_static && !found.untraced) {

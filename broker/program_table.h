@@ -47,6 +47,8 @@ struct Program {
   std::string spoils;
   // Where it, or a library that it is linked with, asks the processor for its counter and for random numbers; empty if nowhere.
   std::string counter, random;
+  // What is read to start it: itself, its interpreter if it is a script, ld.so with its index, and libraries, as spelled.
+  std::vector<std::string> files;
   PathFacts facts;  // of the file at `path`, symlinks followed, when it was looked at
 };
 

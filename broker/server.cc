@@ -152,6 +152,15 @@ std::string report_text(const SessionReport& report) {
   for (const StepNote& note : report.notes) {
     object["notes"].push_back({{"outcome", name_of(note.outcome)}, {"command", note.command}, {"reason", note.reason}, {"policy", note.policy}});
   }
+  if (report.needs) {
+    ordered_json paths = ordered_json::array();
+    for (const CommandNeeds::Path& one : report.needs->paths)
+      paths.push_back({{"path", one.path}, {"read", one.read}, {"listed", one.listed}, {"changed", one.changed}});
+    object["needs"] = {{"paths", std::move(paths)}, {"absent", report.needs->absent}, {"programs", report.needs->programs},
+                       {"variables", report.needs->variables}, {"whole_environment", report.needs->whole_environment}};
+    ordered_json& others = object["needs"]["others"] = ordered_json::array();
+    for (const auto& [reason, command] : report.needs->others) others.push_back({{"reason", reason}, {"command", command}});
+  }
   return text_of(object);
 }
 
@@ -449,6 +458,7 @@ void Server::start_session(int client, const SessionRequest& wanted, std::string
   options.top_pid = wanted.top_pid;
   options.fresh = wanted.fresh != 0;
   options.verbose = wanted.verbose != 0;
+  options.wants_needs = wanted.wants_needs != 0;
   auto rows = decode_configuration(configuration).and_then([](const auto& files) { return own_policy_rows(files); });
   if (!rows) {
     send_reply(client, ReplyStatus::refused, rows.error().message);

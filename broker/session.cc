@@ -402,6 +402,7 @@ class RunningSession final : public Session {
       reasons = std::move(asked->second);
       asked_.erase(asked);
     }
+    if (options_.wants_needs) note_needs(step);
     Outcome outcome = Outcome::not_cacheable;
     if (step.replayed) {
       outcome = Outcome::hit;
@@ -444,6 +445,25 @@ class RunningSession final : public Session {
     }
     if (step.parent) outer_of_[step.number] = step.parent->number;
     parts_.explanations->add(explanation);
+  }
+
+  void note_needs(const Step& step) {
+    if (!report_.needs) report_.needs.emplace();
+    CommandNeeds& needs = *report_.needs;
+    if (step.program) needs.programs.insert(needs.programs.end(), step.program->files.begin(), step.program->files.end());
+    if (!step.spoils.empty() && step.spoiled_by.empty()) needs.others.emplace_back(step.spoils, command_line(step.exec));
+    if (step.parent) return;
+    for (const auto& [path, use] : step.uses) {
+      if (use.aspects == 0) continue;
+      const std::string& text = recorder_.paths().text(path);
+      if (use.facts.type == FileType::absent || use.facts.type == FileType::error) {
+        needs.absent.push_back(text);
+      } else if (!use.replaceable() || use.aspects & aspect_bytes) {
+        needs.paths.push_back({text, (use.aspects & (aspect_bytes | aspect_target)) != 0, (use.aspects & aspect_listing) != 0, use.changed()});
+      }
+    }
+    needs.variables.assign(step.variables.begin(), step.variables.end());
+    needs.whole_environment = step.whole_environment;
   }
 
   // An output of a step inside this one has been told of that one.

@@ -48,6 +48,7 @@ struct SessionOptions {
   std::int32_t top_pid = 0;  // the process that becomes the command
   bool fresh = false;        // run and record everything, replay nothing
   bool verbose = false;      // keep a note of each step
+  bool wants_needs = false;  // report what the command needed
   std::shared_ptr<const PolicyTable> policy_table = std::make_shared<PolicyTable>();  // of this session alone
   SessionPolicies policies{};
 };
@@ -62,12 +63,30 @@ struct StepNote {
   std::string policy;   // the row used, see row_text()
 };
 
+// What the command has found that was there before it: of the outermost step, whether or not it could be stored.
+struct CommandNeeds {
+  struct Path {
+    std::string path;  // absolute, symlinks in front of its end followed
+    bool read = false;    // its contents, its target, or that it was executed; else somebody looked whether and how it is there
+    bool listed = false;  // its names
+    bool changed = false; // the command has changed it since
+  };
+  std::vector<Path> paths;
+  std::vector<std::string> absent;    // looked for in vain
+  std::vector<std::string> programs;  // files that executed programs are started with, as spelled
+  std::vector<std::string> variables; // asked for by name
+  bool whole_environment = false;
+  // What spoilt steps, and the command of the one that did it: what is not among the needs.
+  std::vector<std::pair<std::string, std::string>> others;
+};
+
 struct SessionReport {
   std::uint64_t hits = 0, misses = 0, not_cacheable = 0;
   std::map<std::string, std::uint64_t> reasons;  // of not cacheable steps, without names of files
   std::map<std::string, std::string> examples;   // a command for each reason
   std::uint64_t saved_ns = 0;                    // what the replayed steps took when they ran
   std::vector<StepNote> notes;                   // verbose only, in order of their end
+  std::optional<CommandNeeds> needs;             // wants_needs only
 };
 
 class Session {

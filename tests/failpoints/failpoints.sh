@@ -16,10 +16,10 @@ all: overwriting count
 overwriting: joined/upper copy
 joined/sum: a b ; mkdir -p joined && cat a b >joined/sum
 joined/upper: joined/sum ; tr a-z A-Z <joined/sum >joined/upper; wc -c joined/upper
-copy: joined/upper ; cp joined/upper copy.tmp && mv copy.tmp copy && ln -sf copy link && chmod 600 copy
+copy: joined/upper ; cp joined/upper copy.tmp && mv copy.tmp copy && ln -sf copy link && chmod 600 copy && seq 20000
 count: a ; cp a count && sh ./more && sed -i s/x/xy/ count && sh ./more && sh ./deeper && sh ./deeper
 P
-# What is done to what is there already, and would be seen if it were done twice.
+# More output than an answer has room for, and changes of what is there already, which would be seen if it were done twice.
 echo 'echo x >>count' >more
 echo 'mkdir -p nested/new && mv nested/new nested-new && rm -rf nested && mv nested-new nested && ln -f count nested/count && echo z >>nested/count' >deeper
 end_broker() {
