@@ -39,8 +39,8 @@ end_broker
 # From the first moment on: what is created is created closed, not closed afterwards.
 export VESTAL_DIR=$PWD/traced
 if strace -V >/dev/null 2>&1; then
-  # strace stays as long as the broker does. Nobody can be traced who is to be looked through for leaks.
-  ( umask 0; export ASAN_OPTIONS=detect_leaks=0; exec strace -f -qq -o trace -e trace=%file,bind,umask,fchmod "$VESTAL" run -- sh -c ': >ran' >/dev/null 2>&1 ) &
+  # strace stays as long as the broker does.
+  ( umask 0; exec strace -f -qq -o trace -e trace=%file,bind,umask,fchmod "$VESTAL" run -- sh -c ': >ran' >/dev/null 2>&1 ) &
   for _ in {1..400}; do [ -e ran ] && break; sleep 0.05; done
   sleep 0.3
   end_broker
