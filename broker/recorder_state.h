@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <limits>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -17,7 +18,8 @@ namespace broker {
 
 inline constexpr std::string_view python_library = "/usr/lib/python3.";
 
-std::optional<std::string> text_of_file(const std::string& path);
+// Nothing if it is no regular file, or a longer one.
+std::optional<std::string> text_of_file(const std::string& path, off_t bytes_max = std::numeric_limits<off_t>::max());
 void need_names_in(Step& step, std::string_view text);
 
 struct Recorder::Process {

@@ -26,12 +26,12 @@ using namespace preload;
 
 // Of a regular file only, and nothing else is opened: whoever waits for a reader of a FIFO would take the broker for it.
 // /dev/fd/63 is another file for each process.
-std::optional<std::string> text_of_file(const std::string& path) {
+std::optional<std::string> text_of_file(const std::string& path, off_t bytes_max) {
   if (path.starts_with("/dev/") || path.starts_with("/proc/")) return std::nullopt;
   struct stat info;
   if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
   const cache::OwnedFd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
-  if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+  if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode) || info.st_size > bytes_max) return std::nullopt;
   std::string text(static_cast<std::size_t>(info.st_size), '\0');
   std::size_t at = 0;
   for (ssize_t bytes; at < text.size() && (bytes = ::read(file.get(), text.data() + at, text.size() - at)) > 0;) at += static_cast<std::size_t>(bytes);
@@ -179,18 +179,24 @@ std::string awk_text(const ExecRecord& exec) {
   return text;
 }
 
-// With what stands in the files that they name instead: @FILE, as compilers and the programs of binutils have it.
+bool names_a_file(std::string_view argument) { return argument.size() > 1 && argument[0] == '@'; }
+
+// With what stands in the files that they name instead: @FILE, as compilers and the programs of binutils have it. None if that
+// is too much: the files may name one another, or be no arguments at all.
 std::vector<std::string> with_arguments_of_files(const std::string& directory, std::vector<std::string> arguments) {
+  constexpr int files_max = 100;
+  constexpr off_t bytes_max = 1 << 20;
   int files = 0;
-  constexpr int files_max = 100;  // one may name itself
-  for (std::size_t i = 1; i < arguments.size() && files < files_max;) {
-    const std::string path = arguments[i].starts_with('@') ? arguments[i].substr(1) : std::string();
-    const auto text = path.empty() ? std::nullopt : text_of_file(path.starts_with('/') ? path : directory + "/" + path);
-    if (!text) {
+  for (std::size_t i = 1; i < arguments.size();) {
+    struct stat info;
+    const std::string name = names_a_file(arguments[i]) ? arguments[i].substr(1) : std::string();
+    const std::string path = name.starts_with('/') ? name : directory + "/" + name;
+    if (name.empty() || ::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
       ++i;
       continue;
     }
-    ++files;
+    const auto text = text_of_file(path, bytes_max);
+    if (!text || ++files > files_max) return {};
     std::vector<std::string> words;
     std::string word;
     for (const char c : *text + '\n') {
@@ -275,7 +281,10 @@ void Recorder::handle_exec(Process* process, const Event& event) {
   }
   if (auto program = parts_.programs->look_up(step.exec.program, step.exec.library_path)) {
     step.program = *program;
-    step.policy = options_.policy_table->policy_for(step.program->real_path, with_arguments_of_files(step.exec.directory, step.exec.arguments));
+    const PolicyTable& policies = *options_.policy_table;
+    step.policy = std::ranges::any_of(step.exec.arguments, names_a_file)
+                      ? policies.policy_for(step.program->real_path, with_arguments_of_files(step.exec.directory, step.exec.arguments))
+                      : policies.policy_for(step.program->real_path, step.exec.arguments);
     step.identity = options_.policy_table->with_rows(step.program->identity, step.program->real_path);
     if (!step.program->spoils.empty()) step.spoil(step.program->spoils);
     if (step.policy.waits) step.not_storable("waits");

@@ -86,6 +86,7 @@ again 'gcc -Q' "$c" 'gcc -Q -c m.c'
 again 'gcc -time' "for i in {1..3000}; do echo \"int f\$i(int a) { return a * \$i; }\"; done > m.c" 'gcc -O2 -time -c m.c'
 again 'as --statistics' "$c" 'as --statistics /dev/null'
 again 'as @FILE' "$c" 'gcc -Wa,@opt -c m.c'
+again 'as @FILE, a long one' "$c; { yes '' | head -n 2000000; cat opt; } > long" 'as @long /dev/null'
 again 'ld --stats' "$c" 'gcc -Wl,--stats m.c'
 again 'ar U' "$c; gcc -c m.c" "sh -c 'ar rcU l.a m.o; od -c l.a; rm l.a'"
 hazard 'statistics that nobody asks for' "$c; $old" 'gcc -O2 m.c' '= touch c'
