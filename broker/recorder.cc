@@ -339,8 +339,8 @@ void Recorder::handle(const Event& event) {
       if (processes_.count(event.arg) == 0) break;
       if (WIFSIGNALED(status)) {
         const int signal = WTERMSIG(status);
-        const bool own = signal == SIGABRT || signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL || signal == SIGTRAP ||
-                         signal == SIGSYS;
+        // Not SIGBUS: it tells of a full disk, or a file cut short, behind a mapping.
+        const bool own = signal == SIGABRT || signal == SIGSEGV || signal == SIGFPE || signal == SIGILL || signal == SIGTRAP || signal == SIGSYS;
         Process& child = *processes_[event.arg];
         if (!own && child.step) child.step->spoil(fmt::format("was ended by signal {}", signal));
       }
