@@ -146,6 +146,9 @@ struct Answer {
 };
 
 // Sends the request to the broker of this directory. If there is none it is started, or, if it may not be, Fault::not_found.
+// What is to be stored takes its time; a broker that dies meanwhile closes the connection.
+int patience_ms(RequestKind kind) { return kind == RequestKind::tree_add ? -1 : answer_ms_max; }
+
 Result<Answer> ask(const std::string& path, RequestKind kind, std::string_view body, bool may_start = true) {
   const OwnedFd directory(away_from_standard(TRY(cache::open_private_directory(path)).release()));
   const BuildId build = BuildId::of_this_program();
@@ -168,7 +171,7 @@ Result<Answer> ask(const std::string& path, RequestKind kind, std::string_view b
       return fail(Fault::io, "the broker of " + path + " belongs to another user");
     }
     Result<Reply> reply = send_request(connection.get(), kind, build, body).and_then([&](bool) {
-      return receive_reply(connection.get(), answer_ms_max);
+      return receive_reply(connection.get(), patience_ms(kind));
     });
     if (reply && reply->status == ReplyStatus::done) return Answer{std::move(connection), std::move(reply->body)};
     if (reply && reply->status == ReplyStatus::refused) return fail(Fault::io, reply->body);

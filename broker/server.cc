@@ -31,8 +31,8 @@
 #include "broker/control.h"
 #include "broker/images/elf_file.h"
 #include "broker/session.h"
-#include "broker/tree/tree_adder.h"
 #include "broker/settings.h"
+#include "broker/tree/tree_adder.h"
 #include "cache/private_directory.h"
 
 namespace broker {
@@ -427,6 +427,12 @@ void Server::answer(int client, const Request& request, pid_t peer) {
       send_reply(client, ReplyStatus::done, makers_of(parts_, request.body));
       return;
     case RequestKind::tree_add: {
+      if (const std::string other = different_world(peer); !other.empty()) {
+        send_reply(client, ReplyStatus::refused, "the broker of this cache runs in another " + other);
+        return;
+      }
+      // It takes as long as there is to read; others are served meanwhile.
+      ensure_acceptors();
       const auto added = tree::add(request.body, *parts_.view, *parts_.blobs);
       if (added) send_reply(client, ReplyStatus::done, added_text(*added));
       else send_reply(client, ReplyStatus::refused, added.error().message);

@@ -1,6 +1,4 @@
 // vestal tree add|show|ls|cat|diff|checkout
-#include <fcntl.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -87,13 +86,14 @@ Result<bool> cat(const Words& words) {
   const auto* file = std::get_if<tree::File>(&found);
   if (!file) return fail(Fault::invalid, words[1] + ": a directory");
   // Nothing is shown that is not what its name says.
-  const cache::OwnedFd copy(::open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (!copy) return fail(Fault::io, fmt::format("/tmp: {}", std::strerror(errno)));
-  TRY(blobs.copy_to(file->digest, copy.get()));
-  ::lseek(copy.get(), 0, SEEK_SET);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> copy(std::tmpfile(), std::fclose);
+  if (!copy) return fail(Fault::io, fmt::format("no temporary file: {}", std::strerror(errno)));
+  TRY(blobs.copy_to(file->digest, ::fileno(copy.get())));
+  std::rewind(copy.get());
   char piece[1 << 16];
-  for (ssize_t bytes; (bytes = ::read(copy.get(), piece, sizeof piece)) > 0;)
-    if (std::fwrite(piece, 1, static_cast<std::size_t>(bytes), stdout) != static_cast<std::size_t>(bytes)) break;  // main tells
+  while (const std::size_t bytes = std::fread(piece, 1, sizeof piece, copy.get()))
+    if (std::fwrite(piece, 1, bytes, stdout) != bytes) break;  // main tells
+  if (std::ferror(copy.get())) return fail(Fault::io, words[1] + ": cannot be read");
   return true;
 }
 

@@ -59,6 +59,24 @@ fi
 run "$VESTAL" tree --help
 result 'help' 0 '*checkout DIGEST DIR*' ''
 
+# A directory that is another one to the broker.
+if unshare -Urm true 2>/dev/null; then
+  mkdir elsewhere && echo 1 >elsewhere/secret
+  run unshare -Urm sh -c 'mount --bind elsewhere in && exec "$VESTAL" tree add in'
+  result 'from another mount namespace' 125 '' '*the broker of this cache runs in another *'
+fi
+# Patience, for as long as the broker lives: more than for other answers.
+kill -STOP "$(broker_pid)"
+{ sleep 8.5; kill -CONT "$(broker_pid)"; } &
+run "$VESTAL" tree add out
+result 'an answer that takes its time' 0 "$digest" ''
+wait
+kill -STOP "$(broker_pid)"
+{ sleep 0.5; kill -KILL "$(broker_pid)"; } &
+run "$VESTAL" tree add out
+result 'a broker that dies' 0 "$digest" ''
+wait
+
 # A damaged blob is no contents.
 hash=$(sha256sum <out/a | cut -c1-64)
 blob=$VESTAL_DIR/blobs/${hash:0:2}/${hash:2}
