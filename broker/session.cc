@@ -450,7 +450,7 @@ class RunningSession final : public Session {
   void note_needs(const Step& step) {
     if (!report_.needs) report_.needs.emplace();
     CommandNeeds& needs = *report_.needs;
-    if (step.program) needs.programs.insert(needs.programs.end(), step.program->files.begin(), step.program->files.end());
+    if (step.program) needs.programs.insert(step.program->files.begin(), step.program->files.end());
     if (!step.spoils.empty() && step.spoiled_by.empty()) needs.others.emplace_back(step.spoils, command_line(step.exec));
     if (step.parent) return;
     for (const auto& [path, use] : step.uses) {

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -73,7 +74,7 @@ struct CommandNeeds {
   };
   std::vector<Path> paths;
   std::vector<std::string> absent;    // looked for in vain
-  std::vector<std::string> programs;  // files that executed programs are started with, as spelled
+  std::set<std::string> programs;     // files that executed programs are started with, as spelled
   std::vector<std::string> variables; // asked for by name
   bool whole_environment = false;
   // What spoilt steps, and the command of the one that did it: what is not among the needs.

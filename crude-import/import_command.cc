@@ -109,7 +109,7 @@ int import(const broker::CommandOptions& given, char* const* arguments) {
   std::error_code error;
   root = std::filesystem::absolute(root, error).string();
   // Before the command has run for nothing.
-  if (const auto writable = RootWriter::open(root); !writable) {
+  if (const auto writable = RootWriter::check(root); !writable) {
     complain("import: " + writable.error().message);
     return broker::status_own_failure;
   }

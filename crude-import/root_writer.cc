@@ -54,11 +54,19 @@ bool is_special(const std::string& path) {
   return false;
 }
 
-Result<RootWriter> RootWriter::open(const std::string& root) {
+Result<bool> RootWriter::check(const std::string& root) {
   std::error_code error;
   if (std::filesystem::exists(std::filesystem::symlink_status(root, error)) &&
       !(std::filesystem::is_directory(root, error) && std::filesystem::is_empty(root, error)))
     return fail(Fault::invalid, root + ": is there, and no empty directory");
+  const std::string above = std::filesystem::path(root).parent_path().string();
+  if (::faccessat(AT_FDCWD, above.c_str(), W_OK, AT_EACCESS) != 0) return cannot(above, "nothing can be made there");
+  return true;
+}
+
+Result<RootWriter> RootWriter::open(const std::string& root) {
+  TRY(check(root));
+  std::error_code error;
   if (::mkdir(root.c_str(), 0755) != 0 && errno != EEXIST) return cannot(root, "cannot be made");
   const std::filesystem::path real = std::filesystem::canonical(root, error);
   if (error) return fail(Fault::io, root + ": " + error.message());

@@ -25,7 +25,9 @@ bool is_special(const std::string& path);
 
 class RootWriter {
  public:
-  // `root` must be empty, or not be there: then it is made.
+  // Fault::invalid if `root` is there and not empty. Makes nothing: the command is still to run, and might see it.
+  static cache::Result<bool> check(const std::string& root);
+  // The same, and makes it if it is not there.
   static cache::Result<RootWriter> open(const std::string& root);
 
   // `path` is absolute. False: it is not there, or leads nowhere; what there is of it on the way has been taken. Fault::io

@@ -52,6 +52,7 @@ printf 'import json, re\nprint(json.dumps({"a": re.sub("x", "y", "x")}))\n' >tex
 alike 'python' none /usr/bin/python3 -S text.py
 printf '%%%%\nx: "a" ;\n' >grammar.y
 alike 'bison' parser.c bison grammar.y -o parser.c
+alike 'the root, which is not there yet' none sh -c 'test -e root; echo $?'
 ln -s hello.c link.c
 alike 'a shell and symbolic links' sorted sh -c 'sort link.c > sorted; readlink link.c; test -e none; echo $?'
 ! command -v busybox >/dev/null || alike 'a static program' none busybox wc -l hello.c
@@ -63,6 +64,8 @@ run "$VESTAL" import -o full -- touch ran
 result 'a root that is not empty' 125 '' 'vestal: import: *full: is there, and no empty directory'
 run "$VESTAL" import -- touch ran
 result 'no root' 2 '' 'vestal: import: -o DIR *'
+run "$VESTAL" import -o none/root touch ran
+result 'a root where there is no directory' 125 '' 'vestal: import: *none: nothing can be made there: *'
 run "$VESTAL" import -o root2
 result 'no command' 2 '' 'vestal: import: no command*'
 run "$VESTAL" import -x root2 touch ran
