@@ -39,7 +39,7 @@ endif
 # ---- what is built from what -----------------------------------------------------------------------------------
 
 cache_sources  := $(sort $(wildcard cache/*.cc cache/base/*.cc))
-broker_sources := $(sort $(wildcard broker/*.cc broker/images/*.cc broker/tree/*.cc))
+broker_sources := $(sort $(wildcard broker/*.cc broker/images/*.cc broker/tree/*.cc broker/sandbox/*.cc))
 face_sources   := $(sort $(wildcard makecompat/*.cc crude-import/*.cc broker/cli/*.cc))
 shim_sources   := $(sort $(wildcard preload/*.cc preload/*.S))
 test_sources   := $(sort $(shell find tests -name '*.cc' -not -path 'tests/bench/*' -not -path 'tests/fuzz/*' -not -path 'tests/end_to_end/*' -not -path 'tests/random/*'))

@@ -184,7 +184,7 @@ Result<Answer> ask(const std::string& path, RequestKind kind, std::string_view b
 
 // A session whose top process is `top_pid`; the answer's body is the region's name.
 Result<Answer> ask_for_session(pid_t top_pid, const CommandOptions& options) {
-  const std::string place = TRY(cache_place());
+  const std::string place = options.cache_directory.empty() ? TRY(cache_place()) : options.cache_directory;
   SessionRequest wanted;
   wanted.client_pid = ::getpid();
   wanted.top_pid = top_pid;
@@ -279,22 +279,6 @@ int wait_for(pid_t child, const sigset_t& signals) {
   }
 }
 
-[[noreturn]] void end_like(int status) {
-  if (WIFSIGNALED(status)) {
-    const int signal = WTERMSIG(status);
-    const rlimit no_core{0, 0};
-    ::setrlimit(RLIMIT_CORE, &no_core);
-    ::signal(signal, SIG_DFL);
-    sigset_t only;
-    ::sigemptyset(&only);
-    ::sigaddset(&only, signal);
-    ::sigprocmask(SIG_UNBLOCK, &only, nullptr);
-    ::raise(signal);
-    ::_exit(128 + signal);
-  }
-  ::_exit(WEXITSTATUS(status));
-}
-
 std::string read_all(int file) {
   std::string text;
   char piece[256];
@@ -367,6 +351,22 @@ int run_as_child(const FoundProgram& program, char* const* arguments, const Comm
 
 }  // namespace
 
+void end_like(int status) {
+  if (WIFSIGNALED(status)) {
+    const int signal = WTERMSIG(status);
+    const rlimit no_core{0, 0};
+    ::setrlimit(RLIMIT_CORE, &no_core);
+    ::signal(signal, SIG_DFL);
+    sigset_t only;
+    ::sigemptyset(&only);
+    ::sigaddset(&only, signal);
+    ::sigprocmask(SIG_UNBLOCK, &only, nullptr);
+    ::raise(signal);
+    ::_exit(128 + signal);
+  }
+  ::_exit(WEXITSTATUS(status));
+}
+
 void complain(const std::string& text) {
   std::string line = "vestal: " + text;
   for (char& byte : line) {
@@ -378,14 +378,16 @@ void complain(const std::string& text) {
 
 int run_command(char* const* arguments, const CommandOptions& given) {
   CommandOptions options = given;
-  for (const std::string& text : wrong_settings()) complain(text);
-  const auto configuration = find_configuration(&complain);
-  const auto rows = configuration.and_then([](const auto& files) { return own_policy_rows(files); });
-  if (!rows) {
-    complain(rows.error().message);
-    return status_own_failure;
+  if (options.cache_directory.empty()) {
+    for (const std::string& text : wrong_settings()) complain(text);
+    const auto configuration = find_configuration(&complain);
+    const auto rows = configuration.and_then([](const auto& files) { return own_policy_rows(files); });
+    if (!rows) {
+      complain(rows.error().message);
+      return status_own_failure;
+    }
+    options.configuration = encode(*configuration);
   }
-  options.configuration = encode(*configuration);
   const FoundProgram program = find_program(arguments[0]);
   if (program.error != 0) {
     complain(program.message);

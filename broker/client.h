@@ -30,6 +30,8 @@ struct CommandOptions {
   bool summary = false;  // one line at the end
   std::string configuration;  // encoded files; run_command reads them itself
   SessionPolicies policies{};
+  // Absolute: the cache, wherever the user's is. No configuration and no setting of the user's holds then.
+  std::string cache_directory;
   // Is given the session's report (JSON, "needs" in it) when the command has ended, and returns whether all is well; else
   // the status is status_own_failure. With it the command is not run where nobody would see what it does.
   std::function<bool(const std::string& report)> on_report;
@@ -46,6 +48,9 @@ int run_command(char* const* arguments, const CommandOptions& options);
 cache::Result<std::string> ask_broker(RequestKind kind, std::string_view body);
 // The same of a broker that runs already; Fault::not_found if there is none.
 cache::Result<std::string> ask_running_broker(RequestKind kind, std::string_view body);
+
+// Ends as a child has ended whose status is this (wait(2)), by the same signal too.
+[[noreturn]] void end_like(int status);
 
 // A line on standard error: `vestal: <text>`.
 void complain(const std::string& text);

@@ -33,6 +33,9 @@ using Clock = std::chrono::steady_clock;
 constexpr const char* loader_path = "/lib64/ld-linux-x86-64.so.2";
 // Programs whose libraries tell which libc the machine's ld.so finds.
 constexpr const char* ordinary_programs[] = {"/bin/true", "/bin/sh", "/usr/bin/env"};
+// Where it lies in a tree that has none of them. Were it not the one that ld.so finds, programs would be looked into one by one.
+constexpr const char* ordinary_places[] = {"/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6",
+                                           "/usr/lib64/libc.so.6", "/lib/libc.so.6", "/usr/lib/libc.so.6"};
 constexpr std::size_t entries_max = 4096;
 constexpr std::size_t watched_max = 1 << 17;
 
@@ -81,7 +84,9 @@ Result<std::string> system_libc() {
                      [](const std::string& library) { return library.ends_with("/libc.so.6"); });
     if (libc != closure->libraries.end()) return *libc;
   }
-  return fail(Fault::not_found, "no libc.so.6 found by way of /bin/true, /bin/sh or /usr/bin/env");
+  for (const char* place : ordinary_places)
+    if (look_through(place).type == FileType::regular) return std::string(place);
+  return fail(Fault::not_found, "no libc.so.6 found by way of /bin/true, /bin/sh or /usr/bin/env, nor in the usual places");
 }
 
 }  // namespace

@@ -32,6 +32,7 @@
 #include "broker/images/elf_file.h"
 #include "broker/session.h"
 #include "broker/settings.h"
+#include "broker/shim_place.h"
 #include "broker/tree/tree_adder.h"
 #include "cache/private_directory.h"
 
@@ -92,19 +93,6 @@ void tell_ready(int ready_fd, const std::string& text) {
   if (ready_fd < 0) return;
   [[maybe_unused]] const ssize_t written = ::write(ready_fd, text.data(), text.size());
   ::close(ready_fd);
-}
-
-cache::Result<std::string> find_shim() {
-  std::error_code error;
-  std::filesystem::path shim;
-  if (const char* wanted = std::getenv("VESTAL_SHIM"); wanted && *wanted) {
-    shim = std::filesystem::absolute(wanted, error);
-  } else {
-    shim = std::filesystem::read_symlink("/proc/self/exe", error).parent_path().parent_path() /
-           "lib/vestal/libvestal_shim.so";
-  }
-  if (::access(shim.c_str(), R_OK) == 0) return shim.string();
-  return cache::fail(cache::Fault::not_found, fmt::format("{}: {}", shim.string(), std::strerror(errno)));
 }
 
 cache::Result<std::unique_ptr<Parts>> open_parts(const std::string& directory, Log& log) {

@@ -523,7 +523,10 @@ const char* name_of(Outcome outcome) {
 Result<std::unique_ptr<Session>> Session::create(Parts& parts, const SessionOptions& options) {
   SessionRegion::Setup setup;
   setup.shim_path = parts.shim_path;
-  setup.images = TRY(parts.programs->images());
+  auto images = parts.programs->images();
+  // A tree may have static programs alone.
+  if (!images && images.error().fault != Fault::not_found) return tl::unexpected(std::move(images.error()));
+  if (images) setup.images = std::move(*images);
   const auto key = parts.cache->fingerprint_key();
   setup.fingerprint_key[0] = key[0];
   setup.fingerprint_key[1] = key[1];

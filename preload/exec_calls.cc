@@ -593,7 +593,9 @@ long execute(const ExecRequest& given) {
     question.release();
   }
   // Somebody may have deleted the cache: ld.so would complain on the program's standard error.
-  const bool there = kernel(__NR_access, region_text(header().libc_image_path), 4 /* R_OK */) == 0;
+  // Where there is no libc, it has no image.
+  const char* const image = region_text(header().libc_image_path);
+  const bool there = !image[0] || kernel(__NR_access, image, 4 /* R_OK */) == 0;
   if (!there) plan = Plan{}, plan.flags = plan_untraced;
   return start_program(request, arguments, variables, plan, umask, payload.random_start);
 }

@@ -60,6 +60,10 @@ void Options::word(const std::string& name, std::string& value, const std::strin
   app_->app.add_option(name, value, purpose);
 }
 
+void Options::words(const std::string& name, std::vector<std::string>& values, const std::string& purpose) {
+  app_->app.add_option(name, values, purpose)->allow_extra_args(false);
+}
+
 void Options::command_options(CommandOptions& options) {
   flag("--summary", options.summary, "One line on standard error at the end: hits, misses, time saved");
   flag("-v,--verbose", options.verbose, "What happened to each step, and the summary");

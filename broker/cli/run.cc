@@ -1,11 +1,16 @@
 // vestal run [OPTIONS] [--] COMMAND [ARGUMENTS...]
+#include <algorithm>
 #include <string_view>
 
 #include "broker/cli/options.h"
 #include "broker/cli/subcommand.h"
+#include "broker/cli/tree.h"
+#include "broker/sandbox/sandbox.h"
 
 namespace broker::cli {
 namespace {
+
+constexpr std::string_view tree_words[] = {"--tree", "--cwd", "--env", "--out", "--backend"};
 
 bool common(char* const* arguments) {
   if (!arguments[0]) return false;
@@ -17,13 +22,28 @@ int run(const CommandOptions& given, char* const* arguments) {
   if (common(arguments)) return run_command(arguments + (arguments[0][0] == '-'), options);
   // Our own options end where the command begins.
   std::vector<std::string> own;
-  while (*arguments && (*arguments)[0] == '-' && std::string_view(*arguments) != "--") own.emplace_back(*arguments++);
+  bool is_in_tree = false;
+  while (*arguments && (*arguments)[0] == '-' && std::string_view(*arguments) != "--") {
+    own.emplace_back(*arguments++);
+    is_in_tree = is_in_tree || own.back().starts_with("--tree");
+    if (std::ranges::find(tree_words, own.back()) != std::end(tree_words) && *arguments) own.emplace_back(*arguments++);
+  }
+  TreeOptions tree;
   Options accepted("vestal run [OPTIONS] [--] COMMAND [ARGUMENTS...]",
                    "Runs any command; each process it starts is a cached step.");
+  if (is_in_tree) options.policies = sandbox::hermetic_policies(given.policies);
   accepted.command_options(options);
+  accepted.word("--tree", tree.tree, "Run in this tree (`vestal tree add`): it is / for the command, and nothing else is there");
+  accepted.word("--cwd", tree.directory, "With --tree: where the command starts, in the tree; otherwise /");
+  accepted.words("--env", tree.environment, "With --tree: NAME=VALUE, a variable of the command, which has no other; NAME alone for its value here");
+  accepted.word("--out", tree.out, "With --tree: a directory to be made of what the command has made or changed");
+  accepted.word("--backend", tree.backend, "With --tree: auto or chroot, which is the same so far");
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
   if (*arguments && std::string_view(*arguments) == "--") ++arguments;
   if (!*arguments) return wrong_usage("run: no command is given");
+  if (!tree.tree.empty()) return run_in_tree(tree, options, arguments);
+  if (!tree.directory.empty() || !tree.environment.empty() || !tree.out.empty() || !tree.backend.empty())
+    return wrong_usage("run: --cwd, --env, --out and --backend go with --tree");
   return run_command(arguments, options);
 }
 

@@ -14,6 +14,7 @@
 #include "broker/cache_place.h"
 #include "broker/cli/options.h"
 #include "broker/cli/subcommand.h"
+#include "broker/cli/tree.h"
 #include "broker/tree/tree_reader.h"
 #include "broker/wording.h"
 
@@ -26,15 +27,6 @@ using cache::Fault;
 using cache::Result;
 using nlohmann::json;
 using Words = std::vector<std::string>;
-
-// A digest as it is shown: of a message of the Remote Execution API, HASH/SIZE. The size may be left away.
-Result<Digest> digest_in(const std::string& word) {
-  const std::size_t slash = word.find('/');
-  const auto digest = Digest::from_hex(std::string_view(word).substr(0, slash));
-  const bool has_size = slash == word.npos || (slash + 1 < word.size() && word.find_first_not_of("0123456789", slash + 1) == word.npos);
-  if (!digest || !has_size) return fail(Fault::invalid, word + ": no digest of a tree: 64 hexadecimal digits, as `vestal tree add` prints them");
-  return *digest;
-}
 
 Result<cache::BlobStore> blobs_of_cache() {
   const std::string place = TRY(cache_place());
@@ -152,4 +144,13 @@ int tree_command(const CommandOptions&, char* const* arguments) {
 const Subcommand tree_subcommand("tree", "ACT ...", "Immutable trees: add, show, ls, cat, diff, checkout", tree_command);
 
 }  // namespace
+
+Result<Digest> digest_in(const std::string& word) {
+  const std::size_t slash = word.find('/');
+  const auto digest = Digest::from_hex(std::string_view(word).substr(0, slash));
+  const bool has_size = slash == word.npos || (slash + 1 < word.size() && word.find_first_not_of("0123456789", slash + 1) == word.npos);
+  if (!digest || !has_size) return fail(Fault::invalid, word + ": no digest of a tree: 64 hexadecimal digits, as `vestal tree add` prints them");
+  return *digest;
+}
+
 }  // namespace broker::cli

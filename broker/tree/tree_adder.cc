@@ -4,10 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -16,6 +21,7 @@
 namespace broker::tree {
 namespace {
 
+using cache::Digest;
 using cache::fail;
 using cache::Fault;
 using cache::Result;
@@ -38,10 +44,12 @@ Result<std::vector<std::string>> names_in(const std::string& path) {
 
 class Adder {
  public:
-  Adder(std::string root, const View& view, cache::BlobStore& blobs) : root_(std::move(root)), view_(view), blobs_(blobs) {}
+  // With a `base` `root` is a layer of overlayfs over that directory.
+  Adder(std::string root, const View& view, cache::BlobStore& blobs, std::optional<Digest> base = {})
+      : root_(std::move(root)), view_(view), blobs_(blobs), base_(base) {}
 
   Result<Added> run() {
-    const cache::StoredBlob stored = TRY(add_directory({}));
+    const cache::StoredBlob stored = TRY(add_directory({}, base_));
     added_.digest = stored.digest;
     added_.bytes = stored.bytes;
     return std::move(added_);
@@ -56,13 +64,42 @@ class Adder {
     return facts.mode & permission_bits;
   }
 
-  Result<cache::StoredBlob> add_directory(const std::string& inner) {
+  // What is in the directory of that digest and has not been changed; with the name of each goes what it was.
+  Result<Directory> unchanged(const std::string& path, const Digest& base, const std::vector<std::string>& changed, std::map<std::string, Digest>& below) const {
+    Directory directory = TRY(Reader(blobs_).directory(base));
+    for (const Subdirectory& each : directory.directories) below.emplace(each.name, each.digest);
+    char opaque = 'n';
+    if (::getxattr(path.c_str(), "user.overlay.opaque", &opaque, 1) == 1 && opaque == 'y') {
+      below.clear();
+      return Directory{};
+    }
+    const std::set<std::string_view> names(changed.begin(), changed.end());
+    const auto is_changed = [&](const auto& entry) { return names.contains(entry.name); };
+    std::erase_if(directory.files, is_changed);
+    std::erase_if(directory.directories, is_changed);
+    std::erase_if(directory.symlinks, is_changed);
+    return directory;
+  }
+
+  static bool is_whiteout(const std::string& path) {
+    struct stat status{};
+    return ::lstat(path.c_str(), &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == 0;
+  }
+
+  Result<cache::StoredBlob> add_directory(const std::string& inner, const std::optional<Digest>& base) {
     const std::string path = path_of(inner);
     const PathFacts before = view_.look(path);
     if (before.type != FileType::directory) return fail(Fault::changed, path + ": is no directory any more");
-    Directory directory;
+    const std::vector<std::string> names = TRY(names_in(path));
+    std::map<std::string, Digest> below;
+    Directory directory = base ? TRY(unchanged(path, *base, names, below)) : Directory{};
     directory.mode = mode_of(inner, before);
-    for (const std::string& name : TRY(names_in(path))) TRY(add_entry(directory, inner.empty() ? name : inner + "/" + name, name));
+    for (const std::string& name : names) {
+      const std::string entry = inner.empty() ? name : inner + "/" + name;
+      if (base_ && is_whiteout(path_of(entry))) continue;
+      const auto was = below.find(name);
+      TRY(add_entry(directory, entry, name, was != below.end() ? std::optional(was->second) : base_ ? std::optional(cache::digest_of(std::string_view())) : std::nullopt));
+    }
     if (view_.look(path).identity() != before.identity()) return fail(Fault::changed, path + ": changed while it was being added");
     ++added_.totals.directories;
     directory.sort();
@@ -71,7 +108,7 @@ class Adder {
     return *stored;
   }
 
-  Result<bool> add_entry(Directory& directory, const std::string& inner, const std::string& name) {
+  Result<bool> add_entry(Directory& directory, const std::string& inner, const std::string& name, const std::optional<Digest>& base) {
     const std::string path = path_of(inner);
     PathFacts facts = view_.look(path);
     switch (facts.type) {
@@ -85,7 +122,7 @@ class Adder {
         return true;
       }
       case FileType::directory: {
-        const cache::StoredBlob stored = TRY(add_directory(inner));
+        const cache::StoredBlob stored = TRY(add_directory(inner, base));
         directory.directories.push_back({name, stored.digest, stored.bytes});
         return true;
       }
@@ -109,6 +146,7 @@ class Adder {
   const std::string root_;
   const View& view_;
   cache::BlobStore& blobs_;
+  const std::optional<Digest> base_;
   Added added_;
 };
 
@@ -118,6 +156,14 @@ Result<Added> add(const std::string& directory, const View& view, cache::BlobSto
   const std::string root = TRY(real_path_of(directory));
   if (view.look(root).type != FileType::directory) return fail(Fault::invalid, directory + ": not a directory");
   return Adder(root, view, blobs).run();
+}
+
+Result<Added> add_changed(const std::string& layer, const Digest& tree, const View& view, cache::BlobStore& blobs) {
+  return Adder(layer, view, blobs, tree).run();
+}
+
+Result<Added> add_changes(const std::string& layer, const View& view, cache::BlobStore& blobs) {
+  return Adder(layer, view, blobs, cache::digest_of(std::string_view())).run();
 }
 
 }  // namespace broker::tree

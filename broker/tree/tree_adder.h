@@ -32,4 +32,12 @@ struct Added {
 // added, though some contents may be stored. Any thread.
 cache::Result<Added> add(const std::string& directory, const View& view, cache::BlobStore& blobs);
 
+// What somebody has changed in a tree, as overlayfs keeps it (Documentation/filesystems/overlayfs.rst, "userxattr"): entries that
+// are new or changed, a character device 0/0 in place of one that has been removed, and "y" in the attribute
+// user.overlay.opaque of a directory that has nothing of the one in the tree.
+//
+// The tree with these changes, or the new and changed entries alone, with the directories above them.
+cache::Result<Added> add_changed(const std::string& layer, const cache::Digest& tree, const View& view, cache::BlobStore& blobs);
+cache::Result<Added> add_changes(const std::string& layer, const View& view, cache::BlobStore& blobs);
+
 }  // namespace broker::tree

@@ -170,30 +170,37 @@ Result<bool> Reader::difference(const Digest& from, const Digest& to, const Diff
   return difference(TRY(directory(from)), TRY(directory(to)), {}, tell);
 }
 
-Result<bool> Reader::fill(const Digest& digest, const std::string& path) const {
+Result<bool> Reader::fill(const Digest& digest, const std::string& path, std::optional<long> time) const {
   const Directory here = TRY(directory(digest));
+  const auto set_time = [&](const std::string& inner) -> Result<bool> {
+    const timespec times[] = {{time.value_or(0), 0}, {time.value_or(0), 0}};
+    if (time && ::utimensat(AT_FDCWD, inner.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) return cannot(inner, "its time cannot be set");
+    return true;
+  };
   for (const File& each : here.files) {
     const std::string inner = joined(path, each.name);
     const cache::OwnedFd file(::open(inner.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file) return cannot(inner, "cannot be made");
     if (auto copied = blobs_.copy_to(each.digest, file.get()); !copied) return fail(copied.error().fault, inner + ": " + copied.error().message);
     if (::fchmod(file.get(), each.mode) != 0) return cannot(inner, "its mode cannot be set");
+    TRY(set_time(inner));
   }
   for (const Symlink& each : here.symlinks) {
     const std::string inner = joined(path, each.name);
     if (::symlink(each.target.c_str(), inner.c_str()) != 0) return cannot(inner, "cannot be made");
+    TRY(set_time(inner));
   }
   for (const Subdirectory& each : here.directories) {
     const std::string inner = joined(path, each.name);
     if (::mkdir(inner.c_str(), 0700) != 0) return cannot(inner, "cannot be made");
-    TRY(fill(each.digest, inner));
+    TRY(fill(each.digest, inner, time));
   }
   // Last, for nothing can be made in some.
   if (::chmod(path.c_str(), here.mode) != 0) return cannot(path, "its mode cannot be set");
-  return true;
+  return set_time(path);
 }
 
-Result<bool> Reader::check_out(const Digest& root, const std::string& directory) const {
+Result<bool> Reader::check_out(const Digest& root, const std::string& directory, std::optional<long> time) const {
   std::error_code error;
   const bool is_there = std::filesystem::symlink_status(directory, error).type() != std::filesystem::file_type::not_found;
   if (is_there && !std::filesystem::is_directory(directory, error)) return fail(Fault::invalid, directory + ": is there, and no directory");
@@ -204,7 +211,7 @@ Result<bool> Reader::check_out(const Digest& root, const std::string& directory)
   if (is_there) target = std::filesystem::canonical(target, error).string();
   std::string place = target + ".XXXXXX";
   if (!::mkdtemp(place.data())) return cannot(target, "nothing can be made beside it");
-  auto filled = fill(root, place);
+  auto filled = fill(root, place, time);
   if (filled && ::rename(place.c_str(), target.c_str()) != 0) filled = cannot(target, "cannot be put there");
   if (!filled) {
     // Some may not be written to.

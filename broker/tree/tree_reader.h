@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -49,13 +50,14 @@ class Reader {
   cache::Result<bool> difference(const cache::Digest& from, const cache::Digest& to, const Difference& tell) const;
 
   // Makes the tree at `directory`, which must not be there or be empty: there is all of it or, after an Error, nothing.
-  cache::Result<bool> check_out(const cache::Digest& root, const std::string& directory) const;
+  // `time`, in seconds since 1970, is given to everything in it.
+  cache::Result<bool> check_out(const cache::Digest& root, const std::string& directory, std::optional<long> time = {}) const;
 
  private:
   cache::Result<bool> walk(const cache::Digest& digest, const std::string& path, const Visitor& visitor) const;
   cache::Result<bool> difference(const Directory& from, const Directory& to, const std::string& path, const Difference& tell) const;
   cache::Result<bool> tell_all(const Subdirectory& of, const std::string& path, char kind, const Difference& tell) const;
-  cache::Result<bool> fill(const cache::Digest& digest, const std::string& path) const;
+  cache::Result<bool> fill(const cache::Digest& digest, const std::string& path, std::optional<long> time) const;
 
   const cache::BlobStore& blobs_;
 };

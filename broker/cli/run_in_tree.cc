@@ -1,0 +1,67 @@
+#include <cstdlib>
+#include <filesystem>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "broker/cache_place.h"
+#include "broker/cli/options.h"
+#include "broker/cli/tree.h"
+#include "broker/sandbox/sandbox.h"
+#include "broker/tree/tree_reader.h"
+#include "broker/wording.h"
+
+namespace broker::cli {
+namespace {
+
+using cache::fail;
+using cache::Fault;
+using cache::Result;
+
+Result<std::vector<std::string>> environment_of(const std::vector<std::string>& words) {
+  std::vector<std::string> environment;
+  for (const std::string& word : words) {
+    const std::string name = word.substr(0, word.find('='));
+    if (name.empty()) return fail(Fault::invalid, "--env " + word + ": no name");
+    std::erase_if(environment, [&](const std::string& one) { return one.starts_with(name + "="); });
+    if (name.size() < word.size()) environment.push_back(word);
+    else if (const char* const value = std::getenv(name.c_str())) environment.push_back(name + "=" + value);
+  }
+  return environment;
+}
+
+Result<sandbox::Ended> run(const TreeOptions& options, const CommandOptions& command, char* const* arguments) {
+  sandbox::Wanted wanted;
+  wanted.tree = TRY(digest_in(options.tree));
+  if (!options.backend.empty() && options.backend != "auto" && options.backend != "chroot")
+    return fail(Fault::invalid, "--backend " + options.backend + ": there are auto and chroot");
+  if (!options.directory.empty()) wanted.directory = options.directory;
+  if (!wanted.directory.starts_with('/')) return fail(Fault::invalid, "--cwd " + options.directory + ": not an absolute path");
+  wanted.environment = TRY(environment_of(options.environment));
+  wanted.options = command;
+  std::error_code error;
+  if (!options.out.empty() && std::filesystem::exists(std::filesystem::symlink_status(options.out, error)) && !std::filesystem::is_empty(options.out, error))
+    return fail(Fault::invalid, "--out " + options.out + ": is there, and no empty directory");
+  const std::string place = TRY(cache_place());
+  sandbox::Ended ended = TRY(sandbox::run(place, arguments, wanted));
+  if (!options.out.empty()) {
+    const cache::BlobStore blobs = TRY(cache::BlobStore::open(place + "/blobs"));
+    TRY(tree::Reader(blobs).check_out(ended.changes.digest, options.out));
+  }
+  return ended;
+}
+
+}  // namespace
+
+int run_in_tree(const TreeOptions& options, const CommandOptions& command, char* const* arguments) {
+  const auto ended = run(options, command, arguments);
+  if (!ended) {
+    complain("run: " + ended.error().message);
+    return ended.error().fault == Fault::invalid ? status_wrong_usage : status_own_failure;
+  }
+  for (const tree::LeftOut& one : ended->changes.left_out) complain("left out: " + one.path + ": " + one.what);
+  if (ended->changed) complain(fmt::format("tree: {}/{}", ended->after.digest.hex(), ended->after.bytes));
+  end_like(ended->status);
+}
+
+}  // namespace broker::cli

@@ -1,0 +1,154 @@
+#include "broker/sandbox/namespaces.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "broker/sandbox/tree_root.h"
+#include "cache/base/owned_fd.h"
+
+namespace broker::sandbox {
+namespace {
+
+using cache::fail;
+using cache::Fault;
+using cache::Result;
+
+tl::unexpected<cache::Error> refused(const std::string& what) {
+  const int why = errno;
+  return fail(Fault::unsupported, fmt::format("{}: {}", what, std::strerror(why)));
+}
+
+Result<bool> write_file(const char* path, const std::string& text) {
+  const cache::OwnedFd file(::open(path, O_WRONLY | O_CLOEXEC));
+  if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return refused(path);
+  return true;
+}
+
+Result<bool> mount_at(const char* type, const std::string& source, const std::string& target, unsigned long flags, const std::string& data = {}) {
+  if (::mount(source.c_str(), target.c_str(), type, flags, data.empty() ? nullptr : data.c_str()) == 0) return true;
+  return refused(fmt::format("mounting {} at {}", flags & MS_BIND ? source : type, target));
+}
+
+Result<bool> make_directory(const std::string& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return true;
+  return refused(path);
+}
+
+// Those that say nothing of the machine; tty is the user's.
+constexpr const char* devices[] = {"null", "zero", "full", "random", "urandom", "tty"};
+constexpr std::pair<const char*, const char*> links[] = {
+    {"fd", "/proc/self/fd"}, {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"}};
+
+Result<bool> fill_dev(const std::string& dev) {
+  TRY(mount_at("tmpfs", "tmpfs", dev, MS_NOSUID | MS_NOEXEC, "mode=755"));
+  for (const char* name : devices) {
+    const std::string path = dev + "/" + name;
+    const cache::OwnedFd place(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+    if (!place) return refused(path);
+    TRY(mount_at(nullptr, std::string("/dev/") + name, path, MS_BIND));
+  }
+  for (const auto& [name, target] : links)
+    if (::symlink(target, (dev + "/" + name).c_str()) != 0) return refused(dev + "/" + name);
+  TRY(make_directory(dev + "/shm", 01777));
+  if (::chmod((dev + "/shm").c_str(), 01777) != 0) return refused(dev + "/shm");
+  return true;
+}
+
+// What /proc tells of the machine, the same for everybody. Formats as in proc(5); one processor that is not known more closely.
+constexpr std::pair<const char*, const char*> machine_files[] = {
+    {"cpuinfo",
+     "processor\t: 0\nvendor_id\t: unknown\ncpu family\t: 6\nmodel\t\t: 0\nmodel name\t: x86-64\nstepping\t: 0\ncpu MHz\t\t: 1000.000\n"
+     "cache size\t: 1024 KB\nphysical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\nfpu\t\t: yes\nfpu_exception\t: yes\n"
+     "cpuid level\t: 1\nwp\t\t: yes\n"
+     "flags\t\t: fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 ht syscall nx lm\n"
+     "bogomips\t: 2000.00\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: 46 bits physical, 48 bits virtual\n\n"},
+    {"loadavg", "0.00 0.00 0.00 1/1 1\n"},
+    {"meminfo",
+     "MemTotal:        8388608 kB\nMemFree:         8388608 kB\nMemAvailable:    8388608 kB\nBuffers:               0 kB\n"
+     "Cached:                0 kB\nSwapCached:            0 kB\nSwapTotal:             0 kB\nSwapFree:              0 kB\n"},
+    {"uptime", "1.00 1.00\n"},
+    {"version", "Linux version 6.1.0 (vestal) #1 SMP\n"},
+};
+
+Result<bool> fill_proc(const std::string& proc, const std::string& sources) {
+  TRY(mount_at("proc", "proc", proc, MS_NOSUID | MS_NODEV | MS_NOEXEC));
+  TRY(make_directory(sources, 0755));
+  for (const auto& [name, text] : machine_files) {
+    const std::string source = sources + "/" + name, target = proc + "/" + name;
+    const cache::OwnedFd file(::open(source.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444));
+    const ssize_t bytes = static_cast<ssize_t>(std::strlen(text));
+    if (!file || ::write(file.get(), text, static_cast<std::size_t>(bytes)) != bytes) return refused(source);
+    const timespec times[] = {{tree_time, 0}, {tree_time, 0}};
+    if (::futimens(file.get(), times) != 0) return refused(source);
+    // A kernel without such a file has nothing to hide.
+    if (::access(target.c_str(), F_OK) == 0) TRY(mount_at(nullptr, source, target, MS_BIND));
+  }
+  return true;
+}
+
+Result<bool> check_directory(const std::string& mount, const char* name) {
+  struct stat status{};
+  if (::lstat((mount + name).c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return true;
+  return fail(Fault::unsupported, fmt::format("{} of the tree is no directory, and has to be one to run there", name));
+}
+
+// Of the namespaces' own; what the command needs of them it has by its user.
+Result<bool> give_up_capabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  const __user_cap_data_struct none[2]{};
+  if (::syscall(SYS_capset, &header, none) != 0) return refused("giving up capabilities");
+  return true;
+}
+
+}  // namespace
+
+int namespace_flags(bool without_network) {
+  return CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (without_network ? CLONE_NEWNET : 0);
+}
+
+Result<bool> enter(const Stage& stage) {
+  // Where no groups may be set, the map of groups is one's own business (user_namespaces(7)).
+  TRY(write_file("/proc/self/setgroups", "deny"));
+  TRY(write_file("/proc/self/uid_map", fmt::format("{} {} 1", stage.uid, stage.outer_uid)));
+  TRY(write_file("/proc/self/gid_map", fmt::format("{} {} 1", stage.gid, stage.outer_gid)));
+  TRY(mount_at(nullptr, "none", "/", MS_REC | MS_PRIVATE));
+  // Options of mount(2) end at commas, and the list at colons: of these names none has any.
+  if (::chdir(stage.cache_directory.c_str()) != 0) return refused(stage.cache_directory);
+  TRY(mount_at("overlay", "overlay", stage.mount, MS_NOSUID | MS_NODEV,
+               fmt::format("lowerdir={},upperdir={},workdir={},userxattr", stage.lower, stage.upper, stage.work)));
+  for (const char* name : {"/dev", "/proc"}) TRY(check_directory(stage.mount, name));
+  const std::string dev = stage.mount + "/dev", runtime = stage.mount + runtime_directory;
+  TRY(fill_dev(dev));
+  for (const char* inner : {"", "/lib", "/cache"}) TRY(make_directory(runtime + inner, 0755));
+  TRY(mount_at(nullptr, stage.library, runtime + "/lib", MS_BIND));
+  TRY(mount_at(nullptr, stage.cache, runtime + "/cache", MS_BIND));
+  for (const std::string& shared : {stage.blobs, stage.images}) TRY(mount_at(nullptr, shared, runtime + "/cache/" + shared, MS_BIND));
+  TRY(fill_proc(stage.mount + "/proc", runtime + "/proc"));
+  const timespec times[] = {{tree_time, 0}, {tree_time, 0}};
+  if (::utimensat(AT_FDCWD, dev.c_str(), times, 0) != 0) return refused(dev);
+  if (!stage.host_name.empty() && ::sethostname(stage.host_name.data(), stage.host_name.size()) != 0) return refused("setting the host's name");
+  // pivot_root(2), "pivot_root(".", ".")": the old root lies over the new one until it is taken away.
+  if (::chdir(stage.mount.c_str()) != 0) return refused(stage.mount);
+  if (::syscall(SYS_pivot_root, ".", ".") != 0) return refused("pivot_root");
+  if (::umount2(".", MNT_DETACH) != 0) return refused("leaving the old root");
+  if (::chdir("/") != 0) return refused("/");
+  TRY(give_up_capabilities());
+  if (::chdir(stage.directory.c_str()) != 0) {
+    const int why = errno;
+    return fail(Fault::not_found, fmt::format("{}: no working directory in the tree: {}", stage.directory, std::strerror(why)));
+  }
+  return true;
+}
+
+}  // namespace broker::sandbox

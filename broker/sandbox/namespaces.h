@@ -1,0 +1,34 @@
+// Leaves the machine behind: the calling process and its children see a tree and nothing else.
+#pragma once
+
+#include <string>
+
+#include "cache/base/result.h"
+
+namespace broker::sandbox {
+
+inline constexpr char runtime_directory[] = "/dev/.vestal";
+
+// All paths but `directory` and `library` are relative to `cache_directory`.
+struct Stage {
+  std::string cache_directory;  // absolute
+  std::string lower;            // one of overlayfs's lower directories or several with ':' between, the first on top
+  std::string upper, work;      // empty directories of one file system
+  std::string mount;            // an empty directory
+  std::string cache;            // appears as runtime_directory/cache
+  std::string blobs, images;    // appear in it
+  std::string library;          // absolute directory of the shim; appears as runtime_directory/lib
+  std::string directory;        // where to be afterwards, in the tree
+  std::string host_name;        // empty: as it is
+  unsigned uid = 0, gid = 0;    // inside
+  unsigned outer_uid = 0, outer_gid = 0;  // who that is outside; the new namespace knows no more of it
+};
+
+// The flags for clone(2) that enter() relies on.
+int namespace_flags(bool without_network);
+
+// In the first process of its namespaces, which has one thread. An Error says what was refused; the process is then good for nothing
+// but to end.
+cache::Result<bool> enter(const Stage& stage);
+
+}  // namespace broker::sandbox

@@ -1,0 +1,45 @@
+#include "broker/sandbox/tree_root.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "cache/private_directory.h"
+
+namespace broker::sandbox {
+
+using cache::fail;
+using cache::Fault;
+using cache::Result;
+
+Result<std::string> tree_root(const std::string& cache_directory, const cache::BlobStore& blobs, const cache::Digest& tree) {
+  TRY(cache::open_private_directory(cache_directory + "/trees"));
+  const std::string name = "trees/" + tree.hex();
+  const std::string path = cache_directory + "/" + name;
+  // It appears complete or not at all.
+  if (::access(path.c_str(), F_OK) == 0) return name;
+  auto made = tree::Reader(blobs).check_out(tree, path, tree_time);
+  if (!made && ::access(path.c_str(), F_OK) != 0) return tl::unexpected(std::move(made.error()));
+  return name;
+}
+
+Result<std::string> base_root(const std::string& cache_directory) {
+  TRY(cache::open_private_directory(cache_directory + "/trees"));
+  const std::string name = "trees/base", path = cache_directory + "/" + name;
+  const timespec times[] = {{tree_time, 0}, {tree_time, 0}};
+  for (const auto& [inner, mode] : {std::pair("/tmp", 01777u), std::pair("/proc", 0755u), std::pair("/dev", 0755u), std::pair("", 0755u)}) {
+    const std::string each = path + inner;
+    if (inner[0] != '\0' && ::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) return fail(Fault::io, fmt::format("{}: {}", path, std::strerror(errno)));
+    if (inner[0] != '\0' && ::mkdir(each.c_str(), mode) != 0 && errno != EEXIST) return fail(Fault::io, fmt::format("{}: {}", each, std::strerror(errno)));
+    if (::chmod(each.c_str(), mode) != 0 || ::utimensat(AT_FDCWD, each.c_str(), times, 0) != 0)
+      return fail(Fault::io, fmt::format("{}: {}", each, std::strerror(errno)));
+  }
+  return name;
+}
+
+}  // namespace broker::sandbox

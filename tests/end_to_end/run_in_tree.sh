@@ -1,0 +1,154 @@
+#!/bin/bash
+# vestal run --tree: a tree is / for the command, nothing else is there, and what it changes is another tree.
+. "$SOURCE/tests/end_to_end/cli.sh"
+unshare -Urm true 2>/dev/null || { echo 'not possible here: unshare -Urm'; exit 77; }
+here=$(pwd -P)
+
+# ---- a tree to run in: a shell, some tools, and a directory of files ----
+mkdir -p stock/sub stock/old stock/named/inner
+echo four >stock/named/inner/e
+echo one >stock/a
+echo two >stock/sub/b
+echo three >stock/old/c
+ln -s sub/b stock/link
+ln -s "$here/stock/sub" stock/absolute
+printf '#!/bin/sh\necho script "$@"\n' >stock/script
+chmod 755 stock/script
+cat >use-all.sh <<'S'
+cd stock; cat a sub/b old/c link absolute/b; ./script; ls -a . sub old; readlink link; pwd; id -u; date; sleep 0; hostname
+S
+cat >more.sh <<'S'
+mkdir d; mkfifo d/f; cp d/../use-all.sh d/g; mv d/g d/h; ln d/h d/i; ln -s x d/y; rm -r d; chmod 644 use-all.sh; env; sed -n 1p use-all.sh; head -c 1 use-all.sh
+flock use-all.sh true; realpath stock; test -e none; rmdir none; touch none; rm none; sort use-all.sh; tr a b <use-all.sh; kill -0 $$; cmp use-all.sh use-all.sh; find stock; cat stock/named/inner/e; od -An -tx1 use-all.sh
+S
+PATH=/usr/bin:/bin "$VESTAL" import -o root -- /bin/sh -c '. ./use-all.sh >/dev/null; cd ..; . ./more.sh >/dev/null 2>&1' 2>import.text
+tree=$("$VESTAL" tree add root 2>/dev/null)
+like 'the tree' '*/*' "$tree"
+in_tree() { run "$VESTAL" run --tree "$tree" --cwd "$here" --env PATH=/usr/bin:/bin "$@"; }
+
+in_tree -- sh -c 'cat stock/a stock/link stock/absolute/b; stock/script 1 "2 3"'
+result 'files, symbolic links, scripts' 0 $'one\ntwo\ntwo\nscript 1 2 3' ''
+in_tree -- sh -c 'cd stock/absolute; pwd -P; realpath b ../../stock/link; cd ../../../../../../../../../..; pwd'
+result 'names' 0 "$here/stock/sub"$'\n'"$here/stock/sub/b"$'\n'"$here/stock/sub/b"$'\n'/ ''
+
+# ---- nothing of the machine ----
+run env SECRET=canary "$VESTAL" run --tree "$tree" --env PATH=/usr/bin:/bin --env A=1 --env A=2 --env HOME --env NONE -- env
+is 'the environment is what is given, and nothing else' "A=2 HOME=$HOME PATH=/usr/bin:/bin " "$(sort out.text | tr '\n' ' ')"
+touch "$here/later"
+in_tree -- sh -c 'test -e later; echo $?; test -e /etc/hostname; echo $?; test -e /root; echo $?; test -e /usr/bin/gcc; echo $?'
+result 'files that are not in the tree' 0 $'1\n1\n1\n1' ''
+in_tree -- sh -c 'date +%Y; hostname; id -u; id -g; umask; cat /proc/version; cat /proc/sys/kernel/hostname'
+result 'clock, host, user' 0 $'2000\nvestal\n1000\n1000\n0022\nLinux version 6.1.0 (vestal) #1 SMP\nvestal' ''
+in_tree -- sh -c 'test $$ -lt 100; echo $?; cat /proc/self/stat >/dev/null; echo $?; ls /dev'
+result 'processes and devices' 0 $'0\n0\nfd\nfull\nnull\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero' ''
+in_tree -- sh -c 'sed -n 1p /proc/meminfo; sed -n 1p /proc/cpuinfo; echo x >/dev/null; head -c 2 /dev/zero | od -An -tx1'
+result 'the machine' 0 $'MemTotal:        8388608 kB\nprocessor\t: 0\n 00 00' ''
+in_tree -- sh -c 'head -c 16 /dev/urandom | od -An -tx1'
+first=$out
+in_tree --fresh -- sh -c 'head -c 16 /dev/urandom | od -An -tx1'
+is 'random numbers are the same' "$first" "$out"
+in_tree --random=other -- sh -c 'head -c 16 /dev/urandom | od -An -tx1'
+[ "$first" != "$out" ] || is 'another seed' 'other numbers' "$out"
+in_tree --clock=@86400 --hostname=other -- sh -c 'date -u +%F; hostname'
+result 'chosen otherwise' 0 $'1970-01-02\nother' ''
+run sh -c 'echo words | "$VESTAL" run --tree "$1" --cwd "$2" -- /bin/sh -c "cat; echo err >&2; exit 7"' sh "$tree" "$here"
+result 'streams and status' 7 words err
+in_tree -- sh -c 'kill -TERM $$'
+is 'death by a signal' 143 "$status"
+
+# ---- what it changes ----
+in_tree -- sh -c 'echo same >/dev/null'
+result 'a command that changes nothing' 0 '' ''
+# The same commands, by the kernel alone in a copy, leave the same tree.
+cat >change.sh <<'S'
+cd stock
+echo new >n; echo more >>a; rm sub/b; mkdir -p p/q; mv n p/q/m; chmod 700 script; ln -s p/q/m l; rm link; ln -sfn nowhere absolute
+mv named renamed; rm -r old; mkdir old; echo fresh >old/d; mkdir gone; rmdir gone; ln p/q/m p/hard; mv p r; cp a a2; chmod 600 a2; mkfifo pipe; rm pipe
+mkdir sub/b; rm l; mkdir l; (flock 9; echo locked >locked) 9>lockfile; chmod 555 r
+S
+cp change.sh use-all.sh more.sh "root$here/"
+tree=$("$VESTAL" tree add root 2>/dev/null)
+in_tree --out changes -- sh -c 'set -e; . ./change.sh'
+like 'changes are told' 'vestal: tree: */*' "$err"
+is 'and go well' 0 "$status"
+after=${err##*tree: }
+cp -a root copy
+(cd "copy$here" && set -e && sh -c 'set -e; . ./change.sh') || is 'the same by hand' done failed
+is 'the tree afterwards is that of the plain commands' "$("$VESTAL" tree add copy 2>/dev/null)" "$after"
+is 'what was there is as it was' "$tree" "$("$VESTAL" tree add root 2>/dev/null)"
+is 'the changes alone' "$(cd changes && find . -type f | sed "s|^.$here/||" | sort | tr '\n' ' ')" 'stock/a stock/a2 stock/locked stock/lockfile stock/old/d stock/r/hard stock/r/q/m stock/renamed/inner/e stock/script '
+is 'their modes' "$(stat -c '%a' "copy$here/stock/r" "copy$here/stock/a2")" "$(stat -c '%a' "changes$here/stock/r" "changes$here/stock/a2")"
+run "$VESTAL" tree diff "$tree" "$after"
+like 'their difference' "*D *stock/sub/b*" "$(sed 's/^T/D/' <<<"$out")"
+in_tree -- sh -c 'mkfifo stock/left; mkdir stock/u; chmod 4755 stock/script'
+like 'left out' '*left out: *stock/left: a FIFO*' "$err"
+
+# ---- again, and in another tree ----
+outcome() { # WORDS... : hits and misses of this run
+  in_tree --summary "$@"
+  sed -n 's/^vestal: \([0-9]* hits*, [0-9]* miss\(es\)*\).*/\1/p' <<<"$err"
+}
+is 'for the first time' '0 hits, 1 miss' "$(outcome -- sed s/o/0/ stock/a | sed 's/misses/miss/')"
+is 'again' '1 hit, 0 misses' "$(outcome -- sed s/o/0/ stock/a)"
+in_tree -- sed s/o/0/ stock/a
+result 'what is replayed' 0 '0ne' ''
+echo else >"root$here/stock/sub/b"
+tree=$("$VESTAL" tree add root 2>/dev/null)
+is 'in a tree where something else is different' '1 hit, 0 misses' "$(outcome -- sed s/o/0/ stock/a)"
+echo once >"root$here/stock/a"
+tree=$("$VESTAL" tree add root 2>/dev/null)
+is 'where its input is' '0 hits, 1 miss' "$(outcome -- sed s/o/0/ stock/a | sed 's/misses/miss/')"
+in_tree -- sed s/o/0/ stock/a
+result 'is told the new one' 0 '0nce' ''
+
+# Trees with little in them.
+"$VESTAL" import -o alone -- sed s/o/0/ stock/a >/dev/null 2>&1
+is 'a tree without a shell' '0nce' "$("$VESTAL" run --tree "$("$VESTAL" tree add alone 2>/dev/null)" --cwd "$here" -- "$(command -v sed)" s/o/0/ stock/a | sed 's/one/once/;s/0ne/0nce/')"
+if busybox=$(command -v busybox) && ! ldd "$busybox" >/dev/null 2>&1; then
+  mkdir static && cp -L "$busybox" static/busybox; echo text >static/a
+  static=$("$VESTAL" tree add static)
+  run "$VESTAL" run --summary --tree "$static" -- /busybox sh -c 'busybox cat a; busybox date +%F'
+  result 'a tree of one static program' 0 $'text\n2000-01-01' 'vestal: 0 hits, 3 misses, 0 not cacheable*'
+  run "$VESTAL" run --summary --tree "$static" -- /busybox sh -c 'busybox cat a; busybox date +%F'
+  result 'the same again' 0 $'text\n2000-01-01' 'vestal: 1 hit, 0 misses, 0 not cacheable*'
+fi
+
+# ---- refused ----
+run "$VESTAL" run --tree 12 -- true
+result 'no digest' 2 '' 'vestal: run: 12: no digest of a tree*'
+run "$VESTAL" run --tree "$(printf '0%.0s' {1..64})" -- true
+result 'a digest that is not there' 125 '' 'vestal: run: 0*: there is no tree of that digest'
+run "$VESTAL" run --tree "$tree" --cwd /none -- true
+result 'no such directory' 125 '' 'vestal: run: /none: no working directory in the tree: No such file or directory'
+run "$VESTAL" run --tree "$tree" --cwd none -- true
+result 'a relative directory' 2 '' 'vestal: run: --cwd none: not an absolute path'
+in_tree -- none
+result 'no such program' 127 '' 'vestal: none: command not found'
+run "$VESTAL" run --cwd / -- true
+result 'without a tree' 2 '' 'vestal: run: --cwd*go with --tree*'
+run "$VESTAL" run --tree "$tree" --backend=magic -- true
+result 'another back end' 2 '' 'vestal: run: --backend magic: *'
+in_tree --out "$here/stock" -- true
+result '--out that is not empty' 2 '' 'vestal: run: --out *: is there, and no empty directory'
+mkdir odd && echo >odd/proc && odd=$("$VESTAL" tree add odd)
+run "$VESTAL" run --tree "$odd" -- true
+result 'a tree whose /proc is a file' 125 '' 'vestal: run: /proc of the tree is no directory*'
+
+# ---- and nothing is left ----
+is 'layers' '' "$(ls -d "$VESTAL_DIR"/sandboxes/*/upper "$VESTAL_DIR"/sandboxes/*/work 2>/dev/null)"
+is 'processes' '' "$(for process in /proc/[0-9]*; do [ "$(readlink "$process/root" 2>/dev/null)" = "$VESTAL_DIR/sandboxes/0/mount" ] && echo "$process"; done)"
+"$VESTAL" run --tree "$tree" --cwd "$here" --env PATH=/usr/bin:/bin -- sh -c 'echo started >&2; sleep 60' 2>started.text &
+pid=$!
+for round in {1..100}; do grep -q started started.text && break; sleep 0.05; done
+kill -TERM $pid
+wait $pid
+is 'ended from outside: its status' 143 $?
+"$VESTAL" run --tree "$tree" --cwd "$here" --env PATH=/usr/bin:/bin -- sh -c 'echo started >&2; sleep 61' 2>started.text & pid=$!
+disown
+for round in {1..100}; do grep -q started started.text && break; sleep 0.05; done
+kill -KILL $pid
+for round in {1..100}; do pgrep -fx 'sleep 61' >/dev/null || break; sleep 0.05; done
+is 'killed: what it has started goes too' '' "$(pgrep -fx 'sleep 61')"
+in_tree -- sh -c 'cat stock/a'
+result 'and the next one is as ever' 0 once ''
+finish
