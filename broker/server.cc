@@ -143,8 +143,10 @@ std::string report_text(const SessionReport& report) {
   if (report.needs) {
     ordered_json paths = ordered_json::array();
     for (const CommandNeeds::Path& one : report.needs->paths)
-      paths.push_back({{"path", one.path}, {"read", one.read}, {"listed", one.listed}, {"changed", one.changed}});
-    object["needs"] = {{"paths", std::move(paths)}, {"absent", report.needs->absent}, {"programs", report.needs->programs},
+      paths.push_back({{"path", one.path}, {"read", one.read}, {"listed", one.listed}, {"changed", one.changed}, {"by", one.by}});
+    ordered_json programs = ordered_json::array();
+    for (const auto& [path, by] : report.needs->programs) programs.push_back({{"path", path}, {"by", by}});
+    object["needs"] = {{"paths", std::move(paths)}, {"absent", report.needs->absent}, {"programs", std::move(programs)}, {"made", report.needs->made},
                        {"variables", report.needs->variables}, {"whole_environment", report.needs->whole_environment}};
     ordered_json& others = object["needs"]["others"] = ordered_json::array();
     for (const auto& [reason, command] : report.needs->others) others.push_back({{"reason", reason}, {"command", command}});

@@ -450,20 +450,31 @@ class RunningSession final : public Session {
   void note_needs(const Step& step) {
     if (!report_.needs) report_.needs.emplace();
     CommandNeeds& needs = *report_.needs;
-    if (step.program) needs.programs.insert(step.program->files.begin(), step.program->files.end());
+    const std::string command = brief_command(step.exec);
+    if (step.program) for (const std::string& file : step.program->files) note_first(program_users_[file], step.began, command);
+    for (const auto& [path, use] : step.uses)
+      if (use.aspects != 0) note_first(path_users_[path], use.observed_first, command);
     if (!step.spoils.empty() && step.spoiled_by.empty()) needs.others.emplace_back(step.spoils, command_line(step.exec));
     if (step.parent) return;
+    for (const auto& [file, user] : program_users_) needs.programs[file] = user.command;
     for (const auto& [path, use] : step.uses) {
-      if (use.aspects == 0) continue;
       const std::string& text = recorder_.paths().text(path);
+      if (use.contents_changed && use.present) needs.made.push_back(text);
+      if (use.aspects == 0) continue;
       if (use.facts.type == FileType::absent || use.facts.type == FileType::error) {
         needs.absent.push_back(text);
       } else if (!use.replaceable() || use.aspects & aspect_bytes) {
-        needs.paths.push_back({text, (use.aspects & (aspect_bytes | aspect_target)) != 0, (use.aspects & aspect_listing) != 0, use.changed()});
+        needs.paths.push_back({text, (use.aspects & (aspect_bytes | aspect_target)) != 0, (use.aspects & aspect_listing) != 0, use.changed(), path_users_[path].command});
       }
     }
     needs.variables.assign(step.variables.begin(), step.variables.end());
     needs.whole_environment = step.whole_environment;
+  }
+
+  // Steps inside end before those around them, to which their looks belong as well.
+  struct User { Position position = never; std::string command; };
+  static void note_first(User& user, Position position, const std::string& command) {
+    if (position < user.position || user.command.empty()) user = {position, command};
   }
 
   // An output of a step inside this one has been told of that one.
@@ -504,6 +515,8 @@ class RunningSession final : public Session {
   std::int64_t explained_as_ = 0;
   std::unordered_map<PathId, std::uint64_t> told_;  // number of the step whose explanation names this output
   std::unordered_map<std::uint64_t, std::uint64_t> outer_of_;  // of finished steps
+  std::map<std::string, User> program_users_;  // wants_needs only
+  std::unordered_map<PathId, User> path_users_;
   struct CloseFile { void operator()(std::FILE* file) const { std::fclose(file); } };
   std::unique_ptr<std::FILE, CloseFile> events_file_;
   std::atomic<bool> stopping_ = false, top_ended_ = false;

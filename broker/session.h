@@ -71,10 +71,13 @@ struct CommandNeeds {
     bool read = false;    // its contents, its target, or that it was executed; else somebody looked whether and how it is there
     bool listed = false;  // its names
     bool changed = false; // the command has changed it since
+    std::string by;       // the command line of who looked first
   };
   std::vector<Path> paths;
   std::vector<std::string> absent;    // looked for in vain
-  std::set<std::string> programs;     // files that executed programs are started with, as spelled
+  // Files that executed programs are started with, as spelled, and the command line of the first one.
+  std::map<std::string, std::string> programs;
+  std::vector<std::string> made;      // made, written or replaced, and there at the end
   std::vector<std::string> variables; // asked for by name
   bool whole_environment = false;
   // What spoilt steps, and the command of the one that did it: what is not among the needs.

@@ -1,110 +1,122 @@
-// vestal import -o DIR [--] COMMAND [ARGUMENTS...]
+// vestal import -o DIR [--verify] [--] COMMAND [ARGUMENTS...]
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <set>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "broker/cli/options.h"
 #include "broker/cli/subcommand.h"
 #include "broker/client.h"
 #include "broker/wording.h"
+#include "crude-import/command_report.h"
+#include "crude-import/imported_root.h"
 #include "crude-import/root_writer.h"
+#include "crude-import/verify.h"
 
 namespace crude_import {
 namespace {
 
 using broker::complain;
-using nlohmann::json;
-using nlohmann::ordered_json;
+using cache::Result;
 
-// What a root cannot hold, in the words of the steps that used it.
-void warn_of_others(const json& others) {
-  std::set<std::string> told;
-  for (const json& other : others)
-    if (const std::string reason = other.at("reason"); told.insert(reason).second)
-      complain("import: " + reason + ", which no root can hold: " + other.at("command").get<std::string>().substr(0, 100));
+constexpr int attempts_max = 5;
+constexpr std::size_t listed_entries_max = 10'000;
+
+struct Wishes {
+  std::string root;
+  bool verifies = false;
+  std::set<std::string> values_of;
+};
+
+void tell_totals(const RootTotals& totals, const std::string& root) {
+  complain(fmt::format("import: {}, {}, {} in {}", broker::count_text(totals.files, "file", "files"), broker::count_text(totals.links, "symbolic link", "symbolic links"),
+                       broker::size_text(totals.bytes), root));
 }
 
-bool write_root(const std::string& root, const std::string& text) {
-  const json report = json::parse(text, nullptr, false);
-  if (!report.is_object() || !report.contains("needs")) {
+bool write_and_tell(const Wishes& wishes, const std::string& text) {
+  const auto report = CommandReport::from(text);
+  if (!report) {
     complain("import: nothing is known of what the command needed");
     return false;
   }
-  const json& needs = report.at("needs");
-  auto writer = RootWriter::open(root);
-  auto failed = [](const cache::Error& error) {
-    complain("import: " + error.message);
-    return false;
-  };
-  if (!writer) return failed(writer.error());
-  for (const json& program : needs.at("programs"))
-    if (const auto added = writer->add(program.get<std::string>()); !added) return failed(added.error());
-  std::vector<std::string> changed, gone, special, listed;
-  for (const json& path : needs.at("paths")) {
-    const std::string name = path.at("path");
-    const bool is_changed = path.at("changed");
-    if (is_changed) changed.push_back(name);
-    if (path.at("listed").get<bool>()) listed.push_back(name);
-    if (is_special(name)) special.push_back(name);
-    const auto added = writer->add(name);
-    if (!added) return failed(added.error());
-    if (!*added && !is_changed) gone.push_back(name);
-  }
-  if (const auto added = writer->add(std::filesystem::current_path().string()); !added) return failed(added.error());
-  if (const auto finished = writer->finish(); !finished) return failed(finished.error());
-
-  ordered_json manifest;
-  std::uint64_t files = 0, bytes = 0, links = 0;
-  for (const auto& [path, entry] : writer->entries()) {
-    manifest["entries"].push_back({{"path", path}, {"kind", std::string(1, entry.kind)}, {"bytes", entry.bytes}});
-    files += entry.kind == 'f';
-    links += entry.kind == 'l';
-    bytes += entry.bytes;
-  }
-  for (const char* name : {"absent", "variables", "whole_environment", "others"}) manifest[name] = needs.at(name);
-  for (const auto& [name, paths] : {std::pair("changed", &changed), std::pair("gone", &gone), std::pair("special", &special), std::pair("listed", &listed)})
-    manifest[name] = *paths;
-  std::ofstream file(root + ".json");
-  file << manifest.dump(1, ' ', false, ordered_json::error_handler_t::replace) << '\n';
-  if (!file.flush()) {
-    complain("import: " + root + ".json: cannot be written");
+  const auto totals = write_root(wishes.root, *report, {}, wishes.values_of, true);
+  if (!totals) {
+    complain("import: " + totals.error().message);
     return false;
   }
-  for (const std::string& path : changed) complain("import: " + path + ": changed by the command; the root has what it is now");
-  for (const std::string& path : gone) complain("import: " + path + ": is not there any more, and not in the root");
-  for (const std::string& path : special) complain("import: " + path + ": belongs to the machine, and has to be mounted in the root");
-  warn_of_others(needs.at("others"));
-  complain(fmt::format("import: {}, {}, {} in {}", broker::count_text(files, "file", "files"), broker::count_text(links, "symbolic link", "symbolic links"),
-                       broker::size_text(bytes), root));
+  tell_totals(*totals, wishes.root);
   return true;
 }
 
-int import(const broker::CommandOptions& given, char* const* arguments) {
-  std::string root;
-  int at = 0;
-  for (; arguments[at] && arguments[at][0] == '-'; ++at) {
-    const std::string word = arguments[at];
-    if (word == "--") { ++at; break; }
-    if (word == "-h" || word == "--help") {
-      std::fputs("Runs a command and makes a directory of what it has needed: files, directories and symbolic links, so that it can run there by chroot.\n"
-                 "Usage: vestal import -o DIR [--] COMMAND [ARGUMENTS...]\n\n"
-                 "  -o DIR    The root to be made; what was found is told in DIR.json\n", stdout);
-      return 0;
-    }
-    if (word == "-o" && arguments[at + 1]) root = arguments[++at];
-    else if (word.starts_with("-o") && word.size() > 2) root = word.substr(2);
-    else return broker::cli::wrong_usage("import: unknown option '" + word + "'");
+// What is in directories whose names the command has listed: a root has of them what was needed otherwise.
+std::set<std::string> listed_entries(const CommandReport& report) {
+  std::set<std::string> entries;
+  for (const CommandReport::Path& path : report.paths) {
+    if (!path.listed || is_special(path.path)) continue;
+    std::error_code error;
+    for (std::filesystem::directory_iterator at(path.path, error), end; !error && at != end && entries.size() < listed_entries_max; at.increment(error))
+      entries.insert(at->path().string());
   }
+  return entries;
+}
+
+// The status of the first run as wait(2) has it, if the root holds what the command needs.
+Result<int> import_and_verify(const Wishes& wishes, const broker::CommandOptions& options, char* const* arguments) {
+  const Observed first = TRY(observe(arguments, options));
+  std::set<std::string> besides;
+  RootTotals totals = TRY(write_root(wishes.root, first.report, besides, wishes.values_of, true));
+  bool has_listed = false;
+  for (int attempt = 1;; ++attempt) {
+    const Comparison comparison = TRY(compare_in_root(wishes.root, arguments, options, first));
+    if (comparison.differences.empty()) {
+      if (!besides.empty()) complain("import: verify: " + broker::count_text(besides.size(), "path was", "paths were") + " missing at first, and added");
+      tell_totals(totals, wishes.root);
+      complain("import: verify: in the root alone the command did the same");
+      return first.status;
+    }
+    std::set<std::string> missing = comparison.missing;
+    std::erase_if(missing, [&](const std::string& path) { return besides.contains(path); });
+    if (missing.empty() && !std::exchange(has_listed, true)) {
+      missing = listed_entries(first.report);
+      std::erase_if(missing, [&](const std::string& path) { return besides.contains(path) || std::ranges::find(first.report.made, path) != first.report.made.end(); });
+    }
+    if (missing.empty() || attempt == attempts_max) {
+      tell_totals(totals, wishes.root);
+      for (const std::string& difference : comparison.differences) complain("import: verify: " + difference);
+      return cache::fail(cache::Fault::unsupported, "verify: in the root alone the command did something else");
+    }
+    besides.merge(missing);
+    TRY(remove_root(wishes.root));
+    totals = TRY(write_root(wishes.root, first.report, besides, wishes.values_of, false));
+  }
+}
+
+int import(const broker::CommandOptions& given, char* const* arguments) {
+  Wishes wishes;
+  std::vector<std::string> own, values_of;
+  while (*arguments && (*arguments)[0] == '-' && std::string_view(*arguments) != "--") {
+    own.emplace_back(*arguments++);
+    for (const char* name : {"-o", "--output", "--env"})
+      if (own.back() == name && *arguments) {
+        own.emplace_back(*arguments++);
+        break;
+      }
+  }
+  broker::cli::Options accepted("vestal import -o DIR [--verify] [--] COMMAND [ARGUMENTS...]",
+                                "Runs a command and makes a directory of what it has needed: files, directories and symbolic links, so that it can run there by chroot.");
+  accepted.word("-o,--output", wishes.root, "The root to be made; what was found is told in DIR.json");
+  accepted.flag("--verify", wishes.verifies, "Run the command again, in the root alone, and compare; what is missing is added. Its output goes through a pipe");
+  accepted.words("--env", values_of, "A variable whose value is to stand in DIR.json; of others it has the names");
+  if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
+  wishes.values_of = {values_of.begin(), values_of.end()};
+  if (*arguments && std::string_view(*arguments) == "--") ++arguments;
+  std::string& root = wishes.root;
   if (root.empty()) return broker::cli::wrong_usage("import: -o DIR says where the root is to be");
-  if (!arguments[at]) return broker::cli::wrong_usage("import: no command");
+  if (!*arguments) return broker::cli::wrong_usage("import: no command");
   while (root.size() > 1 && root.ends_with('/')) root.pop_back();
   std::error_code error;
   root = std::filesystem::absolute(root, error).string();
@@ -115,8 +127,15 @@ int import(const broker::CommandOptions& given, char* const* arguments) {
   }
   broker::CommandOptions options = given;
   options.fresh = true;
-  options.on_report = [root](const std::string& report) { return write_root(root, report); };
-  return broker::run_command(arguments + at, options);
+  if (!wishes.verifies) {
+    options.on_report = [&wishes](const std::string& report) { return write_and_tell(wishes, report); };
+    return broker::run_command(arguments, options);
+  }
+  if (const std::string why = unrepeatable_input(); !why.empty()) return broker::cli::wrong_usage("import: --verify: " + why);
+  const auto status = import_and_verify(wishes, options, arguments);
+  if (status) broker::end_like(*status);
+  complain("import: " + status.error().message);
+  return broker::status_own_failure;
 }
 
 const broker::cli::Subcommand import_subcommand("import", "-o DIR [--] COMMAND...", "Runs a command and makes a root of what it needs, for chroot", import);

@@ -3,14 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
+#include <memory>
 
 #include <fmt/format.h>
+
+#include "cache/digest.h"
 
 namespace crude_import {
 namespace {
@@ -19,6 +21,7 @@ using cache::fail;
 using cache::Fault;
 using cache::Result;
 
+constexpr std::size_t piece_bytes = 256 << 10;
 constexpr int links_max = 40;  // path_resolution(7)
 
 tl::unexpected<cache::Error> cannot(const std::string& path, const char* what) {
@@ -29,21 +32,27 @@ bool is_below(const std::string& path, const std::string& directory) {
   return path == directory || (path.starts_with(directory) && path[directory.size()] == '/');
 }
 
-Result<std::uint64_t> copy_file(const std::string& from, const std::string& to, const struct stat& status) {
+// Its digest is that of what has been copied.
+Result<RootEntry> copy_file(const std::string& from, const std::string& to, const struct stat& status) {
   const cache::OwnedFd in(::open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!in) return cannot(from, "cannot be read");
   const cache::OwnedFd out(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!out) return cannot(to, "cannot be made");
-  std::uint64_t total = 0;
+  RootEntry entry;
+  cache::Hasher hasher;
+  const auto piece = std::make_unique_for_overwrite<char[]>(piece_bytes);
   for (;;) {
-    const ssize_t bytes = ::sendfile(out.get(), in.get(), nullptr, 1 << 30);
-    if (bytes < 0) return cannot(to, "cannot be written");
+    const ssize_t bytes = ::read(in.get(), piece.get(), piece_bytes);
+    if (bytes < 0) return cannot(from, "cannot be read");
     if (bytes == 0) break;
-    total += static_cast<std::uint64_t>(bytes);
+    if (::write(out.get(), piece.get(), static_cast<std::size_t>(bytes)) != bytes) return cannot(to, "cannot be written");
+    hasher.add({piece.get(), static_cast<std::size_t>(bytes)});
+    entry.bytes += static_cast<std::uint64_t>(bytes);
   }
+  entry.digest = hasher.finish().hex();
   const timespec times[] = {status.st_mtim, status.st_mtim};
   if (::fchmod(out.get(), status.st_mode & 0777) != 0 || ::futimens(out.get(), times) != 0) return cannot(to, "its mode and time cannot be set");
-  return total;
+  return entry;
 }
 
 }  // namespace
@@ -97,16 +106,17 @@ Result<bool> RootWriter::add(const std::string& path, int links_left) {
       const ssize_t bytes = ::readlink(done.c_str(), target, sizeof target);
       if (bytes < 0) return cannot(done, "cannot be read");
       const std::string to(target, static_cast<std::size_t>(bytes));
-      if (entries_.emplace(done, RootEntry{'l', 0}).second && ::symlink(to.c_str(), below(done).c_str()) != 0) return cannot(below(done), "cannot be made");
+      if (entries_.emplace(done, RootEntry{'l', 0, {}, user_}).second && ::symlink(to.c_str(), below(done).c_str()) != 0) return cannot(below(done), "cannot be made");
       return add((to.starts_with('/') ? to : done.substr(0, done.rfind('/')) + '/' + to) + rest, links_left - 1);
     }
     if (S_ISDIR(status.st_mode)) {
       modes_.emplace(done, status.st_mode & 01777);
-      if (entries_.emplace(done, RootEntry{'d', 0}).second && ::mkdir(below(done).c_str(), 0700) != 0) return cannot(below(done), "cannot be made");
+      if (entries_.emplace(done, RootEntry{'d', 0, {}, user_}).second && ::mkdir(below(done).c_str(), 0700) != 0) return cannot(below(done), "cannot be made");
       continue;
     }
     if (!S_ISREG(status.st_mode) || entries_.contains(done)) return true;
-    entries_[done] = {'f', TRY(copy_file(done, below(done), status))};
+    entries_[done] = TRY(copy_file(done, below(done), status));
+    entries_[done].user = user_;
     return true;
   }
   return true;

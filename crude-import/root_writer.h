@@ -18,6 +18,8 @@ namespace crude_import {
 struct RootEntry {
   char kind = 'f';  // 'f' file, 'd' directory, 'l' symbolic link
   std::uint64_t bytes = 0;
+  std::string digest;  // of a file: SHA-256, hexadecimal
+  std::string user;    // for whom it was taken
 };
 
 // Below /proc, /sys or /dev: not contents, but what the machine tells.
@@ -33,6 +35,8 @@ class RootWriter {
   // `path` is absolute. False: it is not there, or leads nowhere; what there is of it on the way has been taken. Fault::io
   // for what cannot be read or written. Nothing that is_special() or in the root itself is taken.
   cache::Result<bool> add(const std::string& path);
+  // For whom what is added from now on is taken.
+  void set_user(const std::string& user) { user_ = user; }
   // Modes of directories, at the very end: some allow nothing to be made in them.
   cache::Result<bool> finish();
 
@@ -44,6 +48,7 @@ class RootWriter {
   cache::Result<bool> add(const std::string& path, int links_left);
   std::string below(const std::string& path) const { return root_ + path; }
 
+  std::string user_;
   std::string root_;  // absolute, symlinks resolved
   std::map<std::string, RootEntry> entries_;
   std::map<std::string, std::uint32_t> modes_;  // of directories

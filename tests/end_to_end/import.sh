@@ -58,6 +58,39 @@ alike 'a shell and symbolic links' sorted sh -c 'sort link.c > sorted; readlink 
 ! command -v busybox >/dev/null || alike 'a static program' none busybox wc -l hello.c
 alike 'a command that fails' none sh -c 'cat none; exit 3'
 
+# Once more, in the root alone.
+verified() { # WHAT STATUS OUT ERR COMMAND...
+  local what=$1 wanted=$2 out_pattern=$3 err_pattern=$4
+  shift 4
+  rm -rf root root.json
+  run "$VESTAL" import --verify --env LC_ALL -o root -- "$@" </dev/null
+  result "$what, verified" "$wanted" "$out_pattern" "$err_pattern"
+}
+same='*vestal: import: verify: in the root alone the command did the same'
+rm -f hello
+verified 'gcc' 0 '' "$same" gcc -O2 hello.c -o hello
+verified 'what there was already is made again' 0 '' "$same" gcc -O1 hello.c -o hello
+python3 - <<'P' || faults=1
+import hashlib, json
+manifest = json.load(open("root.json"))
+by = {entry["path"]: entry["by"] for entry in manifest["entries"]}
+stdio = next(path for path in by if path.endswith("/stdio.h"))
+assert "cc1" in by[stdio], by[stdio]
+assert "gcc" in by[next(path for path in by if path.endswith("/cc1"))]
+assert manifest["values"] == {"LC_ALL": "C"}, manifest["values"]
+entry = next(entry for entry in manifest["entries"] if entry["path"] == stdio)
+assert entry["sha256"] == hashlib.sha256(open(stdio, "rb").read()).hexdigest()
+P
+verified 'both streams and a status' 3 out "err*$same" sh -c 'echo out; echo err >&2; exit 3'
+verified 'a signal' 143 '' "$same" sh -c 'kill -TERM $$'
+mkdir listed && touch listed/one listed/two
+verified 'directories on the way to nothing' 0 yes "$same" sh -c 'test -e listed/none; test -d listed && echo yes'
+verified 'names that were listed' 0 'one two' '*2 paths were missing at first, and added*'"$same" sh -c 'cd listed; echo *'
+verified 'something that is not the same' 125 '*' '*verify: standard output differs from line 1 on*verify: in the root alone the command did something else' date +%N
+verified 'another file' 125 '' '*verify: *stamp: other contents*' sh -c 'date +%N >stamp'
+run sh -c 'echo | "$VESTAL" import --verify -o root5 -- touch ran'
+result 'input that cannot be repeated' 2 '' 'vestal: import: --verify: standard input cannot be read a second time*'
+
 # Said and refused.
 mkdir full && touch full/precious
 run "$VESTAL" import -o full -- touch ran
@@ -69,7 +102,7 @@ result 'a root where there is no directory' 125 '' 'vestal: import: *none: nothi
 run "$VESTAL" import -o root2
 result 'no command' 2 '' 'vestal: import: no command*'
 run "$VESTAL" import -x root2 touch ran
-result 'another option' 2 '' "vestal: import: unknown option '-x'*"
+result 'another option' 2 '' "vestal: unknown option '-x'*"
 [ ! -e ran ] || is 'nothing has run' '' ran
 run "$VESTAL" import -o root3 sh -c 'date >/dev/null; echo 2 >>hello.c'
 like 'what no root can hold' '*hello.c: changed by the command*reads the clock, which no root can hold: date*' "$err"

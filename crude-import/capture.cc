@@ -1,0 +1,78 @@
+#include "crude-import/capture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "broker/control.h"
+
+namespace crude_import {
+namespace {
+
+using broker::away_from_standard;
+using cache::fail;
+using cache::Fault;
+using cache::OwnedFd;
+using cache::Result;
+
+bool write_all(int file, const char* bytes, std::size_t count) {
+  while (count > 0) {
+    const ssize_t written = ::write(file, bytes, count);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    bytes += written;
+    count -= static_cast<std::size_t>(written);
+  }
+  return true;
+}
+
+[[noreturn]] void read_for_ever(int from, int keep, int to) {
+  // It must hold no other capture's pipe open: at 1, say, of which the end would never come then.
+  for (int fd = 0; fd < 3; ++fd)
+    if (fd != to) ::close(fd);
+  // Ends with the last writer, not with whom the terminal interrupts. Should nobody read on, the writers are to see that.
+  for (const int signal : {SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGTSTP}) ::signal(signal, SIG_IGN);
+  ::signal(SIGPIPE, SIG_IGN);
+  char piece[1 << 16];
+  for (;;) {
+    const ssize_t bytes = ::read(from, piece, sizeof piece);
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes <= 0 || !write_all(keep, piece, static_cast<std::size_t>(bytes))) ::_exit(bytes == 0 ? 0 : 1);
+    if (to >= 0 && !write_all(to, piece, static_cast<std::size_t>(bytes))) ::_exit(2);
+  }
+}
+
+tl::unexpected<cache::Error> cannot(const char* what) { return fail(Fault::io, std::string(what) + ": " + std::strerror(errno)); }
+
+}  // namespace
+
+Result<Capture> Capture::begin(int fd, bool passes_on) {
+  OwnedFd kept(away_from_standard(::memfd_create("capture", MFD_CLOEXEC)));
+  OwnedFd original(::fcntl(fd, F_DUPFD_CLOEXEC, 10));
+  int ends[2];
+  if (!kept || !original || ::pipe2(ends, O_CLOEXEC) != 0) return cannot("what is written cannot be kept");
+  const OwnedFd reader_end(away_from_standard(ends[0])), writer_end(away_from_standard(ends[1]));
+  const pid_t reader = ::fork();
+  if (reader == 0) {
+    ::close(writer_end.get());
+    read_for_ever(reader_end.get(), kept.get(), passes_on ? original.get() : -1);
+  }
+  if (reader < 0 || ::dup2(writer_end.get(), fd) < 0) return cannot("what is written cannot be kept");
+  return Capture(fd, std::move(original), std::move(kept), reader);
+}
+
+Result<std::string> Capture::end() {
+  ::dup2(original_.get(), fd_);
+  while (::waitpid(reader_, nullptr, 0) < 0 && errno == EINTR) {}
+  const off_t bytes = ::lseek(kept_.get(), 0, SEEK_END);
+  std::string text(static_cast<std::size_t>(bytes), '\0');
+  if (bytes > 0 && ::pread(kept_.get(), text.data(), text.size(), 0) != bytes) return cannot("what was written cannot be read");
+  return text;
+}
+
+}  // namespace crude_import
