@@ -22,6 +22,7 @@ struct CommandReport {
   std::vector<std::string> absent, made, variables;
   bool whole_environment = false;
   std::vector<Other> others;  // what no root can hold
+  std::string directory;      // where the command ran; set by who knows it
 
   // Nothing if it is no such report.
   static std::optional<CommandReport> from(std::string_view json);

@@ -95,6 +95,7 @@ Result<Observed> observe(char* const* arguments, const CommandOptions& given) {
   auto read = CommandReport::from(text);
   if (!read) return fail(Fault::io, "nothing is known of what the command needed");
   observed.report = std::move(*read);
+  observed.text = std::move(text);
   return observed;
 }
 

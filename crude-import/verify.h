@@ -15,6 +15,7 @@ namespace crude_import {
 struct Observed {
   int status = 0;  // as wait(2) has it
   std::string output, errors;
+  std::string text;  // the session's report, as JSON
   CommandReport report;
 };
 

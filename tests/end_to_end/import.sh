@@ -91,6 +91,55 @@ verified 'another file' 125 '' '*verify: *stamp: other contents*' sh -c 'date +%
 run sh -c 'echo | "$VESTAL" import --verify -o root5 -- touch ran'
 result 'input that cannot be repeated' 2 '' 'vestal: import: --verify: standard input cannot be read a second time*'
 
+# In one piece.
+rm -rf root root.json hello
+run "$VESTAL" import --tar root.tar --oci image --env LC_ALL -- gcc -O2 hello.c -o hello
+is 'tar and image' 0 "$status"
+like 'where it is' '*vestal: import: * files, *in *root.tar' "$err"
+is 'nothing besides' '' "$(ls -d ./*.XXXXXX ./root.tar.* ./image.* 2>/dev/null)"
+mkdir unpacked && tar xf root.tar -C unpacked
+rm -f hello
+is 'the archive is a root' hello "$(inside unpacked gcc -O2 hello.c -o hello && "unpacked$PWD/hello")"
+"$VESTAL" import --tar again.tar -- gcc -O2 hello.c -o hello 2>/dev/null
+cmp root.tar again.tar || is 'the same archive' same other
+umoci unpack --rootless --image image:latest bundle >umoci.text 2>&1 || is 'umoci unpacks the image' well "$(cat umoci.text)"
+is 'the image is a root' hello "$(inside bundle/rootfs gcc -O2 hello.c -o hello && "bundle/rootfs$PWD/hello")"
+umoci stat --image image:latest >umoci.text 2>&1 || is 'umoci reads the image' well "$(cat umoci.text)"
+python3 - <<'P' || faults=1
+import hashlib, json, os
+read = lambda digest: open("image/blobs/sha256/" + digest.split(":")[1], "rb").read()
+manifest = json.loads(read(json.load(open("image/index.json"))["manifests"][0]["digest"]))
+config = json.loads(read(manifest["config"]["digest"]))["config"]
+assert config["Env"] == ["LC_ALL=C"] and config["Cmd"] == ["gcc", "-O2", "hello.c", "-o", "hello"], config
+assert config["WorkingDir"] == os.path.realpath("."), config
+for name in os.listdir("image/blobs/sha256"):
+    assert hashlib.sha256(open("image/blobs/sha256/" + name, "rb").read()).hexdigest() == name
+P
+run "$VESTAL" import --oci image -- touch ran
+result 'an image where there is one' 125 '' 'vestal: import: *image: is there, and no empty directory'
+
+# Packages.
+if command -v dpkg-query >/dev/null; then
+  run "$VESTAL" import -o packaged -- "$perl" sum.pl
+  like 'what comes from which package' '*vestal: import: *files* of perl-base*' "$err"
+  is 'each file' "$(dpkg-query -S "$(readlink -f "$(command -v sort)")" 2>/dev/null | cut -d: -f1)" "$(
+    "$VESTAL" import -o sorted.root -- sort hello.c >/dev/null 2>&1
+    python3 -c 'import json; print([entry["package"] for entry in json.load(open("sorted.root.json"))["entries"] if entry["path"].endswith("/bin/sort")][0])')"
+fi
+
+# Several runs for one root.
+rm -f hello sorted
+run "$VESTAL" import --session both -o together -- gcc -O2 hello.c -o hello
+is 'the first of a session' 0 "$status"
+run "$VESTAL" import --session both -o together -- "$perl" sum.pl
+is 'the second' 0 "$status"
+is 'the root is for the second' 62 "$(inside together "$perl" sum.pl)"
+is 'and for the first' hello "$(inside together gcc -O2 hello.c -o hello && "together$PWD/hello")"
+run "$VESTAL" import --session other -o together -- touch ran
+result 'the root of another session' 125 '' 'vestal: import: *together: is there, and no empty directory'
+run "$VESTAL" import --session a/b -o other -- touch ran
+result 'no name' 125 '' 'vestal: import: --session a/b: *'
+
 # Said and refused.
 mkdir full && touch full/precious
 run "$VESTAL" import -o full -- touch ran
