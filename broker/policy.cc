@@ -64,7 +64,9 @@ std::optional<std::vector<std::string>> shell_names(std::string_view text) {
   if (text.find("cd -") != text.npos || text.find("~-") != text.npos) names.emplace("OLDPWD");
   if (makes_names) return std::nullopt;
   for (const char* own : {"PATH", "IFS", "HOME", "PWD", "CDPATH", "ENV", "PS4", "LANG", "LC_ALL", "LC_CTYPE", "LC_COLLATE", "LC_MESSAGES", "PPID",
-                          "OPTIND", "POSIXLY_CORRECT", "BASH_ENV", "SHELLOPTS", "BASHOPTS", "TMPDIR"})
+                          "OPTIND", "POSIXLY_CORRECT", "BASH_ENV", "SHELLOPTS", "BASHOPTS", "TMPDIR",
+                          "BASH_COMPAT", "BASH_LOADABLES_PATH", "BASH_XTRACEFD", "CHILD_MAX", "COLUMNS", "EXECIGNORE", "FUNCNEST", "GLOBIGNORE",
+                          "LANGUAGE", "LC_NUMERIC", "LC_TIME", "LINES", "LOCPATH", "NLSPATH", "OPTERR", "TEXTDOMAIN", "TEXTDOMAINDIR", "TIMEFORMAT", "TMOUT"})
     names.emplace(own);
   return std::vector<std::string>(names.begin(), names.end());
 }
@@ -85,7 +87,21 @@ bool perl_text_varies(std::string_view text) {
     const char c = text[next];
     const bool is_apart = next > at + 2 && (c == '<' || (c >= 'A' && c <= 'Z'));
     if (is_apart || c == '$' || c == '"' || c == '\'' || c == '(' || c == '_' || c == '`') return true;
+    // Of $_, for nothing follows that could be a file. "-C, --directory" stands in a text for users.
+    const std::size_t behind = c == ',' ? text.find_first_not_of(" \t\n", next + 1) : text.npos;
+    const bool is_option_told = behind != text.npos && text[behind] == '-' && text.substr(behind, 2) == "--";
+    if (!is_option_told && std::string_view(",;)}]>=&|?:+*/.!").find(c) != std::string_view::npos) return true;
+    std::size_t word_end = next;
+    while (word_end < text.size() && is_name_character(text[word_end])) ++word_end;
+    constexpr std::array<std::string_view, 15> operators{"shift", "pop", "if", "unless", "for", "foreach", "while", "until", "and", "or", "xor", "cmp", "eq", "x", "lt"};
+    if (next > at + 2 && is_one_of(text.substr(next, word_end - next), operators)) return true;
   }
+  return false;
+}
+
+bool python_text_asks_for_times(std::string_view text) {
+  for (const std::string_view word : {"mtime", "MTIME", "ctime", "CTIME", "atime", "ATIME", "[7]", "[8]", "[9]"})
+    if (text.find(word) != text.npos) return true;
   return false;
 }
 
@@ -105,6 +121,36 @@ std::string_view script_argument(const std::vector<std::string>& arguments, std:
 }
 
 namespace {
+
+// A short text that can tell numbers of processes without one of the variables that have them.
+bool tells_processes(std::string_view text) {
+  bool tells = false;
+  each_word(text, [&](std::string_view word, std::size_t at) {
+    // Where a command may begin.
+    const std::size_t last = at == 0 ? text.npos : text.find_last_not_of(" \t", at - 1);
+    if (last != text.npos && std::string_view("\n;|&({!`").find(text[last]) == std::string_view::npos && !is_name_character(text[last])) return;
+    if (last != text.npos && is_name_character(text[last])) {
+      const std::string_view before = text.substr(0, last + 1);
+      if (!before.ends_with("do") && !before.ends_with("then") && !before.ends_with("else") && !before.ends_with("builtin") && !before.ends_with("command")) return;
+    }
+    if (word == "jobs" || word == "coproc") tells = true;
+    // All variables, unless somebody looks for some of them; or where the shell puts the number of what it waits for.
+    const std::size_t next = std::min(text.find_first_not_of(" \t", at + word.size()), text.size());
+    const std::string_view rest = text.substr(next);
+    const std::string_view words = rest.substr(0, rest.find_first_of("\n;|&)}>"));
+    const bool is_filtered = rest.substr(words.size(), 1) == "|";
+    bool only_options = true, has_p = false;
+    for (std::size_t from = words.find_first_not_of(" \t"); from != words.npos; from = words.find_first_not_of(" \t", from)) {
+      const std::size_t end = std::min(words.find_first_of(" \t", from), words.size());
+      only_options = only_options && words[from] == '-';
+      has_p = has_p || (words[from] == '-' && words.substr(from, end - from).find('p') != words.npos);
+      from = end;
+    }
+    if ((word == "set" || word == "declare" || word == "typeset" || word == "readonly") && only_options && !is_filtered && (word != "set" || words.empty())) tells = true;
+    if (word == "wait" && has_p) tells = true;
+  });
+  return tells;
+}
 
 // bash's keyword `time`, where a command may begin.
 bool measures_time(std::string_view text) {
@@ -129,6 +175,7 @@ bool shell_text_varies(std::string_view text) {
   if (text.size() <= short_text_max)
     for (const std::string_view id : {"$$", "$!", "${$", "${!}"})
       if (text.find(id) != text.npos) return true;
+  if (text.size() <= short_text_max && tells_processes(text)) return true;
   constexpr std::array<std::string_view, 9> words{"COPROC_PID", "RANDOM", "SRANDOM", "SECONDS", "EPOCHSECONDS", "EPOCHREALTIME", "BASHPID", "PPID", "times"};
   bool varies = measures_time(text) || text.find(")T") != text.npos;  // printf '%(...)T'
   each_word(text, [&](std::string_view word, std::size_t) { varies = varies || is_one_of(word, words); });
@@ -136,13 +183,21 @@ bool shell_text_varies(std::string_view text) {
 }
 
 bool shell_text_compares_times(std::string_view text) {
-  // A word of its own, as test and [[ want it.
-  const auto is_blank = [](char c) { return c == ' ' || c == '\t' || c == '\n'; };
+  // A word of its own, as test and [[ want it, quoted perhaps, or the value of a variable that becomes one.
+  const auto is_part = [](char c) { return is_name_character(c) || c == '-'; };
   for (const std::string_view test : {"-nt", "-ot", "-N"})
     for (std::size_t at = text.find(test); at != text.npos; at = text.find(test, at + 1)) {
       const std::size_t end = at + test.size();
-      if (at > 0 && is_blank(text[at - 1]) && (end == text.size() || is_blank(text[end]))) return true;
+      if ((at == 0 || !is_part(text[at - 1])) && (end == text.size() || !is_part(text[end]))) return true;
     }
+  // `test a -$1 b`: put together when it is run.
+  for (std::size_t at = text.find('-'); at != text.npos; at = text.find('-', at + 1)) {
+    if (at == 0 || (text[at - 1] != ' ' && text[at - 1] != '\t' && text[at - 1] != '"')) continue;
+    if (text.substr(at + 1, 1) != "$" && text.substr(at + 1, 2) != "\"$" && text.substr(at + 1, 2) != "n$" && text.substr(at + 1, 2) != "o$") continue;
+    const std::size_t line = text.rfind('\n', at) + 1;  // npos + 1 is 0
+    const std::string_view before = text.substr(line, at - line);
+    if (before.find("test ") != before.npos || before.find('[') != before.npos) return true;
+  }
   return false;
 }
 

@@ -75,6 +75,9 @@ bool awk_text_varies(std::string_view text);
 // A Perl text that may ask when the program began: $^T, or the age of a file.
 bool perl_text_varies(std::string_view text);
 
+// Whether a text of Python may look at times of files.
+bool python_text_asks_for_times(std::string_view text);
+
 // A text of Python, or a module compiled from one, that may tell how long something took.
 bool python_text_measures(std::string_view text);
 

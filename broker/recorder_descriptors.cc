@@ -65,9 +65,11 @@ void Recorder::look_through(Process& process, PathId path, Position at) {
     if (text && perl_text_varies(*text)) spoil(process, "reads a text that may ask when the program began");
   }
   // The library that comes with Python measures how long to wait for something.
-  if (step.policy.is_python && options_.policies.clock == clock_real && !name.starts_with(python_library)) {
+  if (step.policy.is_python && !name.starts_with(python_library)) {
     const auto text = text_read(process, path, at);
-    if (text && python_text_measures(*text)) spoil(process, "reads a text that may measure time");
+    if (text && options_.policies.clock == clock_real && python_text_measures(*text)) spoil(process, "reads a text that may measure time");
+    // Who looks at the times of a directory is no more Python alone, which wants to know whether to list it again.
+    if (text && python_text_asks_for_times(*text)) step.policy.ignores_listed_directory_times = false;
   }
 }
 

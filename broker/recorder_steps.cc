@@ -73,6 +73,9 @@ Digest step_key_of(const ExecRecord& exec, const Digest& program, const Digest& 
     hasher.add_piece(name);
     hasher.add_piece({reinterpret_cast<const char*>(&value), sizeof value});
   }
+  // A shell may call a function that somebody has exported by a name that stands nowhere. What is in it is a need.
+  for (const auto& [name, value] : exec.variables)
+    if (name.starts_with("BASH_FUNC_")) hasher.add_piece(name);
   for (const std::string& argument : exec.arguments) hasher.add_piece(argument);
   for (const auto& [attribute, value] : attributes) {
     hasher.add_piece({reinterpret_cast<const char*>(&attribute), sizeof attribute});

@@ -312,8 +312,9 @@ long execute_traced(const ExecRequest& request, const Variables& variables, cons
       __builtin_alloca(length_of(shim) + (user ? length_of(user) : 0) + length_of(closure) + 16));
   TextWriter text(preload);
   text.put("LD_PRELOAD=");
+  // What the user puts before libc's functions stands before the shim's as well; its constructor is first in any case.
+  if (user && *user) text.put(user), text.put(":");
   text.put(shim);
-  if (user && *user) text.put(":"), text.put(user);
   if (*closure) text.put(":"), text.put(closure);
   text.end();
 

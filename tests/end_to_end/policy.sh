@@ -171,6 +171,7 @@ runs 'xgettext' "$c" 'xgettext -o - m.c >/dev/null' :
 
 # It looks at the time of /tmp when it starts, so that it may be a miss at any time.
 shows 'cmake' cmake '\(hit\|miss\) *cmake -E echo done' 'not cacheable *cmake -E echo done: reads random numbers' 'cmake -E echo done'
+runs 'cmake' 'export SOME=1' 'cmake -E environment' 'export SOME=2'
 runs 'cmake' 'echo "string(RANDOM r)" > s.cmake; touch -d 2020-01-01 s.cmake' 'cmake -P s.cmake' :
 
 hits 'single variables' diff "$lines" 'diff in old' 'export UNRELATED=1'

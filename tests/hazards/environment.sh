@@ -145,9 +145,21 @@ hazard 'LC_ALL and characters' 'printf "\303\244\n" > f' 'wc -m f' '! export LC_
 hazard 'POSIXLY_CORRECT' 'echo > -r' "sh -c 'ls . -r'" '! export POSIXLY_CORRECT=1' '! unset POSIXLY_CORRECT'
 hazard 'LD_LIBRARY_PATH that is not needed' 'echo x > a' 'cat a' '! export LD_LIBRARY_PATH=/nonexistent' '! unset LD_LIBRARY_PATH'
 echo 'int puts(const char* s) { return 0; } char* getenv(const char* n) { return "preloaded"; }' | gcc -w -shared -fPIC -x c - -o bin/preload.so
+program wait_a_moment <<'C'
+#include <stdio.h>
+#include <sys/time.h>
+#include <time.h>
+int main(void) { struct timeval v; gettimeofday(&v, 0); printf("%ld %ld\n", (long)time(0), (long)v.tv_sec); }
+C
+echo 'struct timeval { long s, u; }; long time(long* t) { if (t) *t = 7; return 7; } int gettimeofday(struct timeval* v, void* z) { v->s = 8; return 0; }' |
+  gcc -w -shared -fPIC -x c - -o bin/old_time.so
+uncached 'a clock that the user preloads' '' "env LD_PRELOAD=$bin/old_time.so $bin/wait_a_moment" '! :'
 uncached 'LD_PRELOAD of the user' '' "env LD_PRELOAD=$bin/preload.so $bin/env_get" '! :'
 hazard 'MAKEFLAGS' 'printf "all:; echo x\n" > Makefile; touch -d @1000000 Makefile' 'make' '! export MAKEFLAGS=s' '! export MAKEFLAGS=n' '! unset MAKEFLAGS'
 hazard 'a function for a script without #!' 'printf "foo 2>/dev/null || echo none\n" > s; chmod +x s' "bash -c './s; :'" '= export OTHER=1' '! foo() { echo hi; }; export -f foo' '! unset -f foo'
+hazard 'a function that is exported, by a computed name' '' "bash -c 'n=ff; \${n}f; echo \$?' 2>/dev/null" '! fff() { echo 1; }; export -f fff' '! unset -f fff'
+hazard 'BASH_XTRACEFD' '' "bash -xc 'echo x' 2>/dev/null" '! export BASH_XTRACEFD=1' '! unset BASH_XTRACEFD'
+! command -v cmake >/dev/null || uncached 'a command of cmake that prints variables' 'export QQQ=1' "sh -c 'cmake -E environment | grep QQQ'" '! export QQQ=2' '! unset QQQ'
 for shell in sh bash; do
   hazard "a script without #!: $shell" 'printf "echo \$XA\n" > s; chmod +x s; export XA=1' "$shell -c './s; :'" '= export OTHER=1' '! export XA=2' '! unset XA'
   hazard "a text that is read with .: $shell" 'printf "echo \$XA\n" > s; export XA=1' "$shell -c '. ./s'" '! export XA=2' '! unset XA'

@@ -8,6 +8,11 @@ uncached 'the time in an archive' "$f" 'tar cf t.tar a' '= touch other' "! $n a"
 # With such a word what find does with the clock counts.
 uncached 'find -newer' "$f" 'find a b -newer a' '= touch -d @500000 b' "! $n b" "! touch -d @3000000 a"
 hazard 'test -nt' "$f" "sh -c 'test a -nt b && echo newer; test a -ot b && echo older; :'" '= :' "! $n a" "! touch -d @3000000 b"
+hazard 'test -nt, the value of a variable' "$f" "sh -c 'op=-nt; test a \$op b; echo \$?'" "! $n a" "! touch -d @3000000 b"
+hazard 'test -nt, quoted' "$f" "sh -c 'test a \"-nt\" b; echo \$?'" "! $n a" "! touch -d @3000000 b"
+hazard 'test -ot, one of a list' "$f" "sh -c 'for o in -ot; do test a \$o b; echo \$?; done'" "! $n a" "! touch -d @3000000 b"
+hazard 'test -nt, put together' "$f" "sh -c 'c() { test a -\$1 b; echo \$?; }; c nt'" "! $n a" "! touch -d @3000000 b"
+hazard 'a script of Python that tells when a directory was changed' 'echo "import os; print(os.listdir(\"d\"), os.stat(\"d\").st_mtime)" > s.py; mkdir d; touch -d @1000000 d s.py .' '$python s.py' '! touch -d @2000000 d'
 uncached 'test -nt of a file that is not there' "$f; rm b" "sh -c 'test a -nt b && echo newer; :'" '! touch -d @3000000 b' '! rm b'
 hazard 'stat %Y' "$f" 'stat -c %Y a' '= touch other' "! $n a"
 hazard 'stat %y, finely' "$f" 'stat -c %y a' "! touch -d '1970-01-12 13:46:40.000000001' a" "! touch -d '1970-01-12 13:46:40.000000002' a"

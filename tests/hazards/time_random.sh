@@ -41,6 +41,10 @@ anew 'getrandom' "$bin/dice"
 anew '/dev/urandom' 'head -c 16 /dev/urandom | od -x'
 anew 'a uuid' 'cat /proc/sys/kernel/random/uuid'
 anew 'the process id' 'sh -c "echo \$\$; :"'
+anew 'the process id, of a job' 'bash -c "true & jobs -p"'
+anew 'the process id, of what is waited for' 'bash -c "true & wait -n -p v; echo \$v"'
+anew 'the process id, of a coprocess' 'bash -c "coproc W { :; }; echo \$W_PID"'
+anew 'the process id, of a job of sh' 'sh -c "true & jobs -p"'
 anew 'RANDOM' 'bash -c "echo \$RANDOM\$RANDOM\$RANDOM"'
 anew 'EPOCHREALTIME' 'bash -c "echo \$EPOCHREALTIME"'
 anew 'mktemp -u' 'mktemp -u'
@@ -81,6 +85,8 @@ again 'PS4' : "bash -c 'PS4=\"\\t \"; set -x; echo'"
 again 'a format of pieces' : "bash -c 'a=\"%(%s\"; printf \"\${a})T\"'"
 again 'a name of pieces' : "bash -c 'a=EPOCHSEC; b=\${a}ONDS; echo \${!b}'"
 c='echo "int main(void) { return 0; }" > m.c; echo --statistics > opt'
+again 'the age of a file in Perl' 'echo "for (@ARGV) { printf qq(%.7f\n), -M }" > a.pl; touch ff' '$perl a.pl ff'
+again 'the age of a file in Perl, of an argument' 'echo "sub f { printf qq(%.7f\n), -M shift } f(@ARGV)" > a.pl; touch ff' '$perl a.pl ff'
 again 'gcc -ftime-report' "$c" 'gcc -ftime-report -c m.c'
 again 'gcc -Q' "$c" 'gcc -Q -c m.c'
 again 'gcc -time' "for i in {1..3000}; do echo \"int f\$i(int a) { return a * \$i; }\"; done > m.c" 'gcc -O2 -time -c m.c'
