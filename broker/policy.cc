@@ -133,7 +133,7 @@ bool tells_processes(std::string_view text) {
       const std::string_view before = text.substr(0, last + 1);
       if (!before.ends_with("do") && !before.ends_with("then") && !before.ends_with("else") && !before.ends_with("builtin") && !before.ends_with("command")) return;
     }
-    if (word == "jobs" || word == "coproc") tells = true;
+    if (word == "jobs" || (word == "coproc" && text.find("_PID") != text.npos)) tells = true;
     // All variables, unless somebody looks for some of them; or where the shell puts the number of what it waits for.
     const std::size_t next = std::min(text.find_first_not_of(" \t", at + word.size()), text.size());
     const std::string_view rest = text.substr(next);
