@@ -44,7 +44,7 @@ struct Policy {
   std::uint32_t clocks_before_script = 0;
   bool random_before_script = false;
   bool ignores_make = false;        // MAKEFLAGS tells it how fast to work, not what to do
-  bool makes_new_files = false;     // it removes an output that is there before it writes it, unless that is empty
+  bool makes_new_files = false;     // it removes an output that is there before it opens it to read and write, unless that is empty
   bool ignores_file_system = false; // what statfs tells
   bool ignores_terminal_name = false;
   bool ignores_made_code = false;   // the code it makes while it runs makes no system calls

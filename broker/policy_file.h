@@ -9,7 +9,7 @@
 //   language = "shell"                    "awk", "perl", "python": what it runs is looked through
 //   before_script.options = "EsSu"        options without a value; the first other argument is the script
 //   before_script.ignores = ["clocks"]    words for clocks and random numbers: ignored until the script is opened
-//   makes_new_files = true                it removes an output that is there before it writes it, unless that is empty
+//   makes_new_files = true                it removes an output that is there before it opens it to read and write, unless that is empty
 //   waits = true                          time is what it is run for
 //   only_with = ["--omit-header"]         the row holds only with one of these arguments
 //   strict.letters, strict.words          arguments that bring back everything of stat, clocks and random numbers,

@@ -385,14 +385,16 @@ void Recorder::handle_open(Process& process, const Event& event) {
     observe(process, path, aspect_type, PathFacts::from_mode(S_IFREG), {}, at);
   }
   const bool own_removed = owned && !step.uses[path].present;
+  // Maps, listings and lists of dependencies are only written, and whatever is there is kept.
+  const bool removes_old = step.policy.makes_new_files && (flags & O_ACCMODE) == O_RDWR;
   const bool untouched = now.type == FileType::regular && !touched_later(path, at);
   if (owned && !own_removed && !exclusive && untouched && step.uses[path].inode && step.uses[path].inode != now.inode)
     step.spoil(text + " was replaced from outside while the step ran");
   PathUse& use = change(process, path, at);
   if (!owned) use.was_absent = was_absent || seen_absent;
   if (!owned) use.found_there = event.arg2 & open_found_it ? 1 : 0;
-  use.fresh = (owned && use.fresh) || exclusive || own_removed || (step.policy.makes_new_files && !use.was_empty);
-  use.new_unless_empty = use.new_unless_empty || step.policy.makes_new_files;
+  use.fresh = (owned && use.fresh) || exclusive || own_removed || (removes_old && !use.was_empty);
+  use.new_unless_empty = use.new_unless_empty || removes_old;
   use.contents_changed = true;
   use.linked_to = no_path;
   use.present = true;

@@ -30,7 +30,7 @@ std::vector<std::string> further(const PolicyRow& row) {
   if (policy.is_perl) all.push_back("what it reads is looked through for $^T and ages of files");
   if (policy.is_python) all.push_back("what it reads, the library that comes with it excepted, is looked through for measurements of time");
   if (policy.is_awk) all.push_back("its program is looked through for clocks, random numbers and ENVIRON");
-  if (policy.makes_new_files) all.push_back("removes an output that is there before it writes it, unless that is empty");
+  if (policy.makes_new_files) all.push_back("removes an output that is there before it opens it to read and write, unless that is empty");
   if (policy.waits) all.push_back("runs each time");
   if (!row.only_with.empty()) all.push_back("only with " + joined(row.only_with, " or "));
   return all;
@@ -85,7 +85,7 @@ In `.vestal.toml`, in the working directory or the nearest one above it that has
 | `environment` | `"whole"`, the default; `"getenv"`: it reads variables by name with `getenv` only; `"text"`, with `language = "shell"`: those its text names |
 | `language` | `"shell"`, `"awk"`, `"perl"` or `"python"`: the text it runs is looked through for clocks, random numbers and the like |
 | `before_script.options`, `before_script.ignores` | of an interpreter: letters of options that have no value, the first argument that is no such option being the script; and which of `clocks`, its kinds and `random` are ignored until it opens that |
-| `makes_new_files` | `true`: it removes an output that is there before it writes it, unless that is empty |
+| `makes_new_files` | `true`: it removes an output that is there before it opens it to read and write, unless that is empty |
 | `waits` | `true`: time is what it is run for, so it runs each time |
 | `only_with` | the row holds only with one of these arguments |
 | `strict.letters`, `strict.words` | arguments that bring back everything `stat` and `fstat` tell, clocks and random numbers: letters of single-dash options, and words; long ones may be shortened and may have a pattern for their value, others are patterns |

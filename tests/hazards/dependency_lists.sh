@@ -18,4 +18,13 @@ hazard 'make after a header was renamed' "$mk" 'make' '! sed -i "s/a.h/b.h/" m.c
 hazard 'make after everything was cleaned' "$mk" 'make' '= rm m.o m.d' '! rm m.o m.d; echo "#include \"n.h\"" >> a.h; touch -d @1000000 a.h'
 hazard 'a list of the linker' 'echo "int main(void) { return 0; }" > m.c; gcc -c m.c; echo "int g;" > g.c; gcc -c g.c; ar rc libg.a g.o' \
   'gcc m.o -L. -lg -Wl,-Map,map -Wl,--dependency-file,deps -o m' '= :' '! mkdir l; mv libg.a l; gcc -shared g.o -o libg.so'
+
+# What is written beside the output goes into the file that is there: it keeps its mode, and other names get it too.
+o='echo "int x;" > m.c; gcc -c m.c -o x.o; echo ".globl a" > m.s'
+for each in 'ld -r x.o -o r.o -Map=side' 'ld.gold -r x.o -o r.o -Map=side' 'ld -r x.o -o r.o --dependency-file=side' 'as m.s -o r.o --MD side' 'as m.s -o r.o -al=side'; do
+  command -v "${each%% *}" >/dev/null || continue
+  hazard "beside the output: $each" "$o" "$each" '= :' '! chmod 600 side r.o' '! rm side r.o; echo old > side; echo old > r.o; ln side other; ln r.o other.o' '! rm side r.o'
+done
+hazard 'beside the output of a driver' "$o" 'gcc -r x.o -o r.o -Wl,-Map=side' '! chmod 600 side r.o' '! rm side; echo old > side; ln side other'
+hazard 'a listing, by a driver' "$o" 'gcc -Wa,-aln=side -c m.c -o r.o' '! chmod 600 side r.o' '! rm side; echo old > side; ln side other'
 finish
