@@ -57,6 +57,26 @@ hazard '_exit' "$f" "\$V $bin/shape unflushed" '= :' '> '"\$V $bin/shape quick"
 hazard 'a file that a child inherits' "$f" "\$V $bin/shape fd" '= :' "$e"
 uncached 'death by a signal' "$f" "sh -c 'ulimit -c 0; $bin/shape kill 15; echo \$?; $bin/shape kill 11; echo \$?'" '! :'
 uncached 'death by a signal, at the top' "$f" "\$V $bin/shape kill 9" '! :' "> \$V $bin/shape kill 15"
+program confine <<'C'
+#if __has_include(<linux/landlock.h>)
+#include <linux/landlock.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int n, char** a) {
+  struct landlock_ruleset_attr no_new_files = {LANDLOCK_ACCESS_FS_MAKE_REG};
+  int set = syscall(SYS_landlock_create_ruleset, &no_new_files, sizeof no_new_files, 0);
+  if (set < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_landlock_restrict_self, set, 0)) return 77;
+  if (n > 1) execvp(a[1], a + 1);
+  return n > 1;
+}
+#else
+int main(void) { return 77; }
+#endif
+C
+write="sh -c 'echo x > o; echo \$?' 2>/dev/null"
+"$bin/confine" &&
+  uncached 'with permissions taken away' ':' "$write" "> rm o; \$V $bin/confine $write" "! rm -f o" "> $write"
 # What a writer does when its reader has gone is not in a record.
 uncached 'a pipe that is closed early' 'seq 100000 > in' "sh -c 'cat in | head -n 1'" '= :' '! echo 2 > in'
 uncached 'yes' "$f" "sh -c 'yes | head -n 3; cat in'" '= :' "$e"
