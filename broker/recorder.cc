@@ -87,6 +87,13 @@ bool process_has_terminal(std::int32_t pid) {
   return terminal != 0;
 }
 
+// Not if a program gets the image of a process that died, or a socket: then its directory has no file more.
+bool leaves_core_files() {
+  std::ifstream file("/proc/sys/kernel/core_pattern");
+  const int first = file.get();
+  return first != '|' && first != '@';
+}
+
 }  // namespace
 
 Recorder::Recorder(Parts& parts, const SessionOptions& options, Decide decide, Done done, Finished finished)
@@ -343,6 +350,7 @@ void Recorder::handle(const Event& event) {
         const bool own = signal == SIGABRT || signal == SIGSEGV || signal == SIGFPE || signal == SIGILL || signal == SIGTRAP || signal == SIGSYS;
         Process& child = *processes_[event.arg];
         if (!own && child.step) child.step->spoil(fmt::format("was ended by signal {}", signal));
+        if (WCOREDUMP(status) && leaves_core_files() && child.step) child.step->spoil("left an image of its memory (core)");
       }
       if (WIFSIGNALED(status) || WIFEXITED(status)) end_process(event.arg, status, event.position);
       break;

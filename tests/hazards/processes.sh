@@ -77,6 +77,12 @@ C
 write="sh -c 'echo x > o; echo \$?' 2>/dev/null"
 "$bin/confine" &&
   uncached 'with permissions taken away' ':' "$write" "> rm o; \$V $bin/confine $write" "! rm -f o" "> $write"
+case $(cat /proc/sys/kernel/core_pattern) in
+  core | core.%p)
+    # The number of the process stands in it.
+    uncached 'an image of its memory' 'ulimit -Sc unlimited' "\$V sh -c '$bin/shape kill 11; echo \$?'; mv core* core.noise" '! rm core.noise' '> ulimit -Sc 0; $V sh -c "$bin/shape kill 11; echo \$?"; ls'
+    ;;
+esac
 # What a writer does when its reader has gone is not in a record.
 uncached 'a pipe that is closed early' 'seq 100000 > in' "sh -c 'cat in | head -n 1'" '= :' '! echo 2 > in'
 uncached 'yes' "$f" "sh -c 'yes | head -n 3; cat in'" '= :' "$e"
