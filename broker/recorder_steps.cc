@@ -496,6 +496,7 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
   std::set<std::pair<std::uint64_t, std::uint64_t>> older;  // files with several names that the step did not make
   constexpr const char* changed_by_new_name = ": is a new name of an older file, whose mode or times were changed by it";
   std::vector<std::int64_t> times;  // of each change in the result
+  std::map<PathId, bool> gives_access_lists;  // by directory
   for (const auto& [path, use, facts] : changes) {
     const std::string& text = paths_.text(path);
     if (touched_later(path, at)) {
@@ -527,6 +528,14 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
     if (exists && facts.uid != uid_ && (use->fresh || use->was_absent)) {
       problem = text + ": belongs to somebody else";
       return false;
+    }
+    if (use->contents_changed && (use->fresh || use->was_absent) && (facts.type == FileType::regular || facts.type == FileType::directory)) {
+      const auto [known, is_new] = gives_access_lists.emplace(paths_.parent(path), false);
+      if (is_new) known->second = parts_.view->gives_access_lists(paths_.text(known->first));
+      if (known->second) {
+        problem = text + ": was made in a directory with a default access list";
+        return false;
+      }
     }
     switch (facts.type) {
       case FileType::absent:

@@ -188,6 +188,17 @@ class Replay::Places {
     writable_.insert(directory);
     return true;
   }
+  bool gives_access_lists(const std::string& directory) {
+    const auto [known, is_new] = gives_access_lists_.emplace(directory, false);
+    if (is_new) known->second = view_.gives_access_lists(directory);
+    return known->second;
+  }
+  // What is made there would get another mode than it got when it was recorded.
+  Result<bool> check_modes_are_kept(const std::string& path) {
+    const std::string directory = TRY(staging_directory(path));
+    if (gives_access_lists(directory)) return fail(Fault::unsupported, directory + ": has a default access list");
+    return true;
+  }
   void will_be_made(const std::string& directory, const std::string& staging) {
     staging_[directory] = staging;
   }
@@ -202,6 +213,7 @@ class Replay::Places {
  private:
   const View& view_;
   std::unordered_map<std::string, std::string> staging_;
+  std::unordered_map<std::string, bool> gives_access_lists_;
   std::unordered_set<std::string> writable_, files_;
 };
 
@@ -268,6 +280,7 @@ Result<bool> Replay::stage_change(const Change& change, Staged& staged) {
       }
       if (staged.before.type != FileType::absent) return in_the_way(change.path);
       TRY(places_->check_entries_may_change(change.path));
+      TRY(places_->check_modes_are_kept(change.path));
       places_->will_be_made(change.path, TRY(places_->staging_directory(change.path)));
       return true;
     }
@@ -280,6 +293,7 @@ Result<bool> Replay::stage_file(const Change& change, Staged& staged) {
   const bool exists = before.type == FileType::regular;
   if (!exists && before.type != FileType::absent) return in_the_way(change.path);
   places_->will_be_file(change.path);
+  if (!exists || change.fresh) TRY(places_->check_modes_are_kept(change.path));
   const bool keeps_mode = exists && !change.fresh && !change.mode_set;
   staged.mode = keeps_mode ? before.mode : change.mode;
   // Opening it for writing would have failed.
@@ -325,7 +339,9 @@ Result<bool> Replay::copy_contents(const Change& change, Staged& staged) {
   const PathFacts& before = staged.before;
   const bool is_our_inode = before.links == 1 && before.uid == made.st_uid && before.gid == made.st_gid;
   const bool changes_user = before.mode & (S_ISUID | S_ISGID);
-  const bool in_place = before.type == FileType::regular && !change.fresh && (!is_our_inode || changes_user);
+  const bool is_kept = before.type == FileType::regular && !change.fresh;
+  // The one that is there keeps its access list, or that it has none, and its other attributes.
+  const bool in_place = is_kept && (!is_our_inode || changes_user || places_->gives_access_lists(directory) || view_.attributes(change.path) != 0);
   if (in_place && (change.mode_set || change.times_set) && !may_be_changed_by_us(before))
     return failed(change.path, "not ours", EPERM);
   // Half written it could not be taken back.

@@ -8,8 +8,9 @@
 //
 // - A file that was fresh, or does not exist, is renamed into place, but only
 //   over a regular file or nothing; one that exists and was opened for writing
-//   keeps its mode (unless mode_set) and, if it has several links or another
-//   owner, is written in place so that all of that stays. What is already there
+//   keeps its mode (unless mode_set) and, if it has several links, another
+//   owner or extended attributes, is written in place so that all of that stays.
+//   Nothing is made where a default access list would give it another mode. What is already there
 //   with the same contents is not copied, only given its mode and time.
 //   Anything else at the destination (directory, device, symlink) is an Error
 //   of stage().

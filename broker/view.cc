@@ -560,4 +560,8 @@ std::uint64_t View::attributes(const std::string& path) const {
   return sum;
 }
 
+bool View::gives_access_lists(const std::string& directory) const {
+  return ::lgetxattr(directory.c_str(), "system.posix_acl_default", nullptr, 0) > 0;
+}
+
 }  // namespace broker

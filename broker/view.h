@@ -143,6 +143,8 @@ class View {
 
   // Over the names of extended attributes that users set; 0 if there are none or the file system has none.
   std::uint64_t attributes(const std::string& path) const;
+  // Whether what is made in this directory gets its mode from a default access list, and not from who makes it.
+  bool gives_access_lists(const std::string& directory) const;
 
   // The value today of a NeedKind::path need. Its text is the path, or, with aspect_listing, the path, NUL,
   // and the names left out, each followed by '/'. Never fails: what cannot be read has a value of its own

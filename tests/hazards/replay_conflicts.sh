@@ -58,4 +58,16 @@ hazard 'what is moved is as old as it is' ':' "sh -c 'echo 1 > t; sleep .05; ech
 hazard 'mv -S' 'echo 1 > a' 'mv -S .o a b' '! echo 1 > a' '! rm b b.o; echo 1 > a'
 hazard 'mv --suffix' 'echo 1 > a' 'mv --suffix=.o a b' '! echo 1 > a' '! rm b b.o; echo 1 > a'
 hazard 'objdump and a newer source' 'echo "int f(void) { return 1; }" > m.c; gcc -g -c m.c; touch -d @1000000 m.c m.o' 'objdump -S m.o' '! touch -d @2000000 m.c' '= :'
+if command -v setfacl >/dev/null && touch try && setfacl -m u:5:rw try && setfattr -n user.k -v 1 try; then
+  show='getfacl -cn o > shown; getfattr -d o >> shown'
+  list='rm -f o; echo old > o; setfacl -m u:5:rw o; setfattr -n user.k -v 1 o'
+  for each in "sh -c 'cat in > o'" 'cp in o' "sh -c 'tee o < in > /dev/null'" 'sort -o o in'; do
+    hazard "the output has an access list: $each" "$o" "$each" '= rm o' "! $list" "! $show; setfacl -b o" '! rm o'
+  done
+  uncached 'what is added to has an access list' "$o; echo old > o" "sh -c 'cat in >> o'" "! $list" "! $show; setfacl -b o"
+  default='setfacl -d -m u:5:rwx,g::rwx,o::rwx d'
+  hazard 'its directory gives modes' "$o; mkdir d" "sh -c 'cat in > d/o; mkdir d/x'" '= rm -r d/*' "! rm -r d/*; $default" '! rm -r d/*; setfacl -k d'
+  uncached 'its directory has given modes' "$o; mkdir d; $default" 'mkdir d/o' '! rmdir d/o; setfacl -k d' "! rmdir d/o; $default"
+  hazard 'its directory gives access lists, the output has none' "$o; mkdir d; echo old > d/o" "sh -c 'cat in > d/o'" '= echo old > d/o' "! echo old > d/o; $default" '! getfacl -cn d/o > shown; echo old > d/o'
+fi
 finish
