@@ -87,7 +87,10 @@ std::string Judge::value_today(const Step& step, const NeedName& need, SameFiles
     case NeedKind::environment_names: return environment_names_value(step.exec);
     case NeedKind::program: {
       const std::size_t end = need.text.find('\0');
-      const auto program = parts_.programs->look_up(need.text.substr(0, end), end == need.text.npos ? std::string() : need.text.substr(end + 1));
+      const std::string path = need.text.substr(0, end);
+      // That is not for its mode alone to say: its file system may be mounted otherwise now.
+      if (::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) != 0) return "not to be executed";
+      const auto program = parts_.programs->look_up(path, end == need.text.npos ? std::string() : need.text.substr(end + 1));
       return program ? std::string(policies_.with_rows((*program)->identity, (*program)->real_path).view()) : std::string("absent");
     }
     case NeedKind::descriptor: return descriptor_value(step.exec, number_in(need.text), need.detail);

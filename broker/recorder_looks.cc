@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -36,7 +38,20 @@ PathFacts facts_of(const StatPayload& stat) {
   return facts;
 }
 
+// Whether more than mode and owner says who may do what with it.
+bool is_guarded(const std::string& path) {
+  struct statx info;
+  if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_TYPE, &info) == 0 && info.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) return true;
+  return ::lgetxattr(path.c_str(), "system.posix_acl_access", nullptr, 0) > 0;
+}
+
 }  // namespace
+
+bool is_kept_by_mount(const std::string& path) {
+  struct stat info;
+  struct statvfs disk;
+  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_mode & 0111 && ::statvfs(path.c_str(), &disk) == 0 && disk.f_flag & ST_NOEXEC;
+}
 
 // ---- what is seen --------------------------------------------------------------------------------------------------------
 
@@ -100,6 +115,8 @@ void Recorder::observe_failure(Process& process, PathId path, bool complete, int
   if (error == EACCES || error == EPERM) {
     // Names are made, moved and taken away by leave of their directory.
     const PathId directory = paths_.parent(path);
+    if (is_guarded(paths_.text(path)) || is_guarded(paths_.text(directory)))
+      return spoil(process, paths_.text(path) + not_for_its_mode);
     if (directory != path) observe_type(process, directory, at, aspect_mode);
     return observe_type(process, path, at, aspect_mode);
   }
@@ -207,6 +224,7 @@ void Recorder::handle_look(Process& process, const Event& event) {
   if (event.text.empty()) return;
   const PathId path = resolve(process, event.text, follow, event.position, &complete, event.result >= 0);
   const std::string& text = paths_.text(path);
+  if (event.kind == kind_access && event.arg & X_OK && event.result == -EACCES && is_kept_by_mount(text)) return spoil(process, text + not_for_its_mode);
   // Also what it has written itself may have been there before.
   if (event.kind == kind_access && event.arg & X_OK && (event.result == 0 || event.result == -EACCES) && process.step->owns(path, event.position))
     return observe(process, path, aspect_type | aspect_mode, parts_.view->look(text), {}, event.position);

@@ -20,6 +20,8 @@ inline constexpr std::string_view python_library = "/usr/lib/python3.";
 
 // Nothing if it is no regular file, or a longer one.
 std::optional<std::string> text_of_file(const std::string& path, off_t bytes_max = std::numeric_limits<off_t>::max());
+bool is_kept_by_mount(const std::string& path);  // a program, by its mode, but where nothing may be executed
+inline constexpr const char* not_for_its_mode = ": was refused for something else than its mode";
 void need_names_in(Step& step, std::string_view text);
 
 struct Recorder::Process {

@@ -55,7 +55,7 @@ void need_names_in(Step& step, std::string_view text) {
 Digest step_key_of(const ExecRecord& exec, const Digest& program, const Digest& session,
                    const std::map<std::int32_t, std::string>& attributes) {
   Hasher hasher;
-  hasher.add_piece("step 2");
+  hasher.add_piece("step 3");
   hasher.add_piece(session.view());
   hasher.add_piece(program.view());
   hasher.add_piece(exec.program);
@@ -390,6 +390,8 @@ void Recorder::handle_exec_failed(Process& process, const Event& event) {
     if (event.result == -ENOEXEC) observe_bytes(process, path, event.position, true);
     else if (event.result == -ENOENT && complete && parts_.view->look(paths_.text(path)).type != FileType::absent)
       observe_missing_interpreter(process, path, event.position);
+    else if (event.result == -EACCES && (is_kept_by_mount(paths_.text(path)) || ::faccessat(AT_FDCWD, paths_.text(path).c_str(), X_OK, AT_EACCESS) == 0))
+      spoil(process, paths_.text(path) + not_for_its_mode);  // it may be for that of its interpreter
     else observe_failure(process, path, complete, -event.result, event.position);
   }
   steps_.erase(step->number);

@@ -296,8 +296,10 @@ Result<bool> Replay::stage_file(const Change& change, Staged& staged) {
   if (!exists || change.fresh) TRY(places_->check_modes_are_kept(change.path));
   const bool keeps_mode = exists && !change.fresh && !change.mode_set;
   staged.mode = keeps_mode ? before.mode : change.mode;
-  // Opening it for writing would have failed.
-  if (exists && !change.fresh && ::faccessat(AT_FDCWD, change.path.c_str(), W_OK, AT_EACCESS) != 0)
+  // Opening it for writing would have failed. What can be executed may be running.
+  if (exists && !change.fresh && !(before.mode & 0111) && ::faccessat(AT_FDCWD, change.path.c_str(), W_OK, AT_EACCESS) != 0)
+    return failed(change.path, "cannot be written");
+  if (exists && !change.fresh && before.mode & 0111 && !OwnedFd(::open(change.path.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)))
     return failed(change.path, "cannot be written");
 
   // A fresh file is an inode of ours, which nobody else has another name for.

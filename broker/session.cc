@@ -253,6 +253,11 @@ class RunningSession final : public Session {
 
   Replayed replay(Step& step, int slot, const Verdict& verdict, std::vector<std::string>& reasons) {
     if (slot < 0) return Replayed::answered;
+    // Its mode is what it was, but not how its file system is mounted.
+    if (::faccessat(AT_FDCWD, step.exec.program.c_str(), X_OK, AT_EACCESS) != 0) {
+      reasons = {"its program may not be executed"};
+      return Replayed::no;
+    }
     if (!streams_fit(step, *verdict.result)) {
       reasons = {"its output might not have been taken: a pipe without room for it or without a reader, or a full disk"};
       return Replayed::no;

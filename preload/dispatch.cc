@@ -69,6 +69,9 @@ bool is_for_want_of_room(long number, long result) {
   }
 }
 
+// What is in use, or on a file system that may be mounted otherwise next time.
+bool is_for_now(long result) { return result == -EBUSY || result == -ETXTBSY || result == -EROFS; }
+
 void spoil_for_want_of_room() {
   if (load(state.attached) && !seen(mix(kind_spoil, ENOSPC))) spoil("was refused room, memory or another process");
 }
@@ -107,7 +110,10 @@ long handle(const Call& call) {
 
 extern "C" long vestal_dispatch(const Call* call) {
   const long result = handle(*call);
-  if (__builtin_expect(result < 0, 0) && is_for_want_of_room(call->number, result)) spoil_for_want_of_room();
+  if (__builtin_expect(result < 0, 0)) {
+    if (is_for_want_of_room(call->number, result)) spoil_for_want_of_room();
+    if (is_for_now(result) && load(state.attached) && !seen(mix(kind_spoil, EBUSY))) spoil("was refused something that is in use or mounted read-only");
+  }
   return result;
 }
 
