@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace broker {
 namespace {
@@ -11,7 +12,33 @@ namespace {
 constexpr int links_max = 40;  // as the kernel
 constexpr std::size_t resolutions_max = 50'000;
 
+// What is behind the name of a process in /proc: nothing if that is not where the path leads.
+std::optional<std::string_view> behind_process(std::string_view path) {
+  constexpr std::string_view processes = "/proc/";
+  if (!path.starts_with(processes)) return std::nullopt;
+  path.remove_prefix(processes.size());
+  const std::string_view name = path.substr(0, path.find('/'));
+  const bool is_number = !name.empty() && std::ranges::all_of(name, [](char each) { return each >= '0' && each <= '9'; });
+  if (!is_number && name != "self" && name != "thread-self") return std::nullopt;
+  return path.substr(name.size());
+}
+
 }  // namespace
+
+bool leads_by_process(std::string_view path) {
+  if (path == "/dev/stdin" || path == "/dev/stdout" || path == "/dev/stderr" || path.starts_with("/dev/fd/")) return true;
+  const auto found = behind_process(path);
+  if (!found) return false;
+  std::string_view rest = *found;
+  while (rest.starts_with('/')) rest.remove_prefix(1);
+  while (rest.ends_with('/')) rest.remove_suffix(1);
+  const std::string_view first = rest.substr(0, rest.find('/'));
+  if (first == "cwd" || first == "root") return true;
+  if (rest.size() == first.size()) return first == "..";
+  for (const std::string_view others : {"fd", "fdinfo", "map_files", "task", ".", ".."})
+    if (first == others) return true;
+  return rest.find("/..") != rest.npos;
+}
 
 PathId PathTable::intern(std::string_view canonical) {
   if (const auto found = by_text_.find(canonical); found != by_text_.end()) return found->second;
@@ -56,6 +83,12 @@ bool PathTable::is_link(PathId path, bool* is_directory, bool* exists) {
 
 // Appends the components of `rest` to walk.path, a canonical directory ("" for the root).
 void PathTable::walk(Walk& walk, std::string_view rest, bool follow_last) {
+  if (walk.of_process) {
+    if (rest.empty()) return;
+    walk.path += '/';
+    walk.path += rest;
+    return;
+  }
   while (!rest.empty() && walk.complete) {
     const std::size_t end = std::min(rest.find('/'), rest.size());
     const std::string_view name = rest.substr(0, end);
@@ -70,6 +103,10 @@ void PathTable::walk(Walk& walk, std::string_view rest, bool follow_last) {
     }
     walk.path += '/';
     walk.path += name;
+    if (behind_process(walk.path)) {
+      walk.of_process = true;
+      return this->walk(walk, rest, follow_last);
+    }
     if (last && !follow_last) return;
     const PathId id = intern(walk.path);
     bool is_directory = false, exists = false;
@@ -83,6 +120,10 @@ void PathTable::walk(Walk& walk, std::string_view rest, bool follow_last) {
       if (target.starts_with('/')) walk.path.clear();
       else walk.path.resize(walk.path.rfind('/'));
       this->walk(walk, target, follow_last || !last);
+      if (walk.of_process) {
+        if (!last) this->walk(walk, rest, follow_last);
+        return;
+      }
       if (!last && walk.complete) {
         // What the link led to must be a directory for the walk to go on.
         const PathFacts facts = view_.look(walk.path.empty() ? "/" : walk.path);
@@ -106,7 +147,7 @@ const PathTable::Walk& PathTable::directory_walk(const std::string& directory) {
   } else {
     walk(fresh, std::string_view(directory).substr(directory.empty() ? 0 : 1), true);
   }
-  if (fresh.complete) {
+  if (fresh.complete && !fresh.of_process) {
     bool is_directory = true;
     if (!fresh.path.empty()) {
       const PathFacts facts = view_.look(fresh.path);

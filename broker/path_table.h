@@ -22,6 +22,10 @@ namespace broker {
 using PathId = std::uint32_t;
 inline constexpr PathId no_path = ~PathId{0};
 
+// Whether a path, taken as resolve() gives it, leads by a link that is another one for each process, or for this one at another
+// time: its working directory, its root, its descriptors.
+bool leads_by_process(std::string_view path);
+
 struct Resolution {
   // Absolute, without symlinks in front of the last component; if `follow` was asked for, the last component is no
   // symlink either. If a directory on the way is missing (or is none), this is that directory.
@@ -30,7 +34,7 @@ struct Resolution {
   std::vector<PathId> crossed;
   // Directories that `..` led out of again: they have to be there, although the path does not name them.
   std::vector<PathId> left;
-  bool complete = true;  // false if a directory on the way is missing
+  bool complete = true;  // false if a directory on the way is missing, never behind the name of a process in /proc
 };
 
 class PathTable {
@@ -68,6 +72,7 @@ class PathTable {
     std::string path;
     std::vector<PathId> crossed, left;
     bool complete = true;
+    bool of_process = false;  // it has come to /proc/self, or to another process: nobody else can go on
     int links = 0;
   };
   void walk(Walk& walk, std::string_view rest, bool follow_last);

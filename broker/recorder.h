@@ -78,6 +78,7 @@ class Recorder {
   void handle_exec(Process* process, const Event& event);
   void handle_exec_failed(Process& process, const Event& event);
   void handle_look(Process& process, const Event& event);
+  void handle_process_link(Process& process, const Event& event, const std::string& text);
   void handle_fstat(Process& process, const Event& event);
   void handle_open(Process& process, const Event& event);
   void handle_list(Process& process, const Event& event);

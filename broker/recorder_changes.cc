@@ -36,7 +36,8 @@ void Recorder::handle_change(Process& process, const Event& event) {
   const bool owned = step.owns(path, at);
   const Place place = place_of(text);
   if (place != Place::ordinary) {
-    if (event.kind == kind_unlink || event.kind == kind_mkdir || event.kind == kind_symlink || event.kind == kind_mknod || event.kind == kind_rmdir)
+    if (event.kind == kind_unlink || event.kind == kind_mkdir || event.kind == kind_symlink || event.kind == kind_mknod || event.kind == kind_rmdir ||
+        place == Place::proc_other)
       spoil(process, "changes " + text);
     return;
   }

@@ -62,10 +62,15 @@ void Recorder::observe(Process& process, PathId path, std::uint32_t aspects, con
 }
 
 PathId Recorder::resolve(Process& process, std::string_view spelled, bool follow, Position at, bool* complete, bool succeeded) {
-  // Links that lead each process somewhere else are not for us to follow.
-  if (spelled.starts_with("/proc/") || spelled.starts_with("/dev/fd/") || spelled.starts_with("/dev/std")) {
+  // Links that lead each process somewhere else are not for us to follow, and nobody can say later where they led.
+  const auto checked = [&](PathId path) {
+    if (leads_by_process(paths_.text(path))) spoil(process, "goes by way of " + paths_.text(path));
+    return path;
+  };
+  const bool is_plain = spelled.find("//") == spelled.npos && spelled.find("/.") == spelled.npos;
+  if (is_plain && (spelled.starts_with("/proc/") || spelled.starts_with("/dev/fd/") || spelled.starts_with("/dev/std"))) {
     if (complete) *complete = true;
-    return paths_.intern(spelled);
+    return checked(paths_.intern(spelled));
   }
   const Resolution& found = paths_.resolve(process.directory == no_path ? paths_.intern("/") : process.directory, spelled, follow);
   const PathId path = found.path;
@@ -73,8 +78,9 @@ PathId Recorder::resolve(Process& process, std::string_view spelled, bool follow
   if (succeeded && !found.complete) {
     const std::filesystem::path whole = spelled.starts_with('/') ? std::filesystem::path(spelled)
                                                                  : std::filesystem::path(paths_.text(process.directory)) / spelled;
-    return paths_.intern(whole.lexically_normal().native());
+    return checked(paths_.intern(whole.lexically_normal().native()));
   }
+  checked(path);
   if (found.crossed.empty() && found.left.empty()) return path;
   const std::vector<PathId> crossed = found.crossed, left = found.left;  // what follows resolves other names
   PathFacts facts;
@@ -217,11 +223,24 @@ bool Recorder::step_owns_or_lost(Process& process, PathId path, Position at) {
   return true;
 }
 
+// Where links in /proc lead.
+void Recorder::handle_process_link(Process& process, const Event& event, const std::string& text) {
+  // make asks for the name of its terminal (ttyname), to tell the makes it starts.
+  const bool of_terminal = text.starts_with("/proc/self/fd/") && event.text2.starts_with("/dev/pts/");
+  if (of_terminal && process.step->policy.ignores_terminal_name) {
+    process.step->terminal_name = event.text2;
+    return;
+  }
+  // Its own program is part of its key; where its descriptors lead is nobody's.
+  if (text != "/proc/self/exe" && text != fmt::format("/proc/{}/exe", process.pid)) spoil(process, "reads " + text);
+}
+
 void Recorder::handle_look(Process& process, const Event& event) {
   const bool is_link_call = event.kind == kind_readlink;
   const bool follow = !is_link_call && !(event.kind == kind_look && (event.arg & look_nofollow));
   bool complete = true;
   if (event.text.empty()) return;
+  if (is_link_call && event.result >= 0 && event.text.starts_with("/proc/self/fd/")) return handle_process_link(process, event, std::string(event.text));
   const PathId path = resolve(process, event.text, follow, event.position, &complete, event.result >= 0);
   const std::string& text = paths_.text(path);
   if (event.kind == kind_access && event.arg & X_OK && event.result == -EACCES && is_kept_by_mount(text)) return spoil(process, text + not_for_its_mode);
@@ -231,19 +250,8 @@ void Recorder::handle_look(Process& process, const Event& event) {
   if (event.result < 0 && !(is_link_call && event.result == -EINVAL))
     return observe_failure(process, path, complete, -event.result, event.position);
   const Place place = place_of(text);
-  if (text.starts_with("/dev/std") || text.starts_with("/dev/fd/")) return spoil(process, "asks about " + text);
   if (is_link_call) {
-    if (place == Place::proc_other) {
-      // make asks for the name of its terminal (ttyname), to tell the makes it starts.
-      const bool of_terminal = text.starts_with("/proc/self/fd/") && event.text2.starts_with("/dev/pts/");
-      if (of_terminal && process.step->policy.ignores_terminal_name) {
-        process.step->terminal_name = event.text2;
-        return;
-      }
-      // Its own program is part of its key; where its descriptors lead is nobody's.
-      if (text != "/proc/self/exe" && text != fmt::format("/proc/{}/exe", process.pid)) spoil(process, "reads " + text);
-      return;
-    }
+    if (place == Place::proc_other) return handle_process_link(process, event, text);
     if (event.result == -EINVAL) return observe_type(process, path, event.position);  // it is no symlink
     PathFacts facts;
     facts.type = FileType::symlink;

@@ -272,6 +272,11 @@ void Recorder::handle_exec(Process* process, const Event& event) {
   // Where the program's name leads is the outer step's look-up; what the program is, a need of its own kind.
   const Resolution resolution = paths_.resolve(process->directory, step.exec.program, true);
   step.file = resolution.path;
+  if (leads_by_process(paths_.text(step.file)) || paths_.text(step.file).starts_with("/proc/")) {
+    const std::string reason = "executes " + paths_.text(step.file);
+    step.spoil(reason);
+    if (outer) outer->spoil(reason);
+  }
   if (outer) {
     for (const PathId link : resolution.crossed) {
       PathContents contents;

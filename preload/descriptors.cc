@@ -158,6 +158,15 @@ void note_closed(int fd) {
   append(record, payload);
 }
 
+bool note_closed_name(const char* path, long result) {
+  if (result != -ENOENT) return false;
+  const int fd = named_descriptor(path);
+  struct stat info;
+  const bool can_be_told = fd >= 0 && fd < static_cast<int>(inherited_fd_end) && class_of(fd) == fd_unknown && stat_descriptor(fd, info) != 0;
+  if (can_be_told) note_closed(fd);
+  return can_be_told;
+}
+
 void opened(int fd, FdClass fd_class, uint16_t pending) {
   if (static_cast<unsigned>(fd) >= fd_count_max || in_vfork_child()) return;
   if (state.fd_names[fd]) state.fd_names[fd] = 0;

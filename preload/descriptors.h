@@ -23,6 +23,8 @@ void note_question(int fd, int question);
 
 // The program was told that it is not open, which may be of another's making.
 void note_closed(int fd);
+// The program has used the name of a descriptor, /dev/fd/3 say, and that is not open. False: it is not that, or cannot be told so.
+bool note_closed_name(const char* path, long result);
 
 // A descriptor made by the program. `pending`: pending_index() + 1 if contents come through it, or 0.
 void opened(int fd, FdClass fd_class, uint16_t pending);

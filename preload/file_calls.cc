@@ -11,7 +11,7 @@ namespace {
 
 void note_look(int directory, const char* path, long result, const StatPayload* payload, int flags) {
   if (result == 0 && path[0] == 0) path = ".";  // AT_EMPTY_PATH of the working directory
-  if (!worth_noting(result, path)) return;
+  if (!worth_noting(result, path) || note_closed_name(path, result)) return;
   const NamedPath named(directory, path);
   if (!named.ok) return;
   uint64_t key = mix(kind_look << 8 | flags, static_cast<uint64_t>(result));
@@ -60,7 +60,7 @@ bool note_open_again(int original, int fd, uint64_t flags) {
 
 void note_open(int directory, const char* path, long result, uint64_t flags, uint64_t mode,
                const BeforeWrite& before) {
-  if (!worth_noting(result, path)) return;
+  if (!worth_noting(result, path) || note_closed_name(path, result)) return;
   const int fd = static_cast<int>(result);
   const int original = result >= 0 ? named_descriptor(path) : -1;
   if (original >= 0 && note_open_again(original, fd, flags)) return;
@@ -242,7 +242,7 @@ long handle_access(const Call& call) {
   const bool plain = call.number == __NR_access;
   const int directory = plain ? AT_FDCWD : call.fd(0);
   const char* path = call.path(plain ? 0 : 1);
-  if (!worth_noting(result, path)) return result;
+  if (!worth_noting(result, path) || note_closed_name(path, result)) return result;
   LogRecord record;
   record.kind = kind_access;
   record.result = static_cast<int>(result);

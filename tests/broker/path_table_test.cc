@@ -103,3 +103,28 @@ TEST_CASE("a symlink that leads elsewhere is followed anew after it was said to 
   table.paths.changed(table.paths.intern(table.at("current")), false);
   CHECK(table.resolved("current/file") == table.at("two/file"));
 }
+
+TEST_CASE("what is behind a process is left as it is spelled") {
+  Table table;
+  std::filesystem::create_symlink("/dev/stdin", table.at("in"));
+  std::filesystem::create_symlink("/proc/self/cwd", table.at("here"));
+  std::filesystem::create_symlink("/proc", table.at("proc"));
+  CHECK(table.resolved("in") == "/proc/self/fd/0");
+  CHECK(table.resolved("in", false) == table.at("in"));
+  CHECK(table.resolved("here") == "/proc/self/cwd");
+  CHECK(table.resolved("here/a/../b") == "/proc/self/cwd/a/../b");
+  CHECK(table.resolved("proc/self") == "/proc/self");
+  CHECK(table.resolved("proc/1/root/etc/") == "/proc/1/root/etc");
+  CHECK(table.resolved("//dev/./fd/7") == "/proc/self/fd/7");
+  CHECK(table.paths.resolve(table.paths.intern("/"), "/proc/self/cwd/absent/file", true).complete);
+  for (const char* path : {"/proc/self/cwd", "/proc/self/cwd/a", "/proc/thread-self/root/etc", "/proc/12/fd/3", "/proc/self//cwd", "/proc/self/./cwd", "/proc/self/..",
+                           "/proc/self/exe/../cwd", "/proc/self/task/1/fd/2", "/dev/stdin", "/dev/fd/3"}) {
+    INFO(path);
+    CHECK(leads_by_process(path));
+  }
+  for (const char* path : {"/proc", "/proc/self", "/proc/self/", "/proc/self/fd", "/proc/self/fd/", "/proc/self/exe", "/proc/12/maps", "/proc/self/cwdx", "/proc/cpuinfo",
+                           "/proc/x1/cwd", "/dev/null", "/dev/fd", "/home/proc/self/cwd"}) {
+    INFO(path);
+    CHECK_FALSE(leads_by_process(path));
+  }
+}

@@ -39,7 +39,7 @@ uncached 'a descriptor for writing, that is read' "$f" '$V sh -c "echo x >&4; ca
 hazard 'a file that is input and output' 'printf "b\na\n" > f' 'sort -o f f' '! printf "9\n8\n" > f' '> $V sort -r -o f f'
 uncached 'cut off before it is read' "$f" '$V cat a > a' '! echo 7 > a'
 uncached '/dev/full' "$f" '$V sh -c "echo x; echo \$? >&2" > /dev/full' '= :' '> $V sh -c "echo x; echo \$? >&2"'
-hazard 'a directory as input' 'mkdir d; touch d/x' '$V sh -c "ls /proc/self/fd/0/ || cat" < d' '! touch d/y'
+uncached 'a directory as input' 'mkdir d; touch d/x' '$V sh -c "ls /proc/self/fd/0/ || cat" < d' '! touch d/y' '> $V sh -c "ls /proc/self/fd/0/ || cat" < .'
 uncached 'a directory by its descriptor' 'mkdir d e; echo 1 > d/f; echo 2 > e/f' '$V cat /dev/fd/3/f 3< d' '! echo 9 > d/f' '> $V cat /dev/fd/3/f 3< e'
 cat >"$here/terminal.py" <<'P'
 # Runs a command at a new terminal and prints what came there.
@@ -156,4 +156,24 @@ hazard 'a descriptor far up' "$f" '$V sh -c "cat <&9" 9< a' '! echo 7 > a' '> $V
 hazard 'much output' 'seq 20000 > a' 'cat a' '= :' '! seq 30000 > a'
 hazard 'tee' "$f" 'tee o1 o2 < a' '= rm o1' '! echo 9 > a'
 hazard 'output in pieces, in order' "$f" "sh -c 'for i in 1 2 3; do echo o\$i; echo e\$i >&2; done' 2>&1" '= :'
+ways='ln -s /dev/stdout out; ln -s /dev/stdin in; ln -s out out2; ln -s /proc/self/fd/1 out3; mkdir d; ln -s ../../../../../../../../../../../../proc/self/fd/1 d/out; ln -s /dev dev'
+for way in 'sh -c "echo hi > out"' 'sh -c "echo hi > out2"' 'sh -c "echo hi > out3"' 'sh -c "echo hi > d/out"' 'sh -c "echo hi > dev/stdout"' \
+  'sh -c "echo hi > /dev/./stdout"' 'sh -c "echo hi > //dev/stdout"' 'sh -c "cd /dev; echo hi > stdout"' 'sh -c "cd /proc/self/fd; echo hi > 1"' \
+  'sh -c "echo hi | tee -a out"' '$python -c "open(\"out\", \"w\").write(\"hi\n\")"'; do
+  places='top sh one' uncached "output by another name of /dev/stdout: $way" "$ways" "\$V $way | cat" '! :' '! :'
+done
+for way in 'cat in' 'cat /dev/../dev/stdin' 'sh -c "cd /dev; cat stdin"' 'cat /dev//fd/0' 'cat /proc/self/../self/fd/0' 'cat dev/fd/0' 'gcc -E -P -x c in'; do
+  places='top sh one' uncached "input by another name of /dev/stdin: $way" "$ways; echo 1 > a; echo 2 > b" "\$V $way < a" '! echo 3 > a' "> \$V $way < b" "> echo 4 | \$V $way"
+done
+places='top one' uncached 'a header that is standard input' "$ways; ln -s in q.h; echo '#include \"q.h\"' > m.c" 'echo 1 | $V gcc -E -P m.c' '> echo 2 | $V gcc -E -P m.c'
+for way in /proc/self/cwd /proc/thread-self/cwd /proc/self/root\$PWD here; do
+  uncached "a look by way of $way" 'ln -s /proc/self/cwd here' "sh -c 'test -f $way/f && echo yes || echo no'" '! touch f' '! rm f; mkdir f'
+  uncached "changes by way of $way" 'ln -s /proc/self/cwd here; touch y z; chmod 644 z' "sh -c 'chmod 600 $way/z; rm -f $way/y; [ -e $way/x ] || touch x; mkdir -p $way/m'" '! touch y; chmod 644 z; rm x; rmdir m' '! chmod 644 z'
+done
+uncached 'a directory by its descriptor, listed' 'mkdir d e; touch d/1 e/2' '$V ls /proc/self/fd/3 3< d' '! touch d/3' '> $V ls /proc/self/fd/3 3< e' '> $V ls /dev/fd/3/ 3< e'
+uncached 'whether its input is empty' ': > a; echo 1 > b' '$V test -s /proc/self/fd/0 < a' '! echo 9 > a' '> $V test -s /proc/self/fd/0 < b'
+uncached 'whether it has a descriptor' 'echo 1 > a' '$V test -e /proc/self/fd/5 5< a' '> $V test -e /proc/self/fd/5' '> $V test -e /proc/self/fd/5 5< a'
+hazard 'what is opened by the name of a descriptor' 'echo 1 > a' '$V sh -c "cat /dev/fd/5 2>/dev/null || echo none"' '= :' '> $V sh -c "cat /dev/fd/5 2>/dev/null || echo none" 5< a' '> $V sh -c "cat /dev/fd/5 2>/dev/null || echo none"'
+uncached 'a program by its descriptor' 'cp /bin/echo e; cp /bin/basename b' "\$V sh -c '/proc/self/fd/5 a/b' 5< e" "> \$V sh -c '/proc/self/fd/5 a/b' 5< b"
+hazard 'what everybody has in /proc' 'echo 1 > a' 'sh -c "test -e /proc/self/exe && test -d /proc/self/fd && cat a"' '= :' '! echo 2 > a'
 finish
