@@ -15,13 +15,30 @@ void note_descriptor(LogRecord& record, int fd) {
   if (fd_class == fd_own_nameless || fd_class == fd_jobserver) return;
   // Its name is not that of the file next time.
   if (!is_own(fd_class)) spoil("changed a file by an inherited descriptor");
+  // With O_PATH it may be a symbolic link itself.
+  if (struct stat info; stat_descriptor(fd, info) == 0 && (info.st_mode & S_IFMT) == S_IFLNK) {
+    if (record.kind == kind_utimens)
+      record.arg = 1;
+    else
+      spoil("changed a symbolic link by its descriptor");
+  }
   const NamedPath named = NamedPath::of_descriptor(fd);
   if (!named.ok) return;
   record.text = named.text;
   append(record);
 }
 
+// Of a file by the name of a descriptor: fchmodat of a libc without fchmodat2 is chmod of /proc/self/fd/N.
+bool note_by_descriptor_name(LogRecord& record, const char* path) {
+  const bool follows = record.kind == kind_chmod || record.kind == kind_chown || (record.kind == kind_utimens && record.arg == 0);
+  const int fd = record.result == 0 && follows ? named_descriptor(path) : -1;
+  if (fd < 0) return false;
+  note_descriptor(record, fd);
+  return true;
+}
+
 void note_path(LogRecord& record, int directory, const char* path) {
+  if (note_by_descriptor_name(record, path)) return;
   const NamedPath named(directory, path);
   if (!named.ok) return;
   record.text = named.text;
@@ -37,12 +54,25 @@ void note_two(LogRecord& record, int directory, const char* path, int directory2
   if (record.result == 0) mark_pending(named2.pending(), true);
 }
 
+// With AT_EMPTY_PATH, the only way in which an empty path succeeds.
+long change_unnamed(const Call& call, Kind kind, int fd, int value) {
+  LogRecord record;
+  record.kind = kind;
+  if (value >= 0) record.arg = call.integer(value);
+  if (fd == AT_FDCWD)
+    note_path(record, fd, ".");
+  else
+    note_descriptor(record, fd);
+  return 0;
+}
+
 }  // namespace
 
 long change_path(const Call& call, Kind kind, int directory, int path, int value) {
   if (kind == kind_mkdir || kind == kind_mknod) before_change(directory_of(call, directory), call.path(path));
   if (kind == kind_rmdir) before_loss(directory_of(call, directory), call.path(path), AT_SYMLINK_NOFOLLOW);
   const long result = native(call);
+  if (result == 0 && call.path(path)[0] == 0) return change_unnamed(call, kind, directory_of(call, directory), value);
   if (!worth_noting(result, call.path(path))) return result;
   LogRecord record;
   record.kind = kind;
@@ -131,6 +161,7 @@ long handle_link(const Call& call) {
     path = by_descriptor;
   }
   if (!worth_noting(result, path) || !worth_noting(result, path2)) return result;
+  if (const int fd = named_descriptor(path); result == 0 && fd >= 0 && !is_own(examined_class(fd))) spoil("gave a name to an inherited file");
   LogRecord record;
   record.kind = kind_link;
   record.result = static_cast<int>(result);
@@ -188,7 +219,8 @@ long handle_times(const Call& call) {
   record.payload = &payload;
   record.payload_bytes = sizeof payload;
   if (path == nullptr || (path[0] == 0 && flags & AT_EMPTY_PATH)) {
-    if (result == 0) note_descriptor(record, directory);
+    if (result == 0 && directory == AT_FDCWD) note_path(record, directory, ".");
+    else if (result == 0) note_descriptor(record, directory);
   } else if (worth_noting(result, path)) {
     note_path(record, directory, path);
   }

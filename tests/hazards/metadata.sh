@@ -82,6 +82,34 @@ hazard 'a file that cannot be read' "$f" "sh -c 'cat a || echo no'" '! chmod 0 a
 hazard 'a script that may not be run' "printf '#!/bin/sh\necho ran\n' > s; chmod 755 s" "sh -c './s; echo \$?'" '= touch other' '! chmod 644 s' '! chmod 755 s'
 hazard 'chmod of what was there' "$f; chmod 600 a" 'chmod u+x a' '! chmod 644 a' '! chmod 600 a'
 hazard 'chmod that takes away' "$f; chmod 777 a" "sh -c 'chmod go-w a; stat -c %a a'" '! chmod 666 a' '! chmod 600 a'
+program changes_by_number -D_GNU_SOURCE <<'C'
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int n, char** a) {
+  char name[40];
+  const int f = open("g", a[1][0] == 'e' ? O_RDONLY : O_PATH | O_NOFOLLOW);
+  sprintf(name, a[1][1] == 'd' ? "/dev/fd/%d" : "/proc/self/fd/%d", f);
+  switch (a[1][0]) {
+    case 'n': return fchmodat(AT_FDCWD, "g", 0600, AT_SYMLINK_NOFOLLOW) != 0;
+    case 'm': return chmod(name, 0600) != 0;
+    case 't': return utimensat(AT_FDCWD, name, (struct timespec[]){{1000000000, 0}, {1000000000, 0}}, 0) != 0;
+    case 'o': return chown(name, getuid(), getgid()) != 0;
+    case 'e': return syscall(452, f, "", 0600, AT_EMPTY_PATH) != 0 && chmod(name, 0600) != 0;
+    case 'l': return truncate(name, 1) != 0;
+    case 'i': return chmod("/proc/self/fd/5", 0600) != 0;
+  }
+}
+C
+for way in n m md t o e; do
+  case $way in o | e) play=uncached ;; *) play=hazard ;; esac
+  $play "changes by the number of a descriptor: $way" 'echo 1 > g; chmod 644 g; touch -d @500000000 g' "\$V $bin/changes_by_number $way" '= chmod 644 g; touch -d @500000000 g' '! rm g; echo 2 > g; chmod 644 g' '! rm g; ln -s h g; echo 3 > h'
+done
+uncached 'cut off by the number of a descriptor' 'echo 123 > g' "\$V $bin/changes_by_number l" '! echo 123 > g' '! echo 456 > g'
+uncached 'a mode set by the number of a descriptor it was given' 'echo 1 > g; cp g h; chmod 644 g h' "\$V $bin/changes_by_number i 5< g" '! chmod 644 g' "> \$V $bin/changes_by_number i 5< h"
+uncached 'a mode set where links are not followed' 'echo 1 > g; chmod 644 g' "\$python -c 'import os; os.chmod(\"g\", 0o600, follow_symlinks=False)'" '! chmod 644 g'
 hazard 'a set-user-ID bit that is made' 'echo x > a' "sh -c 'cp a c; chmod 4755 c'" '= rm c' '! echo y > a'
 program attribute <<'C'
 #include <stdio.h>
