@@ -148,6 +148,7 @@ void Recorder::handle_pass(const std::vector<KeptEvent>& events) {
         touch(event.text2);
         break;
       case kind_truncate: touch(event.text), touch(led_to(event)); break;
+      case kind_mapped: touch(event.text); break;
       case kind_unlink: case kind_symlink: case kind_rmdir: case kind_mkdir: case kind_mknod: touch(event.text); break;
       case kind_chmod: case kind_chown: touch(event.text, true), touch(led_to(event), true); break;
       default: break;
@@ -191,6 +192,7 @@ Recorder::Process& Recorder::add_process(std::int32_t pid, Process* parent) {
     process->directory = parent->directory;
     process->fds = parent->fds;
     process->writes = parent->writes;
+    process->mapped = parent->mapped;
     process->attributes = parent->attributes;
     process->spoils_what_follows = parent->spoils_what_follows;
     if (process->step) ++process->step->processes;
@@ -212,6 +214,7 @@ void Recorder::end_process(std::int32_t pid, std::optional<std::int32_t> status,
   if (found == processes_.end()) return;
   const std::unique_ptr<Process> process = std::move(found->second);
   processes_.erase(found);
+  end_mappings(*process, at);
   if (process->parent_pid && !process->confirmed && process->made_by_fork) ended_unconfirmed_.insert({process->parent_pid, pid});
   if (pid == options_.top_pid) top_gone_ = true;
   Step* step = process->step;
@@ -233,6 +236,17 @@ void Recorder::end_process(std::int32_t pid, std::optional<std::int32_t> status,
   }
   --step->processes;
   step_ended(step, at);
+}
+
+// What has been written by them is there to be looked at.
+void Recorder::end_mappings(Process& process, Position at) {
+  for (const auto& [path, distrust] : process.mapped) {
+    PathState& state = states_[path];
+    if (at < never - 1) state.last_write = std::max(state.last_write, at);
+    state.digest.reset();
+    changed_in_pass_.push_back(path);
+  }
+  process.mapped.clear();
 }
 
 void Recorder::step_ended(Step* step, Position at) {
@@ -319,6 +333,7 @@ void Recorder::handle(const Event& event) {
       process->exec_pending = false;
       step->started = true;
       process->fds = std::make_shared<Descriptors>();
+      end_mappings(*process, event.position);
       break;
     case kind_exec_failed: handle_exec_failed(*process, event); break;
     case kind_forked: {
@@ -383,6 +398,14 @@ void Recorder::handle(const Event& event) {
     case kind_rename: handle_rename(*process, event); break;
     case kind_link: handle_link(*process, event); break;
 
+    case kind_mapped: {
+      const auto stat = event.payload_as<StatPayload>();
+      const PathId path = paths_.intern(event.text);
+      process->mapped.try_emplace(path, parts_.view->distrust(stat.device, stat.inode));
+      states_[path].last_write = event.position;
+      changed_in_pass_.push_back(path);
+      break;
+    }
     case kind_closed:
       std::erase_if(process->writes, [&](const auto& each) {
         const std::string& text = paths_.text(each.first);

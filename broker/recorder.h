@@ -115,6 +115,8 @@ class Recorder {
   void spoil_others_that_made(PathId path, const Step& changer);
   void note_inherited(Step& step, const preload::FdPayload& given, PathId path, Position at, std::uint64_t inode);
   bool is_written_to(PathId path) const;
+  bool is_mapped(PathId path) const;
+  void end_mappings(Process& process, Position at);
   PathFacts facts_in_pass(PathId path);
   std::optional<cache::Digest> bytes_at(PathId path, Position at, PathFacts* facts, const PathFacts* looked = nullptr);
   // In this pass. `attributes`: also if only mode or owner were changed.

@@ -156,6 +156,10 @@ bool Recorder::is_written_to(PathId path) const {
   return std::any_of(processes_.begin(), processes_.end(), [&](const auto& each) { return each.second->writes.count(path) > 0; });
 }
 
+bool Recorder::is_mapped(PathId path) const {
+  return std::any_of(processes_.begin(), processes_.end(), [&](const auto& each) { return each.second->mapped.count(path) > 0; });
+}
+
 // The file's facts, with at most one look in a pass at a file whose contents are known in it: whatever is read in this
 // pass happened before that look.
 PathFacts Recorder::facts_in_pass(PathId path) {
@@ -171,7 +175,7 @@ std::optional<Digest> Recorder::bytes_at(PathId path, Position at, PathFacts* fa
     auto digest = parts_.view->bytes(text, facts);
     return digest ? std::optional(*digest) : std::nullopt;
   }
-  if (replaced_about(path, at)) return std::nullopt;
+  if (replaced_about(path, at) || is_mapped(path)) return std::nullopt;
   if (touched_later(path, at)) {
     // Only what was noted before can be told of it now.
     if (state.digest && state.pass + 1 >= pass_ && facts) *facts = state.facts;

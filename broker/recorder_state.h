@@ -48,6 +48,8 @@ struct Recorder::Process {
   std::set<std::int32_t> unplaced;
   // Files it may still write to through descriptors: closed by the next exec or not.
   std::map<PathId, bool> writes;
+  // Files it may write to by mappings that are shared, until its end or the next program.
+  std::map<PathId, std::shared_ptr<const void>> mapped;
 };
 
 // What the session knows of a path's contents.

@@ -423,13 +423,43 @@ void View::remember(const std::string& path, const Digest& digest, const PathFac
   written_.insert_or_assign(FileKey{file.device, file.inode}, WrittenFile{file, digest});
 }
 
+void View::forget(const FileKey& file) const {
+  {
+    const std::lock_guard lock(written_mutex_);
+    written_.erase(file);
+  }
+  memo_.forget(file.device, file.inode);
+}
+
+bool View::is_distrusted(const cache::FileIdentity& file) const {
+  const std::lock_guard lock(written_mutex_);
+  return distrusted_.contains(FileKey{file.device, file.inode});
+}
+
+std::shared_ptr<const void> View::distrust(std::uint64_t device, std::uint64_t inode) const {
+  const FileKey file{device, inode};
+  {
+    const std::lock_guard lock(written_mutex_);
+    ++distrusted_[file];
+  }
+  forget(file);
+  return std::shared_ptr<const void>(this, [this, file](const void*) {
+    {
+      const std::lock_guard lock(written_mutex_);
+      if (const auto found = distrusted_.find(file); --found->second == 0) distrusted_.erase(found);
+    }
+    forget(file);
+  });
+}
+
 Result<Digest> View::digest_of_file(const std::string& path, const PathFacts& looked, PathFacts* facts,
                                     bool keep) const {
   if (looked.type == FileType::absent) return failed(path, ENOENT);
   if (looked.type == FileType::error) return failed(path, looked.error);
   if (looked.type != FileType::regular) return fail(Fault::unsupported, path + ": not a regular file");
   const bool is_volatile = changes_unseen(path);
-  if (!is_volatile) {
+  const bool is_trusted = !is_distrusted(looked.identity());
+  if (!is_volatile && is_trusted) {
     const auto digest = known(looked.identity());
     if (digest && (!keep || blobs_.has(*digest))) {
       if (facts) *facts = looked;
@@ -461,7 +491,7 @@ Result<Digest> View::digest_of_file(const std::string& path, const PathFacts& lo
   if (PathFacts::from(status).identity() != before.identity() || hashed.bytes != before.bytes) {
     return fail(Fault::changed, path + ": changed while it was read");
   }
-  memo_.remember(before.identity(), hashed.digest, opening_ns);
+  if (is_trusted) memo_.remember(before.identity(), hashed.digest, opening_ns);
   return hashed.digest;
 }
 

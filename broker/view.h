@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -157,6 +158,9 @@ class View {
   // xfs, btrfs or tmpfs), for elsewhere a rewrite within the same tick of the clock would go unnoticed.
   void remember(const std::string& path, const cache::Digest& digest, const PathFacts& written) const;
 
+  // As long as somebody keeps what is returned the file's times say nothing of its contents: it is hashed each time.
+  std::shared_ptr<const void> distrust(std::uint64_t device, std::uint64_t inode) const;
+
  private:
   struct FileKey {
     std::uint64_t device, inode;
@@ -169,6 +173,8 @@ class View {
     cache::FileIdentity file;
     cache::Digest digest;
   };
+  void forget(const FileKey& file) const;
+  bool is_distrusted(const cache::FileIdentity& file) const;
   std::optional<cache::Digest> known(const cache::FileIdentity& file) const;
   cache::Result<cache::Digest> digest_of_file(const std::string& path, const PathFacts& looked,
                                               PathFacts* facts, bool keep) const;
@@ -178,6 +184,7 @@ class View {
   // By remember(), until the memo takes them.
   mutable std::mutex written_mutex_;
   mutable std::unordered_map<FileKey, WrittenFile, FileKeyHash> written_;
+  mutable std::unordered_map<FileKey, std::uint32_t, FileKeyHash> distrusted_;  // by so many
   mutable std::unordered_map<std::uint64_t, bool> stamps_each_change_;  // by device
 };
 

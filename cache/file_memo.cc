@@ -52,4 +52,13 @@ void FileMemo::remember(const FileIdentity& file, const Digest& digest, std::int
   if (persistent_) persistent_->set_memo_row(file, digest);
 }
 
+void FileMemo::forget(std::uint64_t device, std::uint64_t inode) {
+  {
+    const std::lock_guard lock(mutex_);
+    entries_.erase(Key{device, inode});
+  }
+  // A row that no file equals.
+  if (persistent_ && persistent_->memo_row(device, inode)) persistent_->set_memo_row({.device = device, .inode = inode, .mtime_ns = -1, .ctime_ns = -1}, Digest{});
+}
+
 }  // namespace cache

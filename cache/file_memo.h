@@ -37,6 +37,8 @@ class FileMemo {
   // `hashed_at_ns` is CLOCK_REALTIME from just before the file was opened to be
   // hashed; `file` was taken from the open file before and found unchanged after.
   void remember(const FileIdentity& file, const Digest& digest, std::int64_t hashed_at_ns);
+  // Its contents have changed and none of this tells so.
+  void forget(std::uint64_t device, std::uint64_t inode);
 
  private:
   struct Key {

@@ -331,6 +331,24 @@ void note_made_code() {
   if (!trap_calls_late()) spoil(made_code);
 }
 
+// What is written there no call tells, nor, on some file systems, the file's times. It may be made writable later.
+void note_shared_mapping(int fd) {
+  const long flags = kernel(__NR_fcntl, fd, F_GETFL);
+  struct stat info;
+  if (flags < 0 || (flags & O_ACCMODE) != O_RDWR || stat_descriptor(fd, info) != 0 || (info.st_mode & S_IFMT) != S_IFREG) return;
+  const NamedPath named = NamedPath::of_descriptor(fd);
+  if (!named.ok) return;
+  // It is the mapping of another process.
+  if (in_vfork_child()) return spoil("mapped a file for writing in a child that shares its parent's memory");
+  StatPayload payload;
+  fill_stat(payload, info);
+  if (named.repeats(mix(kind_mapped << 8, mix(info.st_ino, info.st_dev)))) return;
+  LogRecord record;
+  record.kind = kind_mapped;
+  record.text = named.text;
+  append(record, payload);
+}
+
 long handle_protect(const Call& call) {
   if (call.arguments[2] & PROT_EXEC) note_made_code();
   return native(call);
@@ -346,12 +364,16 @@ long handle_map(const Call& call) {
     if (call.arguments[2] & PROT_WRITE) note_made_code();
     note_code(fd);
   }
-  if (is_own(class_of(fd))) return native(call);
+  const bool shared = (call.arguments[3] & MAP_TYPE) != MAP_PRIVATE;
+  if (is_own(class_of(fd))) {
+    const long result = native(call);
+    if (shared && (result >= 0 || result <= -4096)) note_shared_mapping(fd);
+    return result;
+  }
   const Reading reading(fd);
   const long result = native(call);
   if (result < 0 && result > -4096) return result;
   reading.succeeded();
-  const bool shared = (call.arguments[3] & MAP_TYPE) != MAP_PRIVATE;
   if (shared && call.arguments[2] & PROT_WRITE) spoil("mapped an inherited file for writing");
   return result;
 }

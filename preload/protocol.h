@@ -60,7 +60,7 @@
 namespace preload {
 
 inline constexpr uint64_t region_magic = 0x6c61747365763031;  // "10vestal"
-inline constexpr uint32_t protocol_version = 9;
+inline constexpr uint32_t protocol_version = 10;
 
 // The variables a traced process is started with, behind all others:
 //   LD_PRELOAD=<shim>:<user's own>:<closure>
@@ -353,6 +353,8 @@ enum Kind : uint16_t {
   kind_input,   // a shell read this itself. text: bytes of its standard input, a newline for each zero, or, if arg is input_is_file, a file's path, and text2: all that is in it, if that is short
 
   kind_code,  // mapped a file to be run, as ld.so does for dlopen. text: its absolute path
+
+  kind_mapped,  // may write to a file by a shared mapping, to its end. text: its absolute path; payload StatPayload
 
   kind_closed,  // closed the last descriptor by which it could write to a file. arg: pending_index() of the name it was opened by
 

@@ -26,4 +26,35 @@ uncached 'rewritten by the step itself' "echo 1 > f; $old f" "sh -c 'cat f; echo
 uncached 'rewritten by another program of the step' "echo 1 > f; $old f" "sh -c 'cat f > a; sed -i s/1/2/ f; touch -d @1000000 f; cat f > b'" '! echo 1 > f' '! echo 7 > f'
 hazard 'an output rewritten from outside' 'echo 1 > in' 'cp in out' "! echo 2 > out; touch -r in out" "= :"
 hazard 'an output that is an input of the next' 'echo 1 > in' "sh -c 'cp in mid; cp mid out'" "! echo 2 > in; touch -r out in" "= echo 9 > mid"
+program maps <<'C'
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+int main(int n, char** a) {
+  const int f = open(a[1], O_RDWR | O_CREAT, 0644);
+  ftruncate(f, 2);
+  char* const p = mmap(0, 2, a[2][0] == 'l' ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, f, 0);
+  close(f);
+  if (a[2][0] == 'l') mprotect(p, 4096, PROT_READ | PROT_WRITE);
+  char command[200] = "cat ";
+  strcat(command, a[1]);
+  for (int i = 0; i < 4; ++i) {
+    memcpy(p, i % 2 ? "b\n" : "a\n", 2);
+    if (i == 2 && a[2][0] == 'f' && fork() == 0) return 0;
+    system(command);
+  }
+  memcpy(p, "c\n", 2);
+  if (a[2][0] == 'x') execl("/bin/cat", "cat", a[1], (char*)0);
+  return 0;
+}
+C
+for way in w l f x; do
+  uncached "written to by a mapping, and read: $way" ':' "\$V $bin/maps m $way; cat m" '! :' '! rm m' '! echo 1 > m' "> sh -c '$bin/maps m $way; cat m'" '! echo 9 > m'
+done
+shm=$(mktemp -d /dev/shm/vestal-hazard.XXXXXX) && if [ "$(stat -c %d "$shm")" != "$(stat -c %d .)" ]; then
+  uncached 'written to by a mapping, where that changes no time' "rm -f $shm/m; echo 1 > $shm/m" "sh -c 'cat $shm/m; $bin/maps $shm/m w; cat $shm/m'" '! :' "! echo 9 > $shm/m" "! $bin/maps $shm/m w" '! :' "> cat $shm/m"
+fi
+rm -rf "$shm"
 finish
