@@ -398,6 +398,7 @@ void Recorder::handle(const Event& event) {
     case kind_rename: handle_rename(*process, event); break;
     case kind_link: handle_link(*process, event); break;
 
+    case kind_holes: handle_holes(*process, event); break;
     case kind_mapped: {
       const auto stat = event.payload_as<StatPayload>();
       const PathId path = paths_.intern(event.text);

@@ -80,6 +80,7 @@ class Recorder {
   void handle_look(Process& process, const Event& event);
   void handle_process_link(Process& process, const Event& event, const std::string& text);
   void handle_fstat(Process& process, const Event& event);
+  void handle_holes(Process& process, const Event& event);
   void handle_open(Process& process, const Event& event);
   void handle_list(Process& process, const Event& event);
   void handle_change(Process& process, const Event& event);

@@ -289,6 +289,35 @@ void Recorder::handle_look(Process& process, const Event& event) {
   if (process.step->policy.makes_new_files) process.step->uses[path].was_empty = facts.type == FileType::regular && facts.bytes == 0;
 }
 
+namespace {
+
+// Whether it could have a hole: a block of zeros.
+bool may_have_holes(const std::string& path) {
+  constexpr std::size_t block = 512;  // of no file system is it smaller
+  constexpr char zeros[block] = {};
+  std::ifstream file(path, std::ios::binary);
+  char bytes[64 * block];
+  do {
+    file.read(bytes, sizeof bytes);
+    const auto count = static_cast<std::size_t>(file.gcount());
+    for (std::size_t at = 0; at < count; at += block)
+      if (std::memcmp(bytes + at, zeros, std::min(block, count - at)) == 0) return true;
+  } while (file);
+  return !file.eof();
+}
+
+}  // namespace
+
+// That a file has no holes follows from its bytes if nowhere in it are enough zeros; otherwise nobody needs to know it again.
+void Recorder::handle_holes(Process& process, const Event& event) {
+  constexpr std::uint64_t bytes_max = 256 << 20;
+  const PathId path = paths_.intern(event.text);
+  const std::string& text = paths_.text(path);
+  if (process.step->owns(path, event.position)) return;
+  if (event.arg == 0 && !touched_later(path, event.position) && parts_.view->look(text).bytes <= bytes_max && !may_have_holes(text)) return;
+  spoil(process, "asks where " + text + " has holes");
+}
+
 void Recorder::handle_fstat(Process& process, const Event& event) {
   if (process.step->policy.ignores_fstat) return;
   const auto facts = facts_of(event.payload_as<StatPayload>());

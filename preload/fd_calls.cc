@@ -385,14 +385,41 @@ long handle_fstat(const Call& call) {
   return result;
 }
 
+namespace {
+
+constexpr int seek_data = 3, seek_hole = 4;
+
+void note_holes(int fd, int whence, long from, long result) {
+  struct stat info;
+  if ((result < 0 && result != -ENXIO) || stat_descriptor(fd, info) != 0 || (info.st_mode & S_IFMT) != S_IFREG || from >= info.st_size) return;
+  const bool told = result < 0 || result != (whence == seek_data ? from : info.st_size);
+  if (class_of(fd) == fd_own_nameless || seen(mix(mix(kind_holes << 8 | told, info.st_ino), info.st_dev))) return;
+  const NamedPath named = NamedPath::of_descriptor(fd);
+  if (!named.ok) return spoil("asked where a file without a name has holes");
+  LogRecord record;
+  record.kind = kind_holes;
+  record.arg = told;
+  record.text = named.text;
+  append(record);
+}
+
+}  // namespace
+
 long handle_seek(const Call& call) {
   const int fd = call.fd(0);
   const FdClass fd_class = examined_class(fd);
-  if (is_own(fd_class) || fd_class == fd_jobserver) return native(call);
+  const int whence = call.integer(2);
+  const bool of_holes = whence == seek_data || whence == seek_hole;
+  if (is_own(fd_class) || fd_class == fd_jobserver) {
+    const long result = native(call);
+    if (__builtin_expect(of_holes, 0)) note_holes(fd, whence, call.arguments[1], result);
+    return result;
+  }
   const Reading reading(fd);
   const long result = native(call);
   if (result == -ESPIPE) note_question(fd, fd_asked_exactly);
   if (result == -EBADF) note_closed(fd);
+  if (of_holes) note_holes(fd, whence, call.arguments[1], result);
   if (result < 0) return result;
   constexpr int seek_current = 1;
   if (call.integer(2) == seek_current && call.arguments[1] == 0) {

@@ -356,6 +356,8 @@ enum Kind : uint16_t {
 
   kind_mapped,  // may write to a file by a shared mapping, to its end. text: its absolute path; payload StatPayload
 
+  kind_holes,  // asked where a file has holes (lseek). text: its absolute path; arg: 1 if it was told of one
+
   kind_closed,  // closed the last descriptor by which it could write to a file. arg: pending_index() of the name it was opened by
 
   // Questions without a record of their own.

@@ -154,6 +154,23 @@ uncached 'the mode of what is looked for, written and moved' 'echo 1 > a' "sh -c
 hazard 'the mode of what is written and moved' 'echo 1 > a' "sh -c 'echo x > o; mv o p; mv p o'" '= rm o' '! chmod 700 o' '! rm o'
 # Times that come from other files.
 uncached 'the time of what is made and copied' ':' "sh -c 'echo 1 > a; cp -p a b'" '! rm -f a b; touch ref; sleep 0.1' "> sh -c 'test b -nt ref && echo newer'"
+program holes -D_GNU_SOURCE <<'C'
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(int n, char** a) {
+  const int f = n > 1 ? open(a[1], O_RDONLY) : 0;
+  printf("%ld %ld\n", (long)lseek(f, 0, SEEK_DATA), (long)lseek(f, 0, SEEK_HOLE));
+}
+C
+# What a replay writes has no holes, so not within one command.
+zeros='dd if=/dev/zero of=s bs=1M count=1'
+places='top sh make' uncached 'where a file has holes' 'truncate -s 1M s' "$bin/holes s" "! $zeros; touch -d @1000000 s" '! rm s; truncate -s 1M s; touch -d @1000000 s' "! rm s; truncate -s 512K s; seq 100 >> s"
+places='top sh make' uncached 'where a file could have holes' "$zeros" "$bin/holes s" '! rm s; truncate -s 1M s; touch -d @1000000 s'
+places='top sh make' uncached 'where its input has holes' 'truncate -s 1M s' "\$V $bin/holes < s" "! $zeros; touch -d @1000000 s"
+places='top sh make' hazard 'where a file can have no holes' 'seq 100000 > s' "$bin/holes s" '= :' '! rm s; truncate -s 512K s; seq 100 >> s' '! seq 100001 > s'
+hazard 'grep of a long file' 'seq 100000 > s' 'grep -c 77 s' '= :' '! seq 200000 > s'
+places='top sh make' uncached 'grep of a file with holes' 'seq 100000 > s; truncate -s 1M s; seq 100 >> s' 'grep 777 s' "! cp --sparse=never s t; mv t s"
 shm=$(mktemp -d /dev/shm/vestal-hazard.XXXXXX) && if [ "$(stat -c %d "$shm")" != "$(stat -c %d .)" ]; then
   uncached 'the time of what comes from another file system' "echo 1 > $shm/a; $t $shm/a; echo 2 > b" "mv $shm/a b" "! echo 1 > $shm/a; $n $shm/a"
   uncached 'the time of what is made in another file system' 'echo 2 > b' "sh -c 'echo 1 > $shm/a; mv $shm/a b'" '! touch ref; sleep 0.1' "> sh -c 'test b -nt ref && echo newer'"
