@@ -53,10 +53,11 @@ constexpr std::pair<const char*, const char*> links[] = {
 Result<bool> fill_dev(const std::string& dev) {
   TRY(mount_at("tmpfs", "tmpfs", dev, MS_NOSUID | MS_NOEXEC, "mode=755"));
   for (const char* name : devices) {
-    const std::string path = dev + "/" + name;
+    const std::string path = dev + "/" + name, original = std::string("/dev/") + name;
+    if (::access(original.c_str(), F_OK) != 0) continue;
     const cache::OwnedFd place(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
     if (!place) return refused(path);
-    TRY(mount_at(nullptr, std::string("/dev/") + name, path, MS_BIND));
+    TRY(mount_at(nullptr, original, path, MS_BIND));
   }
   for (const auto& [name, target] : links)
     if (::symlink(target, (dev + "/" + name).c_str()) != 0) return refused(dev + "/" + name);

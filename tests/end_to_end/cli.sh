@@ -44,4 +44,12 @@ appears() { # FILE: within ten seconds
   for round in {1..200}; do [ -e "$1" ] && return 0; sleep 0.05; done
   return 1
 }
+# What `vestal run --tree` wants of the machine, tried without vestal.
+trees_can_be_entered() {
+  mkdir -p .lower .upper .work .mount
+  unshare -Urmpf sh -c 'mount -t overlay -o lowerdir=.lower,upperdir=.upper,workdir=.work,userxattr overlay .mount && mount -t proc proc .mount' 2>/dev/null
+  local status=$?
+  chmod -R u+rwX .work && rm -rf .lower .upper .work .mount
+  return $status
+}
 finish() { exit $((faults > 0)); }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # vestal run --tree: a tree is / for the command, nothing else is there, and what it changes is another tree.
 . "$SOURCE/tests/end_to_end/cli.sh"
-unshare -Urm true 2>/dev/null || { echo 'not possible here: unshare -Urm'; exit 77; }
+trees_can_be_entered || { echo 'not possible here: overlayfs and /proc in namespaces of a user'; exit 77; }
 here=$(pwd -P)
 
 # ---- a tree to run in: a shell, some tools, and a directory of files ----
