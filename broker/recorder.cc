@@ -240,7 +240,10 @@ void Recorder::end_process(std::int32_t pid, std::optional<std::int32_t> status,
 
 // What has been written by them is there to be looked at.
 void Recorder::end_mappings(Process& process, Position at) {
-  for (const auto& [path, distrust] : process.mapped) {
+  for (const auto& [path, mapped] : process.mapped) {
+    // Under its other names too.
+    for (auto& [name, state] : states_)
+      if (state.facts.device == mapped.device && state.facts.inode == mapped.inode) state.digest.reset();
     PathState& state = states_[path];
     if (at < never - 1) state.last_write = std::max(state.last_write, at);
     state.digest.reset();
@@ -402,7 +405,7 @@ void Recorder::handle(const Event& event) {
     case kind_mapped: {
       const auto stat = event.payload_as<StatPayload>();
       const PathId path = paths_.intern(event.text);
-      process->mapped.try_emplace(path, parts_.view->distrust(stat.device, stat.inode));
+      process->mapped.insert_or_assign(path, Process::Mapped{stat.device, stat.inode, parts_.view->distrust(stat.device, stat.inode)});
       states_[path].last_write = event.position;
       changed_in_pass_.push_back(path);
       break;

@@ -157,7 +157,14 @@ bool Recorder::is_written_to(PathId path) const {
 }
 
 bool Recorder::is_mapped(PathId path) const {
-  return std::any_of(processes_.begin(), processes_.end(), [&](const auto& each) { return each.second->mapped.count(path) > 0; });
+  std::optional<PathFacts> now;
+  for (const auto& [pid, process] : processes_)
+    for (const auto& [name, mapped] : process->mapped) {
+      if (name == path) return true;
+      if (!now) now = parts_.view->look(paths_.text(path));
+      if (now->device == mapped.device && now->inode == mapped.inode) return true;
+    }
+  return false;
 }
 
 // The file's facts, with at most one look in a pass at a file whose contents are known in it: whatever is read in this

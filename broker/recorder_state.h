@@ -49,7 +49,11 @@ struct Recorder::Process {
   // Files it may still write to through descriptors: closed by the next exec or not.
   std::map<PathId, bool> writes;
   // Files it may write to by mappings that are shared, until its end or the next program.
-  std::map<PathId, std::shared_ptr<const void>> mapped;
+  struct Mapped {
+    std::uint64_t device, inode;
+    std::shared_ptr<const void> distrust;
+  };
+  std::map<PathId, Mapped> mapped;
 };
 
 // What the session knows of a path's contents.

@@ -39,7 +39,7 @@ int main(int n, char** a) {
   close(f);
   if (a[2][0] == 'l') mprotect(p, 4096, PROT_READ | PROT_WRITE);
   char command[200] = "cat ";
-  strcat(command, a[1]);
+  strcat(command, a[2][0] == 'n' ? a[2] : a[1]);
   for (int i = 0; i < 4; ++i) {
     memcpy(p, i % 2 ? "b\n" : "a\n", 2);
     if (i == 2 && a[2][0] == 'f' && fork() == 0) return 0;
@@ -53,8 +53,10 @@ C
 for way in w l f x; do
   uncached "written to by a mapping, and read: $way" ':' "\$V $bin/maps m $way; cat m" '! :' '! rm m' '! echo 1 > m' "> sh -c '$bin/maps m $way; cat m'" '! echo 9 > m'
 done
+uncached 'written to by a mapping, and read by another name' ': > m; ln m n' "sh -c 'cat n; $bin/maps m n; cat n'" '! :' '! printf "9\n" > n' '! :'
 shm=$(mktemp -d /dev/shm/vestal-hazard.XXXXXX) && if [ "$(stat -c %d "$shm")" != "$(stat -c %d .)" ]; then
   uncached 'written to by a mapping, where that changes no time' "rm -f $shm/m; echo 1 > $shm/m" "sh -c 'cat $shm/m; $bin/maps $shm/m w; cat $shm/m'" '! :' "! echo 9 > $shm/m" "! $bin/maps $shm/m w" '! :' "> cat $shm/m"
+  uncached 'the same, and read by another name' "rm -f $shm/*; echo 1 > $shm/m; ln $shm/m $shm/n; ln -sf $shm/n n" "sh -c 'cat n; $bin/maps $shm/m n; cat n'" '! :' "! printf '9\n' > $shm/n" '! :'
 fi
 rm -rf "$shm"
 finish
