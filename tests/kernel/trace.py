@@ -93,6 +93,7 @@ class Process:
     def __init__(self, pid, cwd, own, program):
         self.pid, self.cwd, self.own, self.program = pid, cwd, own, program
         self.origin = {}       # of descriptors it was given, by number: which one
+        self.opened = {}       # what it opened itself, by number: the name
         self.phase, self.base, self.guesses = 'program', None, None
         self.jobserver = set()
 
@@ -339,6 +340,7 @@ def open_file(directory, path, flags):
         name = made.path(path, directory)
         if not made.error:
             made.process.own[made.result] = 'nameless' if asked & os.O_TMPFILE == os.O_TMPFILE else 'own'
+            made.process.opened[made.result] = name
         if name: made.note('open', name, asked & FLAGS, made.error)
     return read
 
@@ -364,6 +366,10 @@ def effect(kind, *places, value=None):
     def read(made):
         names = [made.path(path, directory) for directory, path in places]
         if None in names: return
+        # As fchmodat does where links are not followed: it is logged under the file's own name.
+        by_number = re.match(r'/proc/self/fd/(\d+)$', names[0])
+        if by_number and not made.error and kind in ('chmod', 'chown', 'utimens'):
+            names[0] = made.process.opened.get(int(by_number[1])) or names[0]
         fact_kind = kind
         if made.name == 'unlinkat' and 'AT_REMOVEDIR' in made.words[2]: fact_kind = 'rmdir'
         if made.name.endswith('setxattr') and made.text(1) == 'system.posix_acl_access': fact_kind = 'chmod'
