@@ -111,7 +111,8 @@ int main(int n, char** a) {
     case 'b': sigprocmask(SIG_BLOCK, &set, 0); execvp(a[3], a + 3);
     case 'i': sigaction(signal, &(struct sigaction){.sa_handler = SIG_IGN}, 0); execvp(a[3], a + 3);
     case 'd': sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, 0); execvp(a[3], a + 3);
-    case 's': printf("%s %s\n", getpgrp() == getpid() ? "leads a group" : "in a group", setsid() < 0 ? "stays" : "begins a session"); break;
+    case 's': printf("%s\n", setsid() < 0 ? "leads a group and stays" : "begins a session"); break;
+    case 'l': printf("%s\n", getpgrp() == getpid() ? "leads a group" : "in a group"); break;
     case 'g': kill(0, signal); puts("sent"); break;
     case 'k': puts(kill(signal, 0) ? "nobody" : "somebody"); break;
   }
@@ -123,6 +124,7 @@ uncached 'a signal that is ignored when it comes' '' "$d i 12 \$V sh -c '$d r 12
 hazard 'a signal that an outer step ignores' '' "sh -c \"trap '' USR1; $d a 10\"" '= :' "> sh -c '$d a 10'"
 hazard 'children that are not waited for' '' "$d i 17 \$V $d w 0" "> $d d 17 \$V $d w 0"
 hazard 'bash tells what is ignored' '' "$d i 10 \$V bash -c 'trap -p USR1'" "> \$V bash -c 'trap -p USR1'"
+uncached 'who compares process ids' '' "\$V $d l 0" "> set -m; \$V $d l 0; set +m" "> setsid -w \$V $d l 0" "> \$V $d l 0"
 hazard 'who leads a group, or a session' '' "\$V $d s 0" '= :' "> set -m; \$V $d s 0; set +m" "> setsid -w \$V $d s 0" "> \$V $d s 0"
 uncached 'whether a process is there' '(while [ ! -e go ]; do sleep 0.02; done) & echo $! > pid.noise; disown' "\$V sh -c 'kill -0 \$(cat pid.noise) 2> /dev/null && echo alive || echo dead'" '! touch go; while kill -0 $(cat pid.noise); do sleep 0.02; done'
 uncached 'whether a process is there, by its number' '(while [ ! -e go ]; do sleep 0.02; done) & echo $! > pid.noise; disown' "$d k \$(cat pid.noise)" '! touch go; while kill -0 $(cat pid.noise); do sleep 0.02; done'
