@@ -10,7 +10,7 @@
 namespace broker::cli {
 namespace {
 
-constexpr std::string_view tree_words[] = {"--tree", "--cwd", "--env", "--out", "--backend"};
+constexpr std::string_view tree_words[] = {"--tree", "--cwd", "--env", "--hole", "--out", "--backend"};
 
 bool common(char* const* arguments) {
   if (!arguments[0]) return false;
@@ -36,14 +36,15 @@ int run(const CommandOptions& given, char* const* arguments) {
   accepted.word("--tree", tree.tree, "Run in this tree (`vestal tree add`): it is / for the command, and nothing else is there");
   accepted.word("--cwd", tree.directory, "With --tree: where the command starts, in the tree; otherwise /");
   accepted.words("--env", tree.environment, "With --tree: NAME=VALUE, a variable of the command, which has no other; NAME alone for its value here");
+  accepted.words("--hole", tree.holes, "With --tree: a file or directory of this machine that is to be there as well, at the same path, to be read");
   accepted.word("--out", tree.out, "With --tree: a directory to be made of what the command has made or changed");
   accepted.word("--backend", tree.backend, "With --tree: auto or chroot, which is the same so far");
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
   if (*arguments && std::string_view(*arguments) == "--") ++arguments;
   if (!*arguments) return wrong_usage("run: no command is given");
   if (!tree.tree.empty()) return run_in_tree(tree, options, arguments);
-  if (!tree.directory.empty() || !tree.environment.empty() || !tree.out.empty() || !tree.backend.empty())
-    return wrong_usage("run: --cwd, --env, --out and --backend go with --tree");
+  if (!tree.directory.empty() || !tree.environment.empty() || !tree.holes.empty() || !tree.out.empty() || !tree.backend.empty())
+    return wrong_usage("run: --cwd, --env, --hole, --out and --backend go with --tree");
   return run_command(arguments, options);
 }
 

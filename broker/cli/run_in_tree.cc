@@ -38,6 +38,12 @@ Result<sandbox::Ended> run(const TreeOptions& options, const CommandOptions& com
   if (!options.directory.empty()) wanted.directory = options.directory;
   if (!wanted.directory.starts_with('/')) return fail(Fault::invalid, "--cwd " + options.directory + ": not an absolute path");
   wanted.environment = TRY(environment_of(options.environment));
+  for (std::string hole : options.holes) {
+    while (hole.size() > 1 && hole.ends_with('/')) hole.pop_back();
+    if (!hole.starts_with('/') || hole.size() == 1 || std::filesystem::path(hole).lexically_normal() != hole)
+      return fail(Fault::invalid, "--hole " + hole + ": not an absolute path, or one with '.' or '..' in it");
+    wanted.holes.push_back(std::move(hole));
+  }
   wanted.options = command;
   std::error_code error;
   if (!options.out.empty() && std::filesystem::exists(std::filesystem::symlink_status(options.out, error)) && !std::filesystem::is_empty(options.out, error))

@@ -17,6 +17,7 @@ struct TreeOptions {
   std::string tree;       // a digest; empty: no tree is wanted
   std::string directory;  // --cwd
   std::vector<std::string> environment;  // NAME=VALUE, or NAME for the caller's value
+  std::vector<std::string> holes;        // absolute paths
   std::string out;
   std::string backend;
 };

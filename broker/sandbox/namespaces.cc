@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -104,6 +105,26 @@ Result<bool> check_directory(const std::string& mount, const char* name) {
   return fail(Fault::unsupported, fmt::format("{} of the tree is no directory, and has to be one to run there", name));
 }
 
+// What is locked at the mount that the path lies in (mount_namespaces(7)) has to be said again.
+unsigned long flags_to_keep(const std::string& path) {
+  struct statvfs system {};
+  if (::statvfs(path.c_str(), &system) != 0) return 0;
+  unsigned long flags = 0;
+  for (const auto& [has, flag] : {std::pair<unsigned long, unsigned long>(ST_NOEXEC, MS_NOEXEC), {ST_NOATIME, MS_NOATIME}, {ST_NODIRATIME, MS_NODIRATIME}, {ST_RELATIME, MS_RELATIME}})
+    if (system.f_flag & has) flags |= flag;
+  return flags;
+}
+
+Result<bool> open_hole(const std::string& path, const std::string& mount) {
+  const std::string target = mount + path;
+  struct stat outside {}, inside {};
+  if (::lstat(path.c_str(), &outside) != 0) return refused(path);
+  if (::lstat(target.c_str(), &inside) != 0 || S_ISDIR(outside.st_mode) != S_ISDIR(inside.st_mode) || S_ISLNK(inside.st_mode))
+    return fail(Fault::invalid, fmt::format("--hole {}: the tree has something else there, or on the way", path));
+  TRY(mount_at(nullptr, path, target, MS_BIND));
+  return mount_at(nullptr, path, target, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | flags_to_keep(path));
+}
+
 // Of the namespaces' own; what the command needs of them it has by its user.
 Result<bool> give_up_capabilities() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -136,6 +157,7 @@ Result<bool> enter(const Stage& stage) {
   TRY(mount_at(nullptr, stage.cache, runtime + "/cache", MS_BIND));
   for (const std::string& shared : {stage.blobs, stage.images}) TRY(mount_at(nullptr, shared, runtime + "/cache/" + shared, MS_BIND));
   TRY(fill_proc(stage.mount + "/proc", runtime + "/proc"));
+  for (const std::string& hole : stage.holes) TRY(open_hole(hole, stage.mount));
   const timespec times[] = {{tree_time, 0}, {tree_time, 0}};
   if (::utimensat(AT_FDCWD, dev.c_str(), times, 0) != 0) return refused(dev);
   if (!stage.host_name.empty() && ::sethostname(stage.host_name.data(), stage.host_name.size()) != 0) return refused("setting the host's name");

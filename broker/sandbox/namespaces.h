@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "cache/base/result.h"
 
@@ -18,6 +19,7 @@ struct Stage {
   std::string cache;            // appears as runtime_directory/cache
   std::string blobs, images;    // appear in it
   std::string library;          // absolute directory of the shim; appears as runtime_directory/lib
+  std::vector<std::string> holes;  // see sandbox.h; something to mount them on is in a lower directory
   std::string directory;        // where to be afterwards, in the tree
   std::string host_name;        // empty: as it is
   unsigned uid = 0, gid = 0;    // inside

@@ -60,10 +60,11 @@ class Place {
   const std::string& name() const { return name_; }
   std::string upper() const { return path_ + "/upper"; }
 
-  Result<bool> prepare(std::uint32_t root_mode) {
+  Result<bool> prepare(std::uint32_t root_mode, const std::vector<std::string>& holes) {
     clear();
-    for (const char* part : {"/upper", "/work", "/mount", "/cache", "/cache/blobs", "/cache/images"})
+    for (const char* part : {"/upper", "/work", "/holes", "/mount", "/cache", "/cache/blobs", "/cache/images"})
       if (::mkdir((path_ + part).c_str(), 0700) != 0 && errno != EEXIST) return fail(Fault::io, fmt::format("{}{}: {}", path_, part, std::strerror(errno)));
+    for (const std::string& hole : holes) TRY(make_place_for(hole));
     // The directory on top is what "/" is.
     const timespec times[] = {{tree_time, 0}, {tree_time, 0}};
     if (::chmod(upper().c_str(), root_mode) != 0 || ::utimensat(AT_FDCWD, upper().c_str(), times, 0) != 0)
@@ -75,10 +76,25 @@ class Place {
   Place(const std::string& cache_directory, std::string name, OwnedFd directory)
       : name_(std::move(name)), path_(cache_directory + "/" + name_), directory_(std::move(directory)) {}
 
+  // Something of the same kind at that path, for it to be mounted on.
+  Result<bool> make_place_for(const std::string& hole) const {
+    struct stat status {};
+    if (::lstat(hole.c_str(), &status) != 0) return fail(Fault::invalid, fmt::format("--hole {}: {}", hole, std::strerror(errno)));
+    if (S_ISLNK(status.st_mode)) return fail(Fault::invalid, fmt::format("--hole {}: a symbolic link; name where it leads", hole));
+    const std::filesystem::path place = path_ + "/holes" + hole;
+    std::error_code error;
+    std::filesystem::create_directories(S_ISDIR(status.st_mode) ? place : place.parent_path(), error);
+    if (error) return fail(Fault::io, fmt::format("{}: {}", place.string(), error.message()));
+    if (S_ISDIR(status.st_mode)) return true;
+    const OwnedFd file(::open(place.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+    if (!file) return fail(Fault::io, fmt::format("{}: {}", place.string(), std::strerror(errno)));
+    return true;
+  }
+
   // What the last one has left, however it ended.
   void clear() const {
     std::error_code error;
-    for (const char* part : {"/upper", "/work"}) {
+    for (const char* part : {"/upper", "/work", "/holes"}) {
       const std::string top = path_ + part;
       // Nothing can be removed from some directories, and overlayfs leaves one that cannot even be read.
       ::chmod(top.c_str(), 0700);
@@ -193,7 +209,7 @@ std::string cache_inside() { return std::string(runtime_directory) + "/cache"; }
 // The first process of the sandbox: waits for the command and for all that others leave behind. When it ends, everything does.
 [[noreturn]] void be_first(const Stage& stage, char* const* arguments, const Wanted& wanted, const Forwarding& forwarding, int words, int report) {
   const auto give_up = [&](const cache::Error& error) {
-    write_all(words, (error.fault == Fault::not_found ? "N" : "E") + error.message);
+    write_all(words, (error.fault == Fault::not_found ? "N" : error.fault == Fault::invalid ? "I" : "E") + error.message);
     ::_exit(1);
   };
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -244,13 +260,14 @@ Result<Ended> run(const std::string& cache_directory, char* const* arguments, co
   cache::BlobStore blobs = TRY(cache::BlobStore::open(cache_directory + "/blobs"));
   TRY(cache::open_private_directory(cache_directory + "/images"));
   const tree::Directory root = TRY(tree::Reader(blobs).directory(wanted.tree));
-  const std::string lower = TRY(tree_root(cache_directory, blobs, wanted.tree)) + ":" + TRY(base_root(cache_directory));
+  const std::string tree = TRY(tree_root(cache_directory, blobs, wanted.tree)), base = TRY(base_root(cache_directory));
   Place place = TRY(Place::open(cache_directory));
-  TRY(place.prepare(root.mode));
+  TRY(place.prepare(root.mode, wanted.holes));
 
   Stage stage;
   stage.cache_directory = cache_directory;
-  stage.lower = lower;
+  stage.lower = tree + ":" + place.name() + "/holes:" + base;
+  stage.holes = wanted.holes;
   stage.upper = place.name() + "/upper";
   stage.work = place.name() + "/work";
   stage.mount = place.name() + "/mount";
@@ -284,7 +301,7 @@ Result<Ended> run(const std::string& cache_directory, char* const* arguments, co
   while (::waitpid(first, nullptr, 0) < 0 && errno == EINTR) {}
   meant_for = 0;
   if (text.size() != 1 + sizeof ended.status || text[0] != 'S') {
-    const Fault fault = text.starts_with('N') ? Fault::not_found : text.starts_with('E') ? Fault::unsupported : Fault::io;
+    const Fault fault = text.starts_with('N') ? Fault::not_found : text.starts_with('I') ? Fault::invalid : text.starts_with('E') ? Fault::unsupported : Fault::io;
     return fail(fault, text.empty() ? "the sandbox has ended" : text.substr(1));
   }
   std::memcpy(&ended.status, text.data() + 1, sizeof ended.status);

@@ -10,6 +10,8 @@
 //   /proc   that of the process namespace; cpuinfo, loadavg, meminfo, uptime and version are the same everywhere
 //   /tmp    the tree's, or an empty directory
 //
+// A hole is mounted over what the tree has at its path. What is read there is a need like any other.
+//
 // The command's session is served by a broker of its own that lives in the sandbox
 // (names mean the same for both). Its cache is in <cache>/sandboxes/<n>, and outlives
 // it; `n` is the first that nobody uses. Contents go to the blob store of <cache>.
@@ -31,6 +33,7 @@ struct Wanted {
   cache::Digest tree;
   std::string directory = "/";           // where the command starts, in the tree
   std::vector<std::string> environment;  // all of it, NAME=VALUE each
+  std::vector<std::string> holes;  // absolute paths of the machine that are there as well, to be read; no symlink at their end
   // Summary, policies and so on; its on_report is called in another process, so that what it sets there is lost.
   CommandOptions options;
   // Whom the command runs as, for itself; outside it is the user.

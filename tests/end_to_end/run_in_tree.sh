@@ -56,6 +56,26 @@ result 'streams and status' 7 words err
 in_tree -- sh -c 'kill -TERM $$'
 is 'death by a signal' 143 "$status"
 
+in_tree -- sh -c "sed -n 's/:.*//p' /proc/net/dev"
+is 'no network but its own' lo "$(tr -d ' ' <<<"$out")"
+
+# ---- holes ----
+mkdir -p hole/inner && echo first >hole/inner/h && echo file >hole.file
+in_tree --hole "$here/hole" --hole "$here/hole.file" -- sh -c 'cat hole/inner/h hole.file; (: >hole/new) || (: >hole.file) || echo refused'
+result 'what is let in can be read' 0 $'first\nfile\nrefused' '*hole/new: Read-only file system*hole.file: Read-only file system'
+is 'and is no part of the tree' '' "$(sed -n '/tree: /p' err.text)"
+echo second >hole/inner/h
+in_tree --hole "$here/hole" -- sed s/x/y/ hole/inner/h
+result 'what it holds now' 0 second ''
+in_tree -- sh -c 'test -e hole; echo $?'
+result 'without it' 0 1 ''
+in_tree --hole "$here/none" -- true
+result 'a hole to nothing' 2 '' 'vestal: run: --hole *none: No such file or directory'
+in_tree --hole hole -- true
+result 'a hole at a relative path' 2 '' 'vestal: run: --hole hole: not an absolute path*'
+in_tree --hole "$here/stock/a" -- cat stock/a
+result 'over what is in the tree' 0 one ''
+
 # ---- what it changes ----
 in_tree -- sh -c 'echo same >/dev/null'
 result 'a command that changes nothing' 0 '' ''
