@@ -39,7 +39,6 @@ struct Policy {
   bool ignores_memory_map = false;      // where its own memory lies
   std::uint32_t ignored_clocks = 0;  // of preload::ClockSource
   bool ignores_random = false;
-  bool ignores_process_id = false;
   // Before it has opened the script that its arguments name, behind options of these letters: what it does for itself.
   std::string script_options;
   std::uint32_t clocks_before_script = 0;

@@ -65,7 +65,6 @@ constexpr Word words[] = {
     {{"usage-once", "the same, asked once: that does not tell how long something took"}, without_clock<preload::clock_by_usage>},
     {{"machine", "how much memory the machine has (sysinfo)"}, without_clock<preload::clock_by_machine>},
     {{"random", "random numbers"}, set<&Policy::ignores_random>},
-    {{"process-id", "its process id and its parent's"}, set<&Policy::ignores_process_id>},
 };
 
 // ---- reading ------------------------------------------------------------------------------------------------------------
@@ -242,10 +241,10 @@ class Reader {
   static cache::Digest effect_of(const PolicyRow& row) {
     const Policy& policy = row.policy;
     cache::Hasher hasher;
-    hasher.add_piece("policy 3");
+    hasher.add_piece("policy 2");
     for (const bool flag : {policy.replaces_outputs, policy.ignores_fstat, policy.ignores_listed_directory_times, policy.ignores_standard_input,
                             policy.ignores_standard_output, policy.ignores_memory_map, policy.ignores_random, policy.ignores_make, policy.makes_new_files,
-                            policy.ignores_file_system, policy.ignores_made_code, policy.ignores_terminal_name, policy.ignores_process_id, policy.is_shell, policy.is_awk, policy.is_perl, policy.is_python, policy.random_before_script, policy.waits, row.strict_bundle,
+                            policy.ignores_file_system, policy.ignores_made_code, policy.ignores_terminal_name, policy.is_shell, policy.is_awk, policy.is_perl, policy.is_python, policy.random_before_script, policy.waits, row.strict_bundle,
                             row.strict_keeps_clocks, row.strict_keeps_random})
       hasher.add(flag ? "1" : "0");
     hasher.add_piece(fmt::format("{} {} {} {}", policy.stat_aspects, policy.ignored_clocks, policy.clocks_before_script,

@@ -439,7 +439,6 @@ void Recorder::handle(const Event& event) {
     case kind_spoil:
       if (step->policy.ignores_file_system && event.text == "asked for the state of a file system") break;
       if (step->policy.ignores_made_code && event.text == "makes code while it runs") break;
-      if ((step->policy.is_shell || step->policy.ignores_process_id) && event.text == preload::asks_process_id) break;
       spoil(*process, std::string(event.text.substr(0, 200)));
       if (event.arg == preload::spoils_session) {
         session_spoils_ = "runs after a process " + std::string(event.text.substr(0, 200));

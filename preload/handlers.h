@@ -100,7 +100,6 @@ long handle_futex(const Call& call);
 
 // random_calls.cc
 long handle_random(const Call& call);
-long handle_process_id(const Call& call);
 // read and its like, from a random device that the session's seed stands for.
 long read_seeded(const Call& call);
 

@@ -105,9 +105,6 @@ enum HookSlot : uint32_t {
   slot_posix_spawnp = 6,
 };
 
-// What kind_spoil tells of getpid and getppid; a shell asks at its start for what its text may want.
-inline constexpr char asks_process_id[] = "asks for a process id";
-
 enum RegionState : uint32_t { region_live = 1, region_gone = 2 };
 
 // What the processes of the session are told by clock, random numbers, host name and network, if the user has chosen

@@ -29,14 +29,6 @@ long handle_random(const Call& call) {
   return result;
 }
 
-// As different each time as a random number. Not told of static programs: the run time of Go asks for it to send itself
-// signals. gettid is left alone, for libraries of threads ask for it.
-long handle_process_id(const Call& call) {
-  const long result = native(call);
-  if (!state.own_file) spoil(asks_process_id);
-  return result;
-}
-
 // Of read, pread64, readv, preadv and preadv2. What the device gives is overwritten.
 long read_seeded(const Call& call) {
   const long result = native(call);

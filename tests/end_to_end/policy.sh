@@ -174,10 +174,6 @@ shows 'cmake' cmake '\(hit\|miss\) *cmake -E echo done' 'not cacheable *cmake -E
 runs 'cmake' 'export SOME=1' 'cmake -E environment' 'export SOME=2'
 runs 'cmake' 'echo "string(RANDOM r)" > s.cmake; touch -d 2020-01-01 s.cmake' 'cmake -P s.cmake' :
 
-hits 'process ids' setsid '' 'setsid -w true' :
-hits 'process ids' xargs '' 'echo a b | xargs -n 1 echo' :
-runs 'process ids' '' 'setsid -w date +%N >/dev/null' :
-
 hits 'single variables' diff "$lines" 'diff in old' 'export UNRELATED=1'
 runs 'single variables' "$lines" 'stat -c %y in' "$later in"
 runs 'single variables' "$lines" 'stat -c %y in' 'export TZ=XYZ5'

@@ -40,15 +40,6 @@ anew 'clock_gettime' "$bin/moment"
 anew 'getrandom' "$bin/dice"
 anew '/dev/urandom' 'head -c 16 /dev/urandom | od -x'
 anew 'a uuid' 'cat /proc/sys/kernel/random/uuid'
-program process_id <<'C'
-#include <stdio.h>
-#include <unistd.h>
-int main(int count, char** words) { printf("%d\n", count > 1 ? getppid() : getpid()); }
-C
-anew 'the process id, of C' "$bin/process_id"
-anew 'the parent'"'"'s process id, of C' "sh -c '$bin/process_id parent; :'"
-anew 'the process id, of Perl' '$perl -e "print qq(\$\$\n)"'
-anew 'the process id, of Python' 'echo "import os; print(os.getpid())" > pid.py; $python pid.py'
 anew 'the process id' 'sh -c "echo \$\$; :"'
 anew 'the process id, of a job' 'bash -c "true & jobs -p"'
 anew 'the process id, of what is waited for' 'bash -c "true & wait -n -p v; echo \$v"'
