@@ -291,6 +291,10 @@ bool Recorder::is_within(std::int32_t pid, const Step& step) const {
   return around;
 }
 
+void Recorder::each_step(const std::function<void(const Step&)>& visit) const {
+  for (const auto& [number, step] : steps_) visit(*step);
+}
+
 void Recorder::abandon() {
   processes_.clear();
   steps_.clear();

@@ -56,6 +56,8 @@ class Recorder {
   bool idle() const { return processes_.empty(); }
   // Steps still open are given up: nothing more is known of their processes.
   void abandon();
+  // Those that are not over.
+  void each_step(const std::function<void(const Step&)>& visit) const;
   // Everything from here on may be incomplete: spoils all open steps.
   void spoil_all(const std::string& reason);
 

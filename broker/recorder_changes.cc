@@ -58,6 +58,7 @@ void Recorder::handle_change(Process& process, const Event& event) {
       // It was removed before, and is not the one that may be there next time.
       if (owned) use.mode_set = true;
       use.contents_changed = use.present = use.fresh = true;
+      use.made_mode = event.arg & 0777;
       use.entry_type = 4;
       paths_.changed(path, true);
       break;

@@ -180,8 +180,8 @@ std::string added_text(const tree::Added& added) {
 
 class Server {
  public:
-  Server(Parts& parts, cache::OwnedFd listening, int directory, Log& log)
-      : parts_(parts), listening_(std::move(listening)), directory_(directory), log_(log), first_(::pthread_self()) {
+  Server(Parts& parts, cache::OwnedFd listening, int directory, Log& log, Peers peers)
+      : parts_(parts), listening_(std::move(listening)), directory_(directory), log_(log), peers_(peers), first_(::pthread_self()) {
     ::fstatat(directory_, socket_name, &socket_, AT_SYMLINK_NOFOLLOW);
   }
 
@@ -214,6 +214,7 @@ class Server {
   const int directory_;
   struct stat socket_ {};
   Log& log_;
+  const Peers peers_;
   const pthread_t first_;
   const BuildId build_ = BuildId::of_this_program();
 
@@ -236,11 +237,12 @@ std::string group_line(const std::string& process) {
 }
 
 // What makes names mean something else for that process than for the broker; empty if nothing does.
-std::string different_world(pid_t pid) {
+std::string different_world(pid_t pid, Peers peers) {
   constexpr std::pair<const char*, const char*> worlds[] = {
       {"ns/mnt", "mount namespace"}, {"ns/uts", "namespace of host names"}, {"ns/pid", "process namespace"},
       {"ns/user", "user namespace"}, {"root", "root directory"}};
   for (const auto& [name, words] : worlds) {
+    if (peers == Peers::may_have_other_mounts && (name == std::string_view("ns/mnt") || name == std::string_view("root"))) continue;
     struct stat own {}, theirs {};
     if (::stat(fmt::format("/proc/self/{}", name).c_str(), &own) != 0) continue;  // a kernel without it
     if (::stat(fmt::format("/proc/{}/{}", pid, name).c_str(), &theirs) != 0 || own.st_ino != theirs.st_ino || own.st_dev != theirs.st_dev)
@@ -417,7 +419,7 @@ void Server::answer(int client, const Request& request, pid_t peer) {
       send_reply(client, ReplyStatus::done, makers_of(parts_, request.body));
       return;
     case RequestKind::tree_add: {
-      if (const std::string other = different_world(peer); !other.empty()) {
+      if (const std::string other = different_world(peer, peers_); !other.empty()) {
         send_reply(client, ReplyStatus::refused, "the broker of this cache runs in another " + other);
         return;
       }
@@ -445,7 +447,7 @@ void Server::start_session(int client, const SessionRequest& wanted, std::string
     send_reply(client, ReplyStatus::refused, "the broker of this cache runs in another process namespace");
     return;
   }
-  if (const std::string other = different_world(wanted.top_pid); !other.empty()) {
+  if (const std::string other = different_world(wanted.top_pid, peers_); !other.empty()) {
     send_reply(client, ReplyStatus::refused, "the broker of this cache runs in another " + other);
     return;
   }
@@ -509,7 +511,7 @@ void Server::wait_for_ended_sessions() {
 
 }  // namespace
 
-int serve(const std::string& cache_directory, int ready_fd) {
+int serve(const std::string& cache_directory, int ready_fd, Peers peers) {
   ::umask(077);
   ::mallopt(M_ARENA_MAX, 2);  // many threads, of which few do much
   ::signal(SIGPIPE, SIG_IGN);
@@ -550,7 +552,7 @@ int serve(const std::string& cache_directory, int ready_fd) {
     [[maybe_unused]] const int moved = ::chdir("/");
     tell_ready(ready_fd, ready_listening);
     ready_fd = -1;
-    Server(**parts, std::move(listening), directory->get(), log).run();
+    Server(**parts, std::move(listening), directory->get(), log, peers).run();
     return 0;
   } catch (const std::exception& error) {
     log.line(error.what());

@@ -28,6 +28,8 @@ inline constexpr char ready_taken[] = "taken";
 
 // Serves until there is nothing left to do; returns the exit status of the process, whose only business this is. The
 // caller has detached it from everything but `ready_fd`, which may be -1.
-int serve(const std::string& cache_directory, int ready_fd);
+// Clients in another mount namespace see other files, and are refused, unless whoever starts the broker knows that they do not.
+enum class Peers { have_the_same_mounts, may_have_other_mounts };
+int serve(const std::string& cache_directory, int ready_fd, Peers peers = Peers::have_the_same_mounts);
 
 }  // namespace broker

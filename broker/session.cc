@@ -113,6 +113,12 @@ class RunningSession final : public Session {
       if (recorder_.idle() || now - ended_ms > grace_ms) break;
     }
     pass();
+    // Something of the command goes on without it. What it has needed so far is known.
+    if (options_.wants_needs)
+      recorder_.each_step([this](const Step& step) {
+        note_needs(step, true);
+        report_.needs->others.emplace_back(not_ended, command_line(step.exec));
+      });
     recorder_.abandon();
     top_ended_ = true;
     count();
@@ -370,6 +376,7 @@ class RunningSession final : public Session {
       if (change.what == Change::What::hard_link) step.give_name(path, paths.intern(change.text));
       if (change.what == Change::What::file) {
         use.creation_mode = static_cast<std::int32_t>(change.mode);
+        if (change.what == Change::What::directory) use.made_mode = static_cast<std::int32_t>(change.mode & 0777);
         use.links_when_written = parts_.view->look(change.path).links;
         if (!change.fresh) use.found_there = found_there.count(change.path) ? 1 : 0;
       }
@@ -452,7 +459,8 @@ class RunningSession final : public Session {
     parts_.explanations->add(explanation);
   }
 
-  void note_needs(const Step& step) {
+  // Those of a step inside another one are that one's too, if it has ended.
+  void note_needs(const Step& step, bool has_not_ended = false) {
     if (!report_.needs) report_.needs.emplace();
     CommandNeeds& needs = *report_.needs;
     const std::string command = brief_command(step.exec);
@@ -460,7 +468,7 @@ class RunningSession final : public Session {
     for (const auto& [path, use] : step.uses)
       if (use.aspects != 0) note_first(path_users_[path], use.observed_first, command);
     if (!step.spoils.empty() && step.spoiled_by.empty()) needs.others.emplace_back(step.spoils, command_line(step.exec));
-    if (step.parent) return;
+    if (step.parent && !has_not_ended) return;
     for (const auto& [file, user] : program_users_) needs.programs[file] = user.command;
     for (const auto& [path, use] : step.uses) {
       const std::string& text = recorder_.paths().text(path);
@@ -472,8 +480,8 @@ class RunningSession final : public Session {
         needs.paths.push_back({text, (use.aspects & (aspect_bytes | aspect_target)) != 0, (use.aspects & aspect_listing) != 0, use.changed(), path_users_[path].command});
       }
     }
-    needs.variables.assign(step.variables.begin(), step.variables.end());
-    needs.whole_environment = step.whole_environment;
+    needs.variables.insert(step.variables.begin(), step.variables.end());
+    needs.whole_environment = needs.whole_environment || step.whole_environment;
   }
 
   // Steps inside end before those around them, to which their looks belong as well.

@@ -78,7 +78,7 @@ struct CommandNeeds {
   // Files that executed programs are started with, as spelled, and the command line of the first one.
   std::map<std::string, std::string> programs;
   std::vector<std::string> made;      // made, written or replaced, and there at the end
-  std::vector<std::string> variables; // asked for by name
+  std::set<std::string> variables;    // asked for by name
   bool whole_environment = false;
   // What spoilt steps, and the command of the one that did it: what is not among the needs.
   std::vector<std::pair<std::string, std::string>> others;

@@ -331,6 +331,7 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
         own.new_unless_empty = use->new_unless_empty;
         own.was_empty = use->was_empty;
       }
+      if (is_anew) own.made_mode = use->made_mode;
       if (is_anew || (use->creation_mode >= 0 && !was_made_before)) own.creation_mode = use->creation_mode;
     }
   }

@@ -8,6 +8,9 @@
 
 namespace broker {
 
+// Among what is told of a command's needs: they are those until it ended.
+inline constexpr char not_ended[] = "has not ended with the command";
+
 std::string duration_text(double seconds);       // 0.02 s, 12.3 s, 4 min 05 s, 2 h 10 min
 std::string size_text(std::uint64_t bytes);      // 120 bytes, 4.2 KiB, 1.3 GiB
 std::string count_text(std::uint64_t count, std::string_view one, std::string_view many);  // 1 hit, 2 hits

@@ -104,12 +104,14 @@ std::set<std::string> listed_entries(const CommandReport& report) {
 
 // The status of the first run as wait(2) has it, if the root holds what the command needs.
 Result<int> import_and_verify(const Wishes& wishes, const broker::CommandOptions& options, char* const* arguments) {
+  const off_t input_at = ::lseek(0, 0, SEEK_CUR);
   const Observed first = TRY(observe(arguments, options));
   RootContents contents = TRY(contents_of(wishes, first.text));
   std::set<std::string>& besides = contents.besides;
   RootTotals totals = TRY(write_root(wishes.root, contents, true));
   bool has_listed = false;
   for (int attempt = 1;; ++attempt) {
+    if (input_at >= 0) ::lseek(0, input_at, SEEK_SET);
     const Comparison comparison = TRY(compare_in_root(wishes.root, arguments, options, first));
     if (comparison.differences.empty()) {
       if (!besides.empty()) complain("import: verify: " + broker::count_text(besides.size(), "path was", "paths were") + " missing at first, and added");

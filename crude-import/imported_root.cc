@@ -32,7 +32,7 @@ constexpr std::size_t packages_told_max = 8;
 void warn_of_others(const std::vector<CommandReport::Other>& others) {
   std::set<std::string> told;
   for (const CommandReport::Other& other : others)
-    if (told.insert(other.reason).second) complain("import: " + other.reason + ", which no root can hold: " + other.command.substr(0, 100));
+    if (told.insert(other.reason).second) complain("import: " + other.reason + (other.reason == broker::not_ended ? ": " : ", which no root can hold: ") + other.command.substr(0, 100));
 }
 
 // Of which session the root beside this manifest is; empty if of none.

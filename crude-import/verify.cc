@@ -112,6 +112,9 @@ Result<Comparison> compare_in_root(const std::string& root, char* const* argumen
   wanted.options.on_report = [](const std::string&) { return true; };
   wanted.uid = ::geteuid();
   wanted.gid = ::getegid();
+  wanted.umask = ::umask(0);
+  ::umask(static_cast<mode_t>(wanted.umask));
+  wanted.fixed_addresses = false;
   Observed second;
   Capture output = TRY(Capture::begin(1, false)), errors = TRY(Capture::begin(2, false));
   auto ended = broker::sandbox::run(place, arguments, wanted);

@@ -42,7 +42,7 @@ int run(const CommandOptions& given, char* const* arguments) {
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
   if (*arguments && std::string_view(*arguments) == "--") ++arguments;
   if (!*arguments) return wrong_usage("run: no command is given");
-  if (!tree.tree.empty()) return run_in_tree(tree, options, arguments);
+  if (is_in_tree) return run_in_tree(tree, options, arguments);
   if (!tree.directory.empty() || !tree.environment.empty() || !tree.holes.empty() || !tree.out.empty() || !tree.backend.empty())
     return wrong_usage("run: --cwd, --env, --hole, --out and --backend go with --tree");
   return run_command(arguments, options);

@@ -1,4 +1,9 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <string_view>
 
@@ -30,6 +35,19 @@ Result<std::vector<std::string>> environment_of(const std::vector<std::string>& 
   return environment;
 }
 
+// Before the command has run for nothing.
+Result<bool> check_out(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path out = std::filesystem::absolute(path, error).lexically_normal();
+  const bool is_there = std::filesystem::symlink_status(out, error).type() != std::filesystem::file_type::not_found;
+  if (is_there && !(std::filesystem::is_directory(out, error) && std::filesystem::is_empty(out, error)))
+    return fail(Fault::invalid, "--out " + path + ": is there, and no empty directory");
+  const std::string above = (out.has_filename() ? out.parent_path() : out.parent_path().parent_path()).string();
+  if (::faccessat(AT_FDCWD, above.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+    return fail(Fault::invalid, fmt::format("--out {}: {}: {}", path, above, std::strerror(errno)));
+  return true;
+}
+
 Result<sandbox::Ended> run(const TreeOptions& options, const CommandOptions& command, char* const* arguments) {
   sandbox::Wanted wanted;
   wanted.tree = TRY(digest_in(options.tree));
@@ -42,12 +60,12 @@ Result<sandbox::Ended> run(const TreeOptions& options, const CommandOptions& com
     while (hole.size() > 1 && hole.ends_with('/')) hole.pop_back();
     if (!hole.starts_with('/') || hole.size() == 1 || std::filesystem::path(hole).lexically_normal() != hole)
       return fail(Fault::invalid, "--hole " + hole + ": not an absolute path, or one with '.' or '..' in it");
+    for (const char* own : {"/dev", "/proc", "/sys"})
+      if (hole == own || hole.starts_with(std::string(own) + "/")) return fail(Fault::invalid, fmt::format("--hole {}: {} is the sandbox's own", hole, own));
     wanted.holes.push_back(std::move(hole));
   }
   wanted.options = command;
-  std::error_code error;
-  if (!options.out.empty() && std::filesystem::exists(std::filesystem::symlink_status(options.out, error)) && !std::filesystem::is_empty(options.out, error))
-    return fail(Fault::invalid, "--out " + options.out + ": is there, and no empty directory");
+  if (!options.out.empty()) TRY(check_out(options.out));
   const std::string place = TRY(cache_place());
   sandbox::Ended ended = TRY(sandbox::run(place, arguments, wanted));
   if (!options.out.empty()) {

@@ -83,6 +83,8 @@ constexpr std::pair<const char*, const char*> machine_files[] = {
     {"version", "Linux version 6.1.0 (vestal) #1 SMP\n"},
 };
 
+Result<bool> guard_proc(const std::string& proc);
+
 Result<bool> fill_proc(const std::string& proc, const std::string& sources) {
   TRY(mount_at("proc", "proc", proc, MS_NOSUID | MS_NODEV | MS_NOEXEC));
   TRY(make_directory(sources, 0755));
@@ -96,7 +98,7 @@ Result<bool> fill_proc(const std::string& proc, const std::string& sources) {
     // A kernel without such a file has nothing to hide.
     if (::access(target.c_str(), F_OK) == 0) TRY(mount_at(nullptr, source, target, MS_BIND));
   }
-  return true;
+  return guard_proc(proc);
 }
 
 Result<bool> check_directory(const std::string& mount, const char* name) {
@@ -125,15 +127,42 @@ Result<bool> open_hole(const std::string& path, const std::string& mount) {
   return mount_at(nullptr, path, target, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | flags_to_keep(path));
 }
 
-// Of the namespaces' own; what the command needs of them it has by its user.
+Result<bool> make_read_only(const std::string& target) {
+  return mount_at(nullptr, target, target, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | flags_to_keep(target));
+}
+
+// Whoever is root outside might change the machine by them.
+Result<bool> guard_proc(const std::string& proc) {
+  for (const char* name : {"/sys", "/irq", "/bus", "/fs", "/acpi", "/scsi", "/sysrq-trigger"}) {
+    const std::string target = proc + name;
+    if (::access(target.c_str(), F_OK) != 0) continue;
+    TRY(mount_at(nullptr, target, target, MS_BIND));
+    TRY(mount_at(nullptr, target, target, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC));
+  }
+  for (const char* name : {"/kcore", "/keys", "/timer_list", "/sched_debug"})
+    if (const std::string target = proc + name; ::access(target.c_str(), F_OK) == 0) TRY(mount_at(nullptr, "/dev/null", target, MS_BIND));
+  return true;
+}
+
+}  // namespace
+
+Result<bool> keep_cache_open() {
+  if (::unshare(CLONE_NEWNS) != 0) return refused("mounts of the broker's own");
+  return true;
+}
+
+Result<bool> close_cache(const Stage& stage) {
+  const std::string runtime = runtime_directory;
+  for (const std::string& target : {runtime + "/lib", runtime + "/cache/" + stage.blobs, runtime + "/cache/" + stage.images, runtime + "/cache"}) TRY(make_read_only(target));
+  return true;
+}
+
 Result<bool> give_up_capabilities() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   const __user_cap_data_struct none[2]{};
   if (::syscall(SYS_capset, &header, none) != 0) return refused("giving up capabilities");
   return true;
 }
-
-}  // namespace
 
 int namespace_flags(bool without_network) {
   return CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (without_network ? CLONE_NEWNET : 0);
@@ -166,7 +195,6 @@ Result<bool> enter(const Stage& stage) {
   if (::syscall(SYS_pivot_root, ".", ".") != 0) return refused("pivot_root");
   if (::umount2(".", MNT_DETACH) != 0) return refused("leaving the old root");
   if (::chdir("/") != 0) return refused("/");
-  TRY(give_up_capabilities());
   if (::chdir(stage.directory.c_str()) != 0) {
     const int why = errno;
     return fail(Fault::not_found, fmt::format("{}: no working directory in the tree: {}", stage.directory, std::strerror(why)));

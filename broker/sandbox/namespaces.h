@@ -30,7 +30,14 @@ struct Stage {
 int namespace_flags(bool without_network);
 
 // In the first process of its namespaces, which has one thread. An Error says what was refused; the process is then good for nothing
-// but to end.
+// but to end. Afterwards it still has the capabilities of its namespaces.
 cache::Result<bool> enter(const Stage& stage);
+
+// For the broker alone, which has to write to its cache: mounts of its own, from before close_cache().
+cache::Result<bool> keep_cache_open();
+// Whatever is of the machine's cache and program can only be read from now on.
+cache::Result<bool> close_cache(const Stage& stage);
+// Of the namespaces' own; what the command needs of them it has by its user.
+cache::Result<bool> give_up_capabilities();
 
 }  // namespace broker::sandbox

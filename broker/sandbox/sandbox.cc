@@ -6,14 +6,17 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -35,7 +38,6 @@ using cache::Result;
 constexpr int places_max = 64;
 constexpr char host_name[] = "vestal";
 constexpr char seed[] = "vestal";
-constexpr mode_t umask_in_trees = 022;
 
 // ---- a place on the disk ----------------------------------------------------------------------------------------------
 
@@ -177,24 +179,47 @@ class Forwarding {
 // Alone in a network without interfaces.
 bool reaches_nobody(const SessionPolicies& policies) { return policies.network == preload::network_denied && policies.address_count == 0; }
 
+// It stands where /proc/self/environ shows it, whatever becomes of `environ`.
+void forget_environment() {
+  for (char** variable = environ; variable && *variable; ++variable) std::memset(*variable, 0, std::strlen(*variable));
+  ::clearenv();
+}
+
+void close_others(std::vector<int> kept) {
+  std::ranges::sort(kept);
+  unsigned from = 3;
+  for (const int fd : kept) {
+    if (static_cast<unsigned>(fd) > from) ::syscall(SYS_close_range, from, static_cast<unsigned>(fd) - 1, 0u);
+    from = static_cast<unsigned>(fd) + 1;
+  }
+  ::syscall(SYS_close_range, from, ~0u, 0u);
+}
+
 std::string cache_inside() { return std::string(runtime_directory) + "/cache"; }
 
 // The broker of this sandbox, without an exec: the program's own files are not in the tree.
 [[noreturn]] void become_broker(int ready) {
+  // By /proc the command would come to the cache as this process has it.
+  ::prctl(PR_SET_DUMPABLE, 0);
+  if (const auto open = keep_cache_open().and_then([](bool) { return give_up_capabilities(); }); !open) {
+    write_all(ready, open.error().message);
+    ::_exit(1);
+  }
   ::setsid();
   const int nothing = ::open("/dev/null", O_RDWR);
   for (int fd = 0; fd <= 2; ++fd) ::dup2(nothing, fd);
   if (ready != 3) ::dup2(ready, 3);
   ::syscall(SYS_close_range, 4u, ~0u, 0u);
   ::setenv("VESTAL_SHIM", (std::string(runtime_directory) + "/lib/libvestal_shim.so").c_str(), 1);
-  const int status = serve(cache_inside(), 3);
+  const int status = serve(cache_inside(), 3, Peers::may_have_other_mounts);
   ::_exit(status);
 }
 
 [[noreturn]] void become_runner(char* const* arguments, const Wanted& wanted, int report) {
   ::clearenv();
   for (const std::string& variable : wanted.environment) ::putenv(const_cast<char*>(variable.c_str()));
-  ::umask(umask_in_trees);
+  ::umask(static_cast<mode_t>(wanted.umask));
+  if (wanted.fixed_addresses) ::personality(ADDR_NO_RANDOMIZE);
   CommandOptions options = wanted.options;
   options.cache_directory = cache_inside();
   if (options.on_report)
@@ -214,6 +239,8 @@ std::string cache_inside() { return std::string(runtime_directory) + "/cache"; }
   };
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   meant_for = 0;
+  forget_environment();
+  close_others({words, report});
   if (const auto entered = enter(stage); !entered) give_up(entered.error());
   auto ready = Pipe::open();
   if (!ready) give_up(ready.error());
@@ -225,12 +252,15 @@ std::string cache_inside() { return std::string(runtime_directory) + "/cache"; }
   ready->writer.reset();
   if (const std::string text = read_all(ready->reader.get()); text != ready_listening)
     give_up({Fault::io, text.empty() ? "its broker has ended" : text});
+  // The command may be the same user outside. What of the machine this process has known or open is none of its business.
+  if (const auto closed = close_cache(stage).and_then([](bool) { return give_up_capabilities(); }); !closed) give_up(closed.error());
   const pid_t runner = ::fork();
   if (runner == 0) {
     forwarding.restore();
     become_runner(arguments, wanted, report);
   }
   meant_for = runner;
+  ::prctl(PR_SET_DUMPABLE, 0);
   ::close(report);
   if (runner < 0) give_up({Fault::io, std::string("no process: ") + std::strerror(errno)});
   int status = 0;

@@ -38,6 +38,8 @@ struct Wanted {
   CommandOptions options;
   // Whom the command runs as, for itself; outside it is the user.
   unsigned uid = 1000, gid = 1000;
+  unsigned umask = 022;
+  bool fixed_addresses = true;  // the kernel places memory alike each time (personality(2), ADDR_NO_RANDOMIZE)
 };
 
 struct Ended {

@@ -81,6 +81,16 @@ class Adder {
     return directory;
   }
 
+  // A layer is nobody else's, and may have what its owner cannot read.
+  void make_readable(const std::string& path, const PathFacts& facts) const {
+    const std::uint32_t wanted = facts.type == FileType::directory ? S_IRUSR | S_IXUSR : S_IRUSR;
+    if (base_ && (facts.mode & wanted) != wanted) ::chmod(path.c_str(), facts.mode | wanted);  // if it fails, reading tells
+  }
+
+  void make_as_found(const std::string& path, const PathFacts& facts) const {
+    if (base_ && view_.look(path).mode != facts.mode) ::chmod(path.c_str(), facts.mode);
+  }
+
   static bool is_whiteout(const std::string& path) {
     struct stat status{};
     return ::lstat(path.c_str(), &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == 0;
@@ -88,12 +98,14 @@ class Adder {
 
   Result<cache::StoredBlob> add_directory(const std::string& inner, const std::optional<Digest>& base) {
     const std::string path = path_of(inner);
+    const PathFacts found = view_.look(path);
+    make_readable(path, found);
     const PathFacts before = view_.look(path);
     if (before.type != FileType::directory) return fail(Fault::changed, path + ": is no directory any more");
     const std::vector<std::string> names = TRY(names_in(path));
     std::map<std::string, Digest> below;
     Directory directory = base ? TRY(unchanged(path, *base, names, below)) : Directory{};
-    directory.mode = mode_of(inner, before);
+    directory.mode = mode_of(inner, found);
     for (const std::string& name : names) {
       const std::string entry = inner.empty() ? name : inner + "/" + name;
       if (base_ && is_whiteout(path_of(entry))) continue;
@@ -101,6 +113,7 @@ class Adder {
       TRY(add_entry(directory, entry, name, was != below.end() ? std::optional(was->second) : base_ ? std::optional(cache::digest_of(std::string_view())) : std::nullopt));
     }
     if (view_.look(path).identity() != before.identity()) return fail(Fault::changed, path + ": changed while it was being added");
+    make_as_found(path, found);
     ++added_.totals.directories;
     directory.sort();
     const auto stored = blobs_.put(encode(directory));
@@ -113,10 +126,13 @@ class Adder {
     PathFacts facts = view_.look(path);
     switch (facts.type) {
       case FileType::regular: {
+        const PathFacts found = facts;
+        make_readable(path, found);
         const auto digest = view_.keep_bytes(path, &facts);
         if (!digest && digest.error().fault == Fault::changed) return fail(Fault::changed, path + ": changed while it was being added");
         if (!digest) return fail(digest.error().fault, digest.error().message);
-        directory.files.push_back({name, *digest, facts.bytes, mode_of(inner, facts)});
+        make_as_found(path, found);
+        directory.files.push_back({name, *digest, facts.bytes, mode_of(inner, found)});
         ++added_.totals.files;
         added_.totals.bytes += facts.bytes;
         return true;

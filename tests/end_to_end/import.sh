@@ -85,6 +85,10 @@ P
 verified 'both streams and a status' 3 out "err*$same" sh -c 'echo out; echo err >&2; exit 3'
 verified 'a signal' 143 '' "$same" sh -c 'kill -TERM $$'
 mkdir listed && touch listed/one listed/two
+cp hello.c input
+rm -rf root root.json; run "$VESTAL" import --verify -o root -- cat <input
+result 'input from a file, verified' 0 "$(cat input)" "$same"
+(umask 077; rm -rf root root.json; "$VESTAL" import --verify -o root -- sh -c 'echo 1 >own' </dev/null 2>umask.text) || is 'another umask, verified' 0 "$(cat umask.text)"
 verified 'directories on the way to nothing' 0 yes "$same" sh -c 'test -e listed/none; test -d listed && echo yes'
 verified 'names that were listed' 0 'one two' '*2 paths were missing at first, and added*'"$same" sh -c 'cd listed; echo *'
 verified 'something that is not the same' 125 '*' '*verify: standard output differs from line 1 on*verify: in the root alone the command did something else' date +%N
@@ -128,6 +132,12 @@ if command -v dpkg-query >/dev/null; then
     "$VESTAL" import -o sorted.root -- sort hello.c >/dev/null 2>&1
     python3 -c 'import json; print([entry["package"] for entry in json.load(open("sorted.root.json"))["entries"] if entry["path"].endswith("/bin/sort")][0])')"
 fi
+
+# Something that goes on.
+run "$VESTAL" import -o behind -- sh -c 'sleep 2 & sort hello.c >/dev/null'
+is 'a command that leaves something behind' 0 "$status"
+[ -e "behind/$(readlink -f "$(command -v sort)")" ] || is 'what has ended is there' sort "$(find behind -type f)"
+like 'what goes on is told' '*has not ended with the command*' "$err"
 
 # Several runs for one root.
 rm -f hello sorted

@@ -59,6 +59,30 @@ is 'death by a signal' 143 "$status"
 in_tree -- sh -c "sed -n 's/:.*//p' /proc/net/dev"
 is 'no network but its own' lo "$(tr -d ' ' <<<"$out")"
 
+# ---- and no way out ----
+exec 7<"$here"
+in_tree -- sh -c 'for process in /proc/[0-9]*; do for fd in "$process"/fd/*; do test -e "$fd/stock" && echo "$fd"; test -e "$fd/../stock" && echo "$fd/.."; done; done; ls /proc/self/fd/7 2>&1 | sed "s/.*: //"'
+exec 7<&-
+is 'no descriptor leads to the machine' 'No such file or directory' "$out"
+run env SECRET=canary-of-mine "$VESTAL" run --tree "$tree" --env PATH=/usr/bin:/bin -- sh -c 'cat /proc/[0-9]*/environ 2>/dev/null | tr "\0" "\n" | sed -n /canary/p'
+result 'nor does the memory of the processes before it' 0 '' '*'
+blobs=$(find "$VESTAL_DIR/blobs" -type f | wc -l) images=$(find "$VESTAL_DIR/images" -type f | wc -l)
+in_tree -- sh -c 'rm -rf /dev/.vestal/cache /dev/.vestal/lib /proc/[0-9]*/root/dev/.vestal/cache 2>/dev/null; echo x 2>/dev/null >/dev/.vestal/lib/probe; echo x 2>/dev/null >/dev/.vestal/cache/probe; (echo 60 >/proc/sys/vm/swappiness) 2>/dev/null && echo written; :'
+is 'nothing of the machine is written' '' "$out"
+is 'nor removed' "$blobs $images" "$(find "$VESTAL_DIR/blobs" -type f | wc -l) $(find "$VESTAL_DIR/images" -type f | wc -l)"
+[ ! -e "$BUILD/lib/vestal/probe" ] || is 'nothing beside the shim' '' probe
+run "$VESTAL" run --tree '' -- sh -c 'echo ran >ran.here'
+result 'an empty digest' 2 '' 'vestal: run: : no digest of a tree*'
+[ ! -e ran.here ] || is 'and nothing runs' '' ran
+in_tree -- sh -c 'echo 2 >stock/secret; chmod 000 stock/secret; mkdir -p stock/closed; echo 3 >stock/closed/in; chmod 000 stock/closed'
+is 'what its owner cannot read is kept' 0 "$status"
+run "$VESTAL" tree ls "${err##*tree: }" "$here/stock"
+like 'with its mode' '*- 0000          2  secret*' "$out"
+in_tree --out "$here/none/none/out" -- sh -c 'echo ran'
+result 'a place for --out where nothing can be made' 2 '' 'vestal: run: --out *none: No such file or directory'
+in_tree --hole /proc -- true
+result 'a hole to what is the sandbox'"'"'s own' 2 '' 'vestal: run: --hole /proc: *'
+
 # ---- holes ----
 mkdir -p hole/inner && echo first >hole/inner/h && echo file >hole.file
 in_tree --hole "$here/hole" --hole "$here/hole.file" -- sh -c 'cat hole/inner/h hole.file; (: >hole/new) || (: >hole.file) || echo refused'

@@ -13,6 +13,9 @@ hazard 'test -nt, quoted' "$f" "sh -c 'test a \"-nt\" b; echo \$?'" "! $n a" "! 
 hazard 'test -ot, one of a list' "$f" "sh -c 'for o in -ot; do test a \$o b; echo \$?; done'" "! $n a" "! touch -d @3000000 b"
 hazard 'test -nt, put together' "$f" "sh -c 'c() { test a -\$1 b; echo \$?; }; c nt'" "! $n a" "! touch -d @3000000 b"
 hazard 'a script of Python that tells when a directory was changed' 'echo "import os; print(os.listdir(\"d\"), os.stat(\"d\").st_mtime)" > s.py; mkdir d; touch -d @1000000 d s.py .' '$python s.py' '! touch -d @2000000 d'
+for mode in 700 511; do
+  uncached "a directory that another command gives the mode $mode" ':' "sh -c 'for i in 1 2 3 4; do mkdir b\$i; chmod $mode b\$i; done'" '> rm -r b1 b2 b3 b4' '> mkdir b2' '> mkdir b3' '> mkdir b4'
+done
 uncached 'test -nt of a file that is not there' "$f; rm b" "sh -c 'test a -nt b && echo newer; :'" '! touch -d @3000000 b' '! rm b'
 hazard 'stat %Y' "$f" 'stat -c %Y a' '= touch other' "! $n a"
 hazard 'stat %y, finely' "$f" 'stat -c %y a' "! touch -d '1970-01-12 13:46:40.000000001' a" "! touch -d '1970-01-12 13:46:40.000000002' a"
