@@ -170,12 +170,12 @@ int import(const broker::CommandOptions& given, char* const* arguments) {
   }
   broker::cli::Options accepted("vestal import -o DIR|--tar FILE|--oci DIR [OPTIONS] [--] COMMAND [ARGUMENTS...]",
                                 "Runs a command and makes a root of what it has needed: files, directories and symbolic links, so that it can run there by chroot.");
-  accepted.word("-o,--output", wishes.root, "The root as a directory; what was found is told in DIR.json");
-  accepted.word("--tar", wishes.tar, "The root as a tar archive");
-  accepted.word("--oci", wishes.image, "The root as an image of the Open Container Initiative, a directory that skopeo, umoci or podman read");
-  accepted.word("--session", wishes.session, "Add this run to the earlier ones of that name: the root is for all of them");
+  accepted.word("-o,--output", "DIR", wishes.root, "The root as a directory; what was found is told in DIR.json");
+  accepted.word("--tar", "FILE", wishes.tar, "The root as a tar archive");
+  accepted.word("--oci", "DIR", wishes.image, "The root as an image of the Open Container Initiative, a directory that skopeo, umoci or podman read");
+  accepted.word("--session", "NAME", wishes.session, "Add this run to the earlier ones of that name: the root is for all of them");
   accepted.flag("--verify", wishes.verifies, "Run the command again, in the root alone, and compare; what is missing is added. Its output goes through a pipe");
-  accepted.words("--env", values_of, "A variable whose value is to stand in the manifest and in an image; of others there are the names");
+  accepted.words("--env", "NAME", values_of, "A variable whose value is to stand in the manifest and in an image; of others there are the names");
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
   wishes.values_of = {values_of.begin(), values_of.end()};
   if (*arguments && std::string_view(*arguments) == "--") ++arguments;

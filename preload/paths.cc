@@ -28,6 +28,8 @@ long descriptor_target(int fd, char* buffer, size_t size) {
 
 bool NamedPath::read_directory(int fd) {
   const long bytes = descriptor_target(fd, directory_, sizeof directory_);
+  // Who asks may take no name for no file.
+  if (bytes == static_cast<long>(sizeof directory_)) spoil("uses a descriptor whose file has a longer name than can be told");
   if (bytes <= 0 || bytes == static_cast<long>(sizeof directory_) || directory_[0] != '/') return false;
   text.directory = directory_;
   text.directory_bytes = static_cast<uint32_t>(bytes);

@@ -56,12 +56,12 @@ void Options::flag(const std::string& names, bool& value, const std::string& pur
   app_->app.add_flag(names, value, purpose);
 }
 
-void Options::word(const std::string& name, std::string& value, const std::string& purpose) {
-  app_->app.add_option(name, value, purpose);
+void Options::word(const std::string& name, const std::string& type, std::string& value, const std::string& purpose) {
+  app_->app.add_option(name, value, purpose)->type_name(type);
 }
 
-void Options::words(const std::string& name, std::vector<std::string>& values, const std::string& purpose) {
-  app_->app.add_option(name, values, purpose)->allow_extra_args(false);
+void Options::words(const std::string& name, const std::string& type, std::vector<std::string>& values, const std::string& purpose) {
+  app_->app.add_option(name, values, purpose)->type_name(type)->allow_extra_args(false);
 }
 
 void Options::command_options(CommandOptions& options) {

@@ -20,10 +20,10 @@ class Options {
   Options(const Options&) = delete;
   Options& operator=(const Options&) = delete;
 
-  // `names`: "-v,--verbose". What they are bound to outlives this.
+  // `names`: "-v,--verbose"; `type`: what stands behind it in the help, "DIR". What they are bound to outlives this.
   void flag(const std::string& names, bool& value, const std::string& purpose);
-  void word(const std::string& name, std::string& value, const std::string& purpose);
-  void words(const std::string& name, std::vector<std::string>& values, const std::string& purpose);  // may be given several times
+  void word(const std::string& name, const std::string& type, std::string& value, const std::string& purpose);
+  void words(const std::string& name, const std::string& type, std::vector<std::string>& values, const std::string& purpose);  // may be given several times
   void command_options(CommandOptions& options);  // --summary, -v, --fresh and the session policies
 
   // Returns -1 to go on, or the status to leave with: 0 after --help, status_wrong_usage after what is not expected.

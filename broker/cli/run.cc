@@ -10,7 +10,7 @@
 namespace broker::cli {
 namespace {
 
-constexpr std::string_view tree_words[] = {"--tree", "--cwd", "--env", "--hole", "--out", "--backend"};
+constexpr std::string_view with_value[] = {"--tree", "--cwd", "--env", "--hole", "--out", "--backend", "--clock", "--random", "--hostname", "--network"};
 
 bool common(char* const* arguments) {
   if (!arguments[0]) return false;
@@ -26,19 +26,19 @@ int run(const CommandOptions& given, char* const* arguments) {
   while (*arguments && (*arguments)[0] == '-' && std::string_view(*arguments) != "--") {
     own.emplace_back(*arguments++);
     is_in_tree = is_in_tree || own.back().starts_with("--tree");
-    if (std::ranges::find(tree_words, own.back()) != std::end(tree_words) && *arguments) own.emplace_back(*arguments++);
+    if (std::ranges::find(with_value, own.back()) != std::end(with_value) && *arguments) own.emplace_back(*arguments++);
   }
   TreeOptions tree;
   Options accepted("vestal run [OPTIONS] [--] COMMAND [ARGUMENTS...]",
                    "Runs any command; each process it starts is a cached step.");
   if (is_in_tree) options.policies = sandbox::hermetic_policies(given.policies);
   accepted.command_options(options);
-  accepted.word("--tree", tree.tree, "Run in this tree (`vestal tree add`): it is / for the command, and nothing else is there");
-  accepted.word("--cwd", tree.directory, "With --tree: where the command starts, in the tree; otherwise /");
-  accepted.words("--env", tree.environment, "With --tree: NAME=VALUE, a variable of the command, which has no other; NAME alone for its value here");
-  accepted.words("--hole", tree.holes, "With --tree: a file or directory of this machine that is to be there as well, at the same path, to be read");
-  accepted.word("--out", tree.out, "With --tree: a directory to be made of what the command has made or changed");
-  accepted.word("--backend", tree.backend, "With --tree: auto or chroot, which is the same so far");
+  accepted.word("--tree", "DIGEST", tree.tree, "Run in this tree (`vestal tree add`): it is / for the command, and nothing else is there");
+  accepted.word("--cwd", "DIR", tree.directory, "With --tree: where the command starts, in the tree; otherwise /");
+  accepted.words("--env", "NAME[=VALUE]", tree.environment, "With --tree: NAME=VALUE, a variable of the command, which has no other; NAME alone for its value here");
+  accepted.words("--hole", "PATH", tree.holes, "With --tree: a file or directory of this machine that is to be there as well, at the same path, to be read");
+  accepted.word("--out", "DIR", tree.out, "With --tree: a directory to be made of what the command has made or changed");
+  accepted.word("--backend", "auto|chroot", tree.backend, "With --tree: auto or chroot, which is the same so far");
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
   if (*arguments && std::string_view(*arguments) == "--") ++arguments;
   if (!*arguments) return wrong_usage("run: no command is given");

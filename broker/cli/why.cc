@@ -151,7 +151,7 @@ int why(const CommandOptions& given, char* const* arguments) {
                    "Says whether steps were hits when they ran last, and if not, why: the one that makes FILE, those with WORD in "
                    "their command, or, without either, those of the last session.");
   accepted.flag("-v,--verbose", verbose, "All that differs, the steps around, the policy rows");
-  accepted.word("FILE|WORD", word, "A file that a step makes, or part of a command");
+  accepted.word("FILE|WORD", "", word, "A file that a step makes, or part of a command");
   if (const int status = accepted.parse(words_of(arguments)); status >= 0) return status;
   const auto place = cache_place();
   if (!place) {

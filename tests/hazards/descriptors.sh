@@ -176,4 +176,12 @@ uncached 'whether it has a descriptor' 'echo 1 > a' '$V test -e /proc/self/fd/5 
 hazard 'what is opened by the name of a descriptor' 'echo 1 > a' '$V sh -c "cat /dev/fd/5 2>/dev/null || echo none"' '= :' '> $V sh -c "cat /dev/fd/5 2>/dev/null || echo none" 5< a' '> $V sh -c "cat /dev/fd/5 2>/dev/null || echo none"'
 uncached 'a program by its descriptor' 'cp /bin/echo e; cp /bin/basename b' "\$V sh -c '/proc/self/fd/5 a/b' 5< e" "> \$V sh -c '/proc/self/fd/5 a/b' 5< b"
 hazard 'what everybody has in /proc' 'echo 1 > a' 'sh -c "test -e /proc/self/exe && test -d /proc/self/fd && cat a"' '= :' '! echo 2 > a'
+program change_by_number <<'C'
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+int main() { int f = open("z", O_RDWR); return fchmod(f, 0600) || ftruncate(f, 1); }
+C
+deep=$(printf 'd%.0s' {1..200})
+uncached 'a file with a long name, by its number' "mkdir -p $deep/$deep/$deep; cd $deep/$deep/$deep; echo hello > z" "$bin/change_by_number" '! echo hello > z; chmod 644 z' '! echo hello > z; chmod 755 z'
 finish
