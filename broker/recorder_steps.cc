@@ -528,6 +528,12 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
       problem = text + ": has another mode than it was made with, which somebody else may have set";
       return false;
     }
+    // A time of change may be late by a tick, so that of a file does not tell it either.
+    if (facts.type == FileType::regular && use->contents_changed && (use->fresh || use->was_absent) && !use->mode_set && use->creation_mode >= 0 && use->moved_from == no_path &&
+        (facts.mode & 0777) != (static_cast<std::uint32_t>(use->creation_mode) & 0777)) {
+      problem = text + ": has another mode than it was made with, which somebody else may have set";
+      return false;
+    }
     Change change;
     change.path = text;
     change.mode = facts.mode;
