@@ -24,6 +24,7 @@
 #include "broker/settings.h"
 #include "broker/wording.h"
 #include "cache/base/failpoint.h"
+#include "cache/base/whole_io.h"
 #include "cache/private_directory.h"
 #include "preload/client.h"
 
@@ -145,10 +146,10 @@ struct Answer {
   std::string body;
 };
 
-// Sends the request to the broker of this directory. If there is none it is started, or, if it may not be, Fault::not_found.
 // What is to be stored takes its time; a broker that dies meanwhile closes the connection.
 int patience_ms(RequestKind kind) { return kind == RequestKind::tree_add ? -1 : answer_ms_max; }
 
+// Sends the request to the broker of this directory. If there is none it is started, or, if it may not be, Fault::not_found.
 Result<Answer> ask(const std::string& path, RequestKind kind, std::string_view body, bool may_start = true) {
   const OwnedFd directory(away_from_standard(TRY(cache::open_private_directory(path)).release()));
   const BuildId build = BuildId::of_this_program();
@@ -279,17 +280,6 @@ int wait_for(pid_t child, const sigset_t& signals) {
   }
 }
 
-std::string read_all(int file) {
-  std::string text;
-  char piece[256];
-  for (;;) {
-    const ssize_t bytes = ::read(file, piece, sizeof piece);
-    if (bytes < 0 && errno == EINTR) continue;
-    if (bytes <= 0) return text;
-    text.append(piece, static_cast<std::size_t>(bytes));
-  }
-}
-
 int run_as_child(const FoundProgram& program, char* const* arguments, const CommandOptions& options) {
   // Like a pipe, but writing to it raises no SIGPIPE if the child has gone.
   int ends[2];
@@ -314,7 +304,7 @@ int run_as_child(const FoundProgram& program, char* const* arguments, const Comm
   if (child < 0) return become_uncached(program, arguments, options, std::strerror(errno));
   if (child == 0) {
     name_writer.reset();
-    const std::string region = read_all(name_reader.get());
+    const std::string region = cache::read_all(name_reader.get());
     name_reader.reset();
     if (!region.empty()) ::_exit(become_traced(region, program, arguments, options));
     ::_exit(may_run_uncached(options) ? become_plain(program, arguments) : status_own_failure);

@@ -27,6 +27,7 @@
 #include "broker/log_reader.h"
 #include "cache/base/failpoint.h"
 #include "cache/base/owned_fd.h"
+#include "cache/base/whole_io.h"
 
 namespace broker {
 namespace {
@@ -69,23 +70,13 @@ bool process_is_dead(std::int32_t pid) {
   return ::stat(fmt::format("/proc/{}/task", pid).c_str(), &tasks) != 0 || tasks.st_nlink <= 3;
 }
 
-bool write_all(int file, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(file, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
 // Makes a file with these contents and returns its name, or nothing.
 std::string spill(const std::string& directory, std::string_view bytes) {
   const std::string path = directory + "/leave-" + random_hex();
   if (FAILPOINT("answer_file")) return {};
   const cache::OwnedFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file) return {};
-  if (write_all(file.get(), bytes)) return path;
+  if (cache::write_all(file.get(), bytes)) return path;
   ::unlink(path.c_str());
   return {};
 }

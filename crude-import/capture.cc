@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "broker/control.h"
+#include "cache/base/whole_io.h"
 
 namespace crude_import {
 namespace {
@@ -19,17 +20,6 @@ using cache::fail;
 using cache::Fault;
 using cache::OwnedFd;
 using cache::Result;
-
-bool write_all(int file, const char* bytes, std::size_t count) {
-  while (count > 0) {
-    const ssize_t written = ::write(file, bytes, count);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    bytes += written;
-    count -= static_cast<std::size_t>(written);
-  }
-  return true;
-}
 
 [[noreturn]] void read_for_ever(int from, int keep, int to) {
   // It must hold no other capture's pipe open: at 1, say, of which the end would never come then.
@@ -42,8 +32,8 @@ bool write_all(int file, const char* bytes, std::size_t count) {
   for (;;) {
     const ssize_t bytes = ::read(from, piece, sizeof piece);
     if (bytes < 0 && errno == EINTR) continue;
-    if (bytes <= 0 || !write_all(keep, piece, static_cast<std::size_t>(bytes))) ::_exit(bytes == 0 ? 0 : 1);
-    if (to >= 0 && !write_all(to, piece, static_cast<std::size_t>(bytes))) ::_exit(2);
+    if (bytes <= 0 || !cache::write_all(keep, {piece, static_cast<std::size_t>(bytes)})) ::_exit(bytes == 0 ? 0 : 1);
+    if (to >= 0 && !cache::write_all(to, {piece, static_cast<std::size_t>(bytes)})) ::_exit(2);
   }
 }
 

@@ -25,6 +25,7 @@
 #include "broker/server.h"
 #include "broker/shim_place.h"
 #include "broker/tree/tree_reader.h"
+#include "cache/base/whole_io.h"
 #include "cache/private_directory.h"
 
 namespace broker::sandbox {
@@ -33,7 +34,9 @@ namespace {
 using cache::fail;
 using cache::Fault;
 using cache::OwnedFd;
+using cache::read_all;
 using cache::Result;
+using cache::write_all;
 
 constexpr int places_max = 64;
 constexpr char host_name[] = "vestal";
@@ -123,26 +126,6 @@ struct Pipe {
     return made;
   }
 };
-
-void write_all(int file, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t bytes = ::write(file, text.data(), text.size());
-    if (bytes < 0 && errno == EINTR) continue;
-    if (bytes <= 0) return;
-    text.remove_prefix(static_cast<std::size_t>(bytes));
-  }
-}
-
-std::string read_all(int file) {
-  std::string text;
-  char piece[4096];
-  for (;;) {
-    const ssize_t bytes = ::read(file, piece, sizeof piece);
-    if (bytes < 0 && errno == EINTR) continue;
-    if (bytes <= 0) return text;
-    text.append(piece, static_cast<std::size_t>(bytes));
-  }
-}
 
 // Whom a signal to this process is meant for. One in each process: the handlers of the next one are its own.
 volatile sig_atomic_t meant_for = 0;
