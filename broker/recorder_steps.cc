@@ -524,7 +524,7 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
     }
     // Times of a directory change with each name in it. Its mode is what it was made with, if the step has not set another.
     if (facts.type == FileType::directory && use->fresh && !use->mode_set && use->made_mode >= 0 &&
-        (facts.mode & 0777) != (static_cast<std::uint32_t>(use->made_mode) & ~step.exec.umask)) {
+        (facts.mode & 0777) != static_cast<std::uint32_t>(use->made_mode)) {
       problem = text + ": has another mode than it was made with, which somebody else may have set";
       return false;
     }

@@ -63,7 +63,7 @@ struct PathUse {
   PathId linked_to = no_path;      // made as another name of this file
   PathId moved_from = no_path;     // was moved from here, as it was before the step, and kept its time
   std::int32_t creation_mode = -1; // the mode the file gets if the step has to make it; -1: not known
-  std::int32_t made_mode = -1;     // of a directory: what the step asked for when it made it, but for its umask; -1: not known
+  std::int32_t made_mode = -1;     // of a directory: permission bits it was made with; -1: not known
   std::int8_t found_there = -1;    // by who opened it first to write: 0 if it was not; -1: not known
   bool present = false;            // after the latest change
   std::uint32_t links_when_written = 1;  // in place: how many names the file had; 2 may be more

@@ -78,6 +78,7 @@ long change_path(const Call& call, Kind kind, int directory, int path, int value
   record.kind = kind;
   record.result = static_cast<int>(result);
   if (value >= 0) record.arg = call.integer(value);
+  if (kind == kind_mkdir) record.arg &= ~static_cast<int>(load(state.umask));
   note_path(record, directory_of(call, directory), call.path(path));
   return result;
 }

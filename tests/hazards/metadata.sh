@@ -14,6 +14,7 @@ hazard 'test -ot, one of a list' "$f" "sh -c 'for o in -ot; do test a \$o b; ech
 hazard 'test -nt, put together' "$f" "sh -c 'c() { test a -\$1 b; echo \$?; }; c nt'" "! $n a" "! touch -d @3000000 b"
 hazard 'a script of Python that tells when a directory was changed' 'echo "import os; print(os.listdir(\"d\"), os.stat(\"d\").st_mtime)" > s.py; mkdir d; touch -d @1000000 d s.py .' '$python s.py' '! touch -d @2000000 d'
 uncached 'files that another command gives another mode' ':' "sh -c 'for i in 1 2 3 4 5 6 7 8; do touch b\$i; chmod 600 b\$i; done'" '> rm -r b1 b2 b3 b4 b5 b6 b7 b8' '> touch b1' '> touch b2' '> touch b3' '> touch b4' '> touch b5' '> touch b6' '> touch b7' '> touch b8'
+hazard 'a directory and a file made under another umask' ':' "sh -c 'umask 027; mkdir d; echo x > d/f'" '= rm -r d'
 for mode in 700 511; do
   uncached "a directory that another command gives the mode $mode" ':' "sh -c 'for i in 1 2 3 4; do mkdir b\$i; chmod $mode b\$i; done'" '> rm -r b1 b2 b3 b4' '> mkdir b2' '> mkdir b3' '> mkdir b4'
 done
