@@ -116,7 +116,8 @@ struct ProgramTable::State {
         shim_path(std::move(the_shim)),
         static_store(image_directory, shim_path, static_wanted_calls()) {}
 
-  Result<Images> make_images() const;
+  Result<Images> make_images() const;  // Fault::not_found: there is no libc
+  Result<Images> images_of(const std::string& libc_path) const;
   Result<Images> images_now(bool try_again);
   std::string hindrance(const ProgramFindings& found, const Result<Images>& made, std::string& preload) const;
   std::string static_hindrance(const ProgramFindings& found, Entry& entry, std::string& preload) const;
@@ -130,8 +131,15 @@ struct ProgramTable::State {
 // --------------------------------------------------------------------------------------------------------
 
 Result<Images> ProgramTable::State::make_images() const {
-  Images made;
   const std::string libc_path = TRY(system_libc());
+  return images_of(libc_path).map_error([](cache::Error error) {
+    if (error.fault == Fault::not_found) error.fault = Fault::io;
+    return error;
+  });
+}
+
+Result<Images> ProgramTable::State::images_of(const std::string& libc_path) const {
+  Images made;
   made.libc = look_through(libc_path);
   made.loader = look_through(loader_path);
   // Not being able to make it shows below.
@@ -229,8 +237,8 @@ void ProgramTable::State::set_program(const std::string& path, Entry& entry) {
   } else {
     const Result<Images> made = images_now(false);
     program->reason = hindrance(found, made, program->preload);
-    // Another ld.so or libc than the machine's own.
-    if (!program->reason.empty() && !found.untraced && made) {
+    // Another ld.so or libc than the machine's own, which may have none.
+    if (!program->reason.empty() && !found.untraced && (made || made.error().fault == Fault::not_found)) {
       program->is_static = true;
       program->reason = static_hindrance(found, entry, program->preload);
     }

@@ -59,7 +59,7 @@ class ProgramTable {
   ~ProgramTable();
 
   // Makes or checks the images of libc and ld.so. If it fails, programs can still be looked up, but all are
-  // untraced; the next call tries again. Once it has succeeded, every call gives the same answer, for
+  // untraced; the next call tries again. Fault::not_found: there is no libc, and what needs none can be traced all the same. Once it has succeeded, every call gives the same answer, for
   // sessions are built on it; programs with another libc or ld.so than those are untraced.
   cache::Result<images::SystemImages> images();
 

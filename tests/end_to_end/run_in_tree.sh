@@ -157,6 +157,14 @@ if busybox=$(command -v busybox) && ! ldd "$busybox" >/dev/null 2>&1; then
   result 'the same again' 0 $'text\n2000-01-01' 'vestal: 1 hit, 0 misses, 0 not cacheable*'
 fi
 
+# Of another libc, where there is no other.
+if command -v musl-gcc >/dev/null; then
+  printf '#include <stdio.h>\n#include <time.h>\nint main(void) { time_t now = time(0); printf("%%d\\n", 1900 + gmtime(&now)->tm_year); return 0; }\n' >year.c
+  mkdir -p musl/lib && musl-gcc -o musl/year year.c && cp -L "$(sed -n 's|.*\(/lib[^ ]*ld-musl[^ ]*\).*|\1|p' <<<"$(readelf -l musl/year)" | tr -d ']')" musl/lib/
+  run "$VESTAL" run --summary --tree "$("$VESTAL" tree add musl)" -- /year
+  result 'a tree of musl alone' 0 2000 'vestal: 0 hits, 1 miss, 0 not cacheable*'
+fi
+
 # ---- refused ----
 run "$VESTAL" run --tree 12 -- true
 result 'no digest' 2 '' 'vestal: run: 12: no digest of a tree*'
