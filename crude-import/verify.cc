@@ -115,6 +115,7 @@ Result<Comparison> compare_in_root(const std::string& root, char* const* argumen
   wanted.umask = ::umask(0);
   ::umask(static_cast<mode_t>(wanted.umask));
   wanted.fixed_addresses = false;
+  wanted.wants_changes = true;
   Observed second;
   Capture output = TRY(Capture::begin(1, false)), errors = TRY(Capture::begin(2, false));
   auto ended = broker::sandbox::run(place, arguments, wanted);

@@ -65,6 +65,7 @@ Result<sandbox::Ended> run(const TreeOptions& options, const CommandOptions& com
     wanted.holes.push_back(std::move(hole));
   }
   wanted.options = command;
+  wanted.wants_changes = !options.out.empty();
   if (!options.out.empty()) TRY(check_out(options.out));
   const std::string place = TRY(cache_place());
   sandbox::Ended ended = TRY(sandbox::run(place, arguments, wanted));
@@ -83,7 +84,7 @@ int run_in_tree(const TreeOptions& options, const CommandOptions& command, char*
     complain("run: " + ended.error().message);
     return ended.error().fault == Fault::invalid ? status_wrong_usage : status_own_failure;
   }
-  for (const tree::LeftOut& one : ended->changes.left_out) complain("left out: " + one.path + ": " + one.what);
+  for (const tree::LeftOut& one : ended->after.left_out) complain("left out: " + one.path + ": " + one.what);
   if (ended->changed) complain(fmt::format("tree: {}/{}", ended->after.digest.hex(), ended->after.bytes));
   end_like(ended->status);
 }

@@ -51,16 +51,20 @@ class Place {
     TRY(cache::open_private_directory(cache_directory + "/sandboxes"));
     for (int number = 0; number < places_max; ++number) {
       const std::string name = fmt::format("sandboxes/{}", number);
-      OwnedFd directory(TRY(cache::open_private_directory(cache_directory + "/" + name)));
-      // Its processes keep it locked as well, should this one be killed.
-      if (::flock(directory.get(), LOCK_EX | LOCK_NB) == 0) return Place(cache_directory, name, std::move(directory));
+      TRY(cache::open_private_directory(cache_directory + "/" + name));
+      const std::string path = cache_directory + "/" + name + "/lock";
+      OwnedFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+      if (!lock) return fail(Fault::io, fmt::format("{}: {}", path, std::strerror(errno)));
+      if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return Place(cache_directory, name, OwnedFd(away_from_standard(lock.release())));
     }
     return fail(Fault::io, fmt::format("{} sandboxes are in use", places_max));
   }
   Place(Place&&) = default;
   ~Place() {
-    if (directory_) clear();
+    if (lock_) clear();
   }
+  // Its first process keeps it as well: should this one be killed, the place is in use as long as anything lives there.
+  int lock() const { return lock_.get(); }
 
   const std::string& name() const { return name_; }
   std::string upper() const { return path_ + "/upper"; }
@@ -78,8 +82,8 @@ class Place {
   }
 
  private:
-  Place(const std::string& cache_directory, std::string name, OwnedFd directory)
-      : name_(std::move(name)), path_(cache_directory + "/" + name_), directory_(std::move(directory)) {}
+  Place(const std::string& cache_directory, std::string name, OwnedFd lock)
+      : name_(std::move(name)), path_(cache_directory + "/" + name_), lock_(std::move(lock)) {}
 
   // Something of the same kind at that path, for it to be mounted on.
   Result<bool> make_place_for(const std::string& hole) const {
@@ -110,7 +114,7 @@ class Place {
   }
 
   std::string name_, path_;
-  OwnedFd directory_;
+  OwnedFd lock_;
 };
 
 // ---- the processes in it ----------------------------------------------------------------------------------------------
@@ -215,7 +219,7 @@ std::string cache_inside() { return std::string(runtime_directory) + "/cache"; }
 }
 
 // The first process of the sandbox: waits for the command and for all that others leave behind. When it ends, everything does.
-[[noreturn]] void be_first(const Stage& stage, char* const* arguments, const Wanted& wanted, const Forwarding& forwarding, int words, int report) {
+[[noreturn]] void be_first(const Stage& stage, char* const* arguments, const Wanted& wanted, const Forwarding& forwarding, int lock, int words, int report) {
   const auto give_up = [&](const cache::Error& error) {
     write_all(words, (error.fault == Fault::not_found ? "N" : error.fault == Fault::invalid ? "I" : "E") + error.message);
     ::_exit(1);
@@ -223,7 +227,7 @@ std::string cache_inside() { return std::string(runtime_directory) + "/cache"; }
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   meant_for = 0;
   forget_environment();
-  close_others({words, report});
+  close_others({lock, words, report});
   if (const auto entered = enter(stage); !entered) give_up(entered.error());
   auto ready = Pipe::open();
   if (!ready) give_up(ready.error());
@@ -302,7 +306,7 @@ Result<Ended> run(const std::string& cache_directory, char* const* arguments, co
   if (first == 0) {
     words.reader.reset();
     report.reader.reset();
-    be_first(stage, arguments, wanted, forwarding, words.writer.get(), report.writer.get());
+    be_first(stage, arguments, wanted, forwarding, place.lock(), words.writer.get(), report.writer.get());
   }
   if (first < 0) return fail(Fault::unsupported, std::string("no namespaces of one's own: ") + std::strerror(errno));
   meant_for = first;
@@ -322,7 +326,7 @@ Result<Ended> run(const std::string& cache_directory, char* const* arguments, co
   const View view(memo, blobs);
   ended.after = TRY(tree::add_changed(place.upper(), wanted.tree, view, blobs));
   ended.changed = ended.after.digest != wanted.tree;
-  ended.changes = TRY(tree::add_changes(place.upper(), view, blobs));
+  if (wanted.wants_changes) ended.changes = TRY(tree::add_changes(place.upper(), view, blobs));
   return ended;
 }
 

@@ -39,6 +39,7 @@ struct Wanted {
   // Whom the command runs as, for itself; outside it is the user.
   unsigned uid = 1000, gid = 1000;
   unsigned umask = 022;
+  bool wants_changes = false;
   bool fixed_addresses = true;  // the kernel places memory alike each time (personality(2), ADDR_NO_RANDOMIZE)
 };
 
@@ -46,7 +47,7 @@ struct Ended {
   int status = 0;  // as wait(2) has it
   std::string report;  // the session's, if options.on_report was set
   tree::Added after;    // the tree as the command has left it
-  tree::Added changes;  // what is new or changed in it
+  tree::Added changes;  // what is new or changed in it, with wants_changes
   bool changed = false;
 };
 
