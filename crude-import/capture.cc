@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <time.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +22,8 @@ using cache::fail;
 using cache::Fault;
 using cache::OwnedFd;
 using cache::Result;
+
+constexpr int look_ms = 1, grace_ms = 300;
 
 [[noreturn]] void read_for_ever(int from, int keep, int to) {
   // It must hold no other capture's pipe open: at 1, say, of which the end would never come then.
@@ -57,8 +61,22 @@ Result<Capture> Capture::begin(int fd, bool passes_on) {
 }
 
 Result<std::string> Capture::end() {
+  const auto reader_ends_within = [this](int ms) {
+    for (int waited = 0;; waited += look_ms) {
+      const pid_t ended = ::waitpid(reader_, nullptr, WNOHANG);
+      if (ended == reader_ || (ended < 0 && errno != EINTR)) return true;
+      if (waited >= ms) return false;
+      const timespec time{0, look_ms * 1'000'000L};
+      ::nanosleep(&time, nullptr);
+    }
+  };
+  // Our own end of the pipe keeps it from ending, and tells whether all has been read.
+  int unread = 0;
+  bool has_ended = false;
+  while (::ioctl(fd_, FIONREAD, &unread) == 0 && unread > 0 && !(has_ended = reader_ends_within(look_ms))) {}
   ::dup2(original_.get(), fd_);
-  while (::waitpid(reader_, nullptr, 0) < 0 && errno == EINTR) {}
+  // Something that the command has left behind may never end.
+  if (!has_ended) reader_ends_within(grace_ms);
   const off_t bytes = ::lseek(kept_.get(), 0, SEEK_END);
   std::string text(static_cast<std::size_t>(bytes), '\0');
   if (bytes > 0 && ::pread(kept_.get(), text.data(), text.size(), 0) != bytes) return cannot("what was written cannot be read");

@@ -16,7 +16,7 @@ namespace crude_import {
 class Capture {
  public:
   static cache::Result<Capture> begin(int fd, bool passes_on);
-  // The descriptor is what it was, and everybody who has inherited the pipe is gone. What was written.
+  // The descriptor is what it was. What has been written until now; who has inherited the pipe and goes on, is still passed on.
   cache::Result<std::string> end();
 
  private:

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ using cache::Result;
 using cache::write_all;
 
 constexpr int places_max = 64;
+constexpr int broker_ms_max = 60'000;
 constexpr char host_name[] = "vestal";
 constexpr char seed[] = "vestal";
 
@@ -253,9 +255,11 @@ std::string cache_inside() { return std::string(runtime_directory) + "/cache"; }
   int status = 0;
   for (pid_t ended = 0; ended != runner; ended = ::waitpid(-1, &status, 0))
     if (ended < 0 && errno != EINTR) give_up({Fault::io, "the command's process is lost"});
-  // The broker writes down what it has before it leaves.
-  if (::kill(broker, SIGTERM) == 0)
-    while (::waitpid(broker, nullptr, 0) < 0 && errno == EINTR) {}
+  // The broker writes down what it has before it leaves, unless the command has stopped it.
+  const OwnedFd watched(static_cast<int>(::syscall(SYS_pidfd_open, broker, 0u)));
+  pollfd waiting{watched.get(), POLLIN, 0};
+  if (watched && ::kill(broker, SIGTERM) == 0)
+    while (::poll(&waiting, 1, broker_ms_max) < 0 && errno == EINTR) {}
   write_all(words, std::string("S") + std::string(reinterpret_cast<const char*>(&status), sizeof status));
   ::_exit(0);
 }

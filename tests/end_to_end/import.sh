@@ -139,6 +139,15 @@ is 'a command that leaves something behind' 0 "$status"
 [ -e "behind/$(readlink -f "$(command -v sort)")" ] || is 'what has ended is there' sort "$(find behind -type f)"
 like 'what goes on is told' '*has not ended with the command*' "$err"
 
+if trees_can_be_entered; then
+  # What it leaves behind has its output, and keeps nobody waiting.
+  run timeout 60 "$VESTAL" import --verify -o kept -- sh -c 'sleep 240 & echo begun' </dev/null
+  result 'something that never ends, verified' 0 begun '*has not ended with the command*'"$same"
+  for process in /proc/[0-9]*; do
+    [ "$(readlink "$process/cwd")" = "$(pwd -P)" ] && [ "$(tr '\0' ' ' <"$process/cmdline")" = 'sleep 240 ' ] && kill "${process#/proc/}"
+  done 2>/dev/null
+fi
+
 # Several runs for one root.
 rm -f hello sorted
 run "$VESTAL" import --session both -o together -- gcc -O2 hello.c -o hello
