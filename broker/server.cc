@@ -95,7 +95,14 @@ void tell_ready(int ready_fd, const std::string& text) {
   ::close(ready_fd);
 }
 
-cache::Result<std::unique_ptr<Parts>> open_parts(const std::string& directory, Log& log) {
+// In a sandbox "/" is an overlay whose layers lie where the cache lies, and has another number each time.
+std::unique_ptr<cache::FileMemo> open_memo(cache::StepCache& index, const std::string& directory, Peers peers) {
+  struct stat root {}, own {};
+  if (peers == Peers::have_the_same_mounts || ::stat("/", &root) != 0 || ::stat(directory.c_str(), &own) != 0) return std::make_unique<cache::FileMemo>(&index);
+  return std::make_unique<cache::FileMemo>(&index, root.st_dev, own.st_dev);
+}
+
+cache::Result<std::unique_ptr<Parts>> open_parts(const std::string& directory, Peers peers, Log& log) {
   auto parts = std::make_unique<Parts>();
   parts->cache_directory = directory;
   parts->shim_path = TRY(find_shim());
@@ -106,7 +113,7 @@ cache::Result<std::unique_ptr<Parts>> open_parts(const std::string& directory, L
   if (!message.empty()) log.line(message);
   parts->blobs = std::make_unique<cache::BlobStore>(TRY(cache::BlobStore::open(directory + "/blobs")));
   TRY(cache::open_private_directory(directory + "/images"));
-  parts->memo = std::make_unique<cache::FileMemo>(parts->cache.get());
+  parts->memo = open_memo(*parts->cache, directory, peers);
   parts->view = std::make_unique<View>(*parts->memo, *parts->blobs);
   parts->programs =
       std::make_unique<ProgramTable>(*parts->cache, *parts->view, directory + "/images", parts->shim_path);
@@ -541,7 +548,7 @@ int serve(const std::string& cache_directory, int ready_fd, Peers peers) {
     // Before there are threads.
     cache::OwnedFd listening(bind_in(directory->get(), cache_directory));
     if (!listening) return give_up(fmt::format("{}: cannot listen there: {}", cache_directory, std::strerror(errno)));
-    const auto parts = open_parts(cache_directory, log);
+    const auto parts = open_parts(cache_directory, peers, log);
     if (!parts) return give_up(parts.error().message);
     ::listen(listening.get(), SOMAXCONN);
     {

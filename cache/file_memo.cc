@@ -24,7 +24,9 @@ FileIdentity FileIdentity::of(const struct stat& status) {
           .ctime_ns = nanoseconds(status.st_ctim)};
 }
 
-std::optional<Digest> FileMemo::look_up(const FileIdentity& file) {
+std::optional<Digest> FileMemo::look_up(const FileIdentity& as_seen) {
+  FileIdentity file = as_seen;
+  file.device = lasting(file.device);
   const Key key{file.device, file.inode};
   {
     const std::lock_guard lock(mutex_);
@@ -40,7 +42,9 @@ std::optional<Digest> FileMemo::look_up(const FileIdentity& file) {
   return row->second;
 }
 
-void FileMemo::remember(const FileIdentity& file, const Digest& digest, std::int64_t hashed_at_ns) {
+void FileMemo::remember(const FileIdentity& as_seen, const Digest& digest, std::int64_t hashed_at_ns) {
+  FileIdentity file = as_seen;
+  file.device = lasting(file.device);
   // A time in the future is not older than anything.
   const std::int64_t settled_ns = hashed_at_ns - settle_ns;
   if (file.mtime_ns >= settled_ns || file.ctime_ns >= settled_ns) return;
@@ -53,6 +57,7 @@ void FileMemo::remember(const FileIdentity& file, const Digest& digest, std::int
 }
 
 void FileMemo::forget(std::uint64_t device, std::uint64_t inode) {
+  device = lasting(device);
   {
     const std::lock_guard lock(mutex_);
     entries_.erase(Key{device, inode});

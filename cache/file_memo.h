@@ -32,6 +32,9 @@ struct FileIdentity {
 class FileMemo {
  public:
   explicit FileMemo(StepCache* persistent) : persistent_(persistent) {}
+  // Files of device `seen` are remembered as those of `known`: overlayfs has another number each time it is mounted, and with
+  // layers of one file system its files have the inode numbers of that (Documentation/filesystems/overlayfs.rst, "Inode properties").
+  FileMemo(StepCache* persistent, std::uint64_t seen, std::uint64_t known) : seen_(seen), known_(known), persistent_(persistent) {}
 
   std::optional<Digest> look_up(const FileIdentity& file);
   // `hashed_at_ns` is CLOCK_REALTIME from just before the file was opened to be
@@ -52,6 +55,9 @@ class FileMemo {
     FileIdentity file;
     Digest digest;
   };
+  std::uint64_t lasting(std::uint64_t device) const { return device == seen_ ? known_ : device; }
+
+  const std::uint64_t seen_ = 0, known_ = 0;
   std::mutex mutex_;
   std::unordered_map<Key, Entry, KeyHash> entries_;
   StepCache* persistent_;

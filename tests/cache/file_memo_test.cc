@@ -45,6 +45,22 @@ TEST_CASE("a file that differs in anything is another file") {
   CHECK_FALSE(memo.look_up(settled));
 }
 
+TEST_CASE("a file keeps its digest on a device that has another number next time") {
+  constexpr std::uint64_t lasting = 7;
+  scratch::Directory directory;
+  const auto cache = StepCache::open(directory.at("index"), nullptr);
+  REQUIRE(cache);
+  FileIdentity file = settled;
+  file.device = 101;
+  FileMemo(cache->get(), 101, lasting).remember(file, digest, now_ns);
+  file.device = 102;
+  CHECK_FALSE(FileMemo(cache->get()).look_up(file));
+  FileMemo later(cache->get(), 102, lasting);
+  CHECK(later.look_up(file) == digest);
+  later.forget(file.device, file.inode);
+  CHECK_FALSE(later.look_up(file));
+}
+
 TEST_CASE("a file hashed within a clock tick of its last change is not believed") {
   FileMemo memo(nullptr);
   for (const std::int64_t racy_ns : {now_ns - settle_ns, now_ns - 1, now_ns, now_ns + 3'600'000'000'000}) {
