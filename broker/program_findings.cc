@@ -23,7 +23,7 @@ using images::Kind;
 
 constexpr char findings_tag = 'P', contents_tag = 'A';
 // Raise it when the same files give other findings, identities included.
-constexpr std::uint32_t findings_version = 7;
+constexpr std::uint32_t findings_version = 8;
 constexpr int scripts_max = 4;  // an interpreter may be a script itself, so often
 constexpr int attempts_max = 3;
 
@@ -143,8 +143,8 @@ class Search {
   // They are trapped.
   void note_own_calls(const Contents& contents) {
     note_own_instructions(contents);
-    // Go's run time takes a signal's handler that is on a stack of the shim's for one on a foreign thread.
-    if (contents.go) spoils(found_.real_path + ": has system calls of Go's, which are not trapped");
+    // A library. Go's run time takes a signal's handler that is on a stack of the shim's for one on a foreign thread.
+    if (contents.go) spoils(found_.real_path + ": has a library with system calls of Go's, which are not trapped");
     else found_.traps = found_.traps || !contents.own.calls.empty();
   }
 
@@ -197,7 +197,9 @@ Result<bool> Search::examine(const std::string& path, int depth) {
       found_.loader = contents->interpreter;
       spoils_if_privileged(path, facts, *file);
       found_.static_digest = file->digest;
-      note_own_calls(*contents);
+      found_.copied = contents->go;
+      if (found_.copied) note_own_instructions(*contents);
+      else note_own_calls(*contents);
       return examine_libraries(path);
     case Kind::static_program:
       found_.is_static = true;
@@ -297,6 +299,7 @@ std::string ProgramFindings::encode() const {
   writer.count(libraries.size());
   for (const std::string& library : libraries) writer.text(library);
   writer.number(static_cast<std::uint8_t>(traps));
+  writer.number(static_cast<std::uint8_t>(copied));
   writer.number(static_cast<std::uint8_t>(is_static));
   writer.digest(static_digest);
   writer.count(script_prefix.size());
@@ -319,6 +322,7 @@ std::optional<ProgramFindings> ProgramFindings::decode(std::string_view bytes) {
   found.loader = reader->text();
   for (std::size_t left = reader->count(4); left > 0; --left) found.libraries.emplace_back(reader->text());
   found.traps = reader->number<std::uint8_t>() != 0;
+  found.copied = reader->number<std::uint8_t>() != 0;
   found.is_static = reader->number<std::uint8_t>() != 0;
   found.static_digest = reader->digest();
   for (std::size_t left = reader->count(4); left > 0; --left) found.script_prefix.emplace_back(reader->text());

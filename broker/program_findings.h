@@ -33,6 +33,7 @@ struct ProgramFindings {
   std::string loader;                  // ld.so, as the program spells it
   std::vector<std::string> libraries;  // in link-map order, libc among them
   bool traps = false;                  // has system calls of its own, which are trapped
+  bool copied = false;                 // made by Go: its own calls are patched in a copy, which ld.so loads
   bool is_static = false;              // runs as a copy with the shim inside: it has neither, or its loader is none that vestal knows
   cache::Digest static_digest;         // of real_path's contents
   // What the kernel would put in front of a script's path, argv[0] included. Empty if it is none.

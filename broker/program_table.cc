@@ -121,6 +121,7 @@ struct ProgramTable::State {
   Result<Images> images_now(bool try_again);
   std::string hindrance(const ProgramFindings& found, const Result<Images>& made, std::string& preload) const;
   std::string static_hindrance(const ProgramFindings& found, Entry& entry, std::string& preload) const;
+  void set_copy(const ProgramFindings& found, Entry& entry, Program& program) const;
   void set_program(const std::string& path, Entry& entry);
   void keep(const std::string& key, Entry entry);
   void renew(const std::string& key, const Entry& entry);
@@ -218,6 +219,22 @@ std::string ProgramTable::State::static_hindrance(const ProgramFindings& found, 
   return {};
 }
 
+// Without a copy, or as the interpreter of a script, it runs as it is.
+void ProgramTable::State::set_copy(const ProgramFindings& found, Entry& entry, Program& program) const {
+  const std::string calls = found.real_path + ": has system calls of Go's, which are not trapped";
+  if (!found.script_prefix.empty()) {
+    if (program.spoils.empty()) program.spoils = calls;
+    return;
+  }
+  const auto copy = static_store.image_of(found.real_path, found.static_digest.hex(), images::StaticStore::Kind::linked);
+  if (!copy || copy->find('\n') != copy->npos || found.real_path.find('\n') != found.real_path.npos) {
+    if (program.spoils.empty()) program.spoils = copy ? calls : calls + "; " + copy.error().message;
+    return;
+  }
+  program.copy = entry.image = *copy;
+  entry.image_facts = look_through(*copy);
+}
+
 void ProgramTable::State::set_program(const std::string& path, Entry& entry) {
   const ProgramFindings& found = *entry.found;
   entry.image.clear();
@@ -242,6 +259,7 @@ void ProgramTable::State::set_program(const std::string& path, Entry& entry) {
       program->is_static = true;
       program->reason = static_hindrance(found, entry, program->preload);
     }
+    if (program->reason.empty() && found.copied && !program->is_static) set_copy(found, entry, *program);
   }
   program->untraced = !program->reason.empty();
   if (program->untraced) program->preload.clear();

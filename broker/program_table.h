@@ -38,6 +38,7 @@ struct Program {
   cache::Digest identity;
   // Plan for the shim, see preload/protocol.h.
   std::string preload;  // closure with the libc image in libc's place, ':' between; of a static program see Plan::preload
+  std::string copy;        // runs in place of the file, see ProgramFindings::copied; empty if none does
   bool is_static = false;  // as in ProgramFindings
   bool traps = false;      // the same
   bool untraced = false;

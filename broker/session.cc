@@ -174,9 +174,10 @@ class RunningSession final : public Session {
     if (options_.policy_table->may_have_script(program.real_path)) plan.flags |= preload::plan_every_look;
     if (options_.policy_table->may_be_shell(program.real_path)) plan.flags |= preload::plan_tells_input;
     if (program.is_static) plan.flags |= preload::plan_static;
+    else if (!program.copy.empty()) plan.flags |= preload::plan_copy;
     else if (program.traps) plan.flags |= preload::plan_traps;
     if (guards_environment(program, *options_.policy_table)) plan.flags |= preload::plan_guards_environment;
-    const std::uint32_t index = region_->publish_plan(plan, program.preload);
+    const std::uint32_t index = region_->publish_plan(plan, program.copy.empty() ? program.preload : program.copy + '\n' + program.real_path + '\n' + program.preload);
     plans_[step.program.get()] = {step.program, index};
     return index;
   }

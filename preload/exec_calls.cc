@@ -281,11 +281,25 @@ size_t variable_limit() {
   return in_vfork_child() || load(vestal_small_stacks) ? variables_max_on_small_stack : variables_max;
 }
 
+// What a copy is told of the program in whose place it runs.
+struct Original {
+  const char* file;
+  const char* executed;  // as spelled
+  size_t bytes() const { return length_of(file) + length_of(executed) + 32; }
+  void put(TextWriter& writer) const {
+    writer.put_number(length_of(file));
+    writer.put(":");
+    writer.put(file);
+    writer.put(":");
+    writer.put(executed);
+  }
+};
+
 // VESTAL_REGION for the program to be started.
-size_t region_entry_bytes() {
-  return sizeof region_variable + length_of(region_text(header().region_name)) + 64;
+size_t region_entry_bytes(const Original* original = nullptr) {
+  return sizeof region_variable + length_of(region_text(header().region_name)) + 64 + (original ? original->bytes() : 0);
 }
-char* region_entry(void* place, const Plan& plan, uint32_t umask, uint64_t random_start) {
+char* region_entry(void* place, const Plan& plan, uint32_t umask, uint64_t random_start, const Original* original = nullptr) {
   char* entry = static_cast<char*>(place);
   TextWriter own(entry);
   own.put(region_variable);
@@ -296,8 +310,22 @@ char* region_entry(void* place, const Plan& plan, uint32_t umask, uint64_t rando
   own.put_number(plan.flags, 16);
   own.put(":");
   own.put_number(random_start, 16);
+  if (original) own.put(":"), original->put(own);
   own.end();
   return entry;
+}
+
+// What was executed, as a script's interpreter is told.
+size_t spell(char* place, const ExecRequest& request) {
+  TextWriter writer(place);
+  if (request.directory != AT_FDCWD && request.path[0] != '/') {
+    writer.put("/dev/fd/");
+    writer.put_number(static_cast<uint64_t>(request.directory));
+    if (request.path[0]) writer.put("/");
+  }
+  writer.put(request.path);
+  writer.end();
+  return writer.bytes();
 }
 
 // Starts the program with the shim in it. Returns only if that fails.
@@ -306,6 +334,27 @@ long execute_traced(const ExecRequest& request, const Variables& variables, cons
   const RegionHeader& region = header();
   const char* shim = region_text(region.shim_path);
   const char* closure = region_text(plan.preload);
+  // Of a copy two lines stand in front of that.
+  const char* copied = nullptr;
+  Original original{};
+  if (plan.flags & plan_copy) {
+    const size_t bytes = length_of(closure);
+    char* lines = static_cast<char*>(__builtin_alloca(bytes + 1));
+    copy(lines, closure, bytes + 1);
+    const auto take_line = [&] {
+      char* const line = lines;
+      while (*lines && *lines != '\n') ++lines;
+      if (*lines) *lines++ = 0;
+      return line;
+    };
+    copied = take_line();
+    original.file = take_line();
+    closure = lines;
+    char* executed = static_cast<char*>(__builtin_alloca(length_of(request.path) + 32));
+    spell(executed, request);
+    original.executed = executed;
+  }
+  const Original* const told = copied ? &original : nullptr;
   const char* user = variables.preload;
 
   char* preload = static_cast<char*>(
@@ -318,7 +367,7 @@ long execute_traced(const ExecRequest& request, const Variables& variables, cons
   if (*closure) text.put(":"), text.put(closure);
   text.end();
 
-  char* ours = region_entry(__builtin_alloca(region_entry_bytes()), plan, umask, random_start);
+  char* ours = region_entry(__builtin_alloca(region_entry_bytes(told)), plan, umask, random_start, told);
 
   // Always two more entries: the constructor in shim_start.cc relies on that.
   const char** list = static_cast<const char**>(__builtin_alloca((variables.count + 3) * sizeof(char*)));
@@ -338,20 +387,8 @@ long execute_traced(const ExecRequest& request, const Variables& variables, cons
     list[count++] = kept;
   }
   list[count] = nullptr;
+  if (copied) return kernel(__NR_execve, copied, request.arguments, list);
   return execute_with(request, const_cast<char* const*>(list));
-}
-
-// What was executed, as a script's interpreter is told.
-size_t spell(char* place, const ExecRequest& request) {
-  TextWriter writer(place);
-  if (request.directory != AT_FDCWD && request.path[0] != '/') {
-    writer.put("/dev/fd/");
-    writer.put_number(static_cast<uint64_t>(request.directory));
-    if (request.path[0]) writer.put("/");
-  }
-  writer.put(request.path);
-  writer.end();
-  return writer.bytes();
 }
 
 // Starts the image of a static program, or of a script's static interpreter, as the kernel would start that itself.
@@ -383,15 +420,11 @@ long execute_static(const ExecRequest& request, const Arguments& arguments, cons
     argument_list = const_cast<char* const*>(list);
   }
 
-  char* program = static_cast<char*>(
-      __builtin_alloca(sizeof program_variable + length_of(file) + length_of(executed) + 32));
+  const Original original{file, executed};
+  char* program = static_cast<char*>(__builtin_alloca(sizeof program_variable + original.bytes()));
   TextWriter what(program);
   what.put(program_variable);
-  what.put_number(length_of(file));
-  what.put(":");
-  what.put(file);
-  what.put(":");
-  what.put(executed);
+  original.put(what);
   what.end();
 
   // take_variables() in static_start.cc relies on the order.
@@ -420,7 +453,12 @@ long start_program(const ExecRequest& request, const Arguments& arguments, const
     failed.result = static_cast<int>(result);
     append(failed);
     spoil("could not run vestal's copy of a static program");
-  } else if (!(plan.flags & (plan_untraced | plan_static))) {
+  } else if (plan.flags & plan_copy && may_execute(request)) {
+    result = variables.count <= variable_limit() ? execute_traced(request, variables, plan, umask, random_start) : -E2BIG;
+    failed.result = static_cast<int>(result);
+    append(failed);
+    spoil("could not run vestal's copy of a program");
+  } else if (!(plan.flags & (plan_untraced | plan_static | plan_copy))) {
     const bool fits = variables.count <= variable_limit();
     result = fits ? execute_traced(request, variables, plan, umask, random_start) : -E2BIG;
     if (result != -E2BIG) {

@@ -124,8 +124,13 @@ void show_own_environment(int fd, uint64_t flags) {
       const char* told = each;
       // static_start.cc has cut it in two.
       if (starts_with(each, program_variable)) each += length_of(each) + 1;
-      if (each != told || starts_with(each, region_variable) || starts_with(each, user_preload_variable)) continue;
-      if (starts_with(each, "LD_PRELOAD=") && !state.own_file) told = users;
+      if (starts_with(each, region_variable)) {
+        // Of a copy it has been cut in two as well.
+        if (state.plan_flags & plan_copy) each += length_of(each) + 1;
+        continue;
+      }
+      if (each != told || starts_with(each, user_preload_variable)) continue;
+      if (starts_with(each, "LD_PRELOAD=") && (!state.own_file || state.plan_flags & plan_copy)) told = users;
       if (told) kernel(__NR_write, shown, told, length_of(told) + 1);
     }
     kernel(__NR_lseek, shown, 0, 0 /* SEEK_SET */);

@@ -58,9 +58,9 @@ void note_reaped(long pid, int status) {
   append(record);
 }
 
-// How much time its children used. Go asks each time it waits for one, for nothing; what it makes is static.
+// How much time its children used. Go asks each time it waits for one, for nothing; what it makes is static, or a copy.
 void note_usage_of_children(const void* place) {
-  if (place && !(state.plan_flags & plan_static)) note_usage();
+  if (place && !(state.plan_flags & (plan_static | plan_copy))) note_usage();
 }
 
 }  // namespace

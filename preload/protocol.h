@@ -60,11 +60,12 @@
 namespace preload {
 
 inline constexpr uint64_t region_magic = 0x6c61747365763031;  // "10vestal"
-inline constexpr uint32_t protocol_version = 10;
+inline constexpr uint32_t protocol_version = 11;
 
 // The variables a traced process is started with, behind all others:
 //   LD_PRELOAD=<shim>:<user's own>:<closure>
 //   VESTAL_REGION=<name below /dev/shm>:<umask, octal>:<plan flags, hex>:<random start, hex>
+//                 and for a copy that ld.so loads (plan_copy) behind these :<as in VESTAL_PROGRAM>
 //   VESTAL_USER_PRELOAD=LD_PRELOAD=...   only if the user has one
 // A static program's image, which has the shim inside, is started with these two instead:
 //   VESTAL_PROGRAM=<bytes of the first>:<path of the program itself>:<what was executed, as spelled>
@@ -187,6 +188,7 @@ struct Plan {
   int64_t mtime_ns;
   // Text: what goes behind the shim and the user's own in LD_PRELOAD; may be empty. With plan_static lines instead:
   // the image to run, the program it was made from, and, for a script, what goes in front of its path, argv[0] included.
+  // With plan_copy: the copy, the program, and what goes into LD_PRELOAD.
   uint32_t preload;
   uint32_t flags;    // PlanFlags
 };
@@ -196,6 +198,7 @@ enum PlanFlags : uint32_t {
   plan_untraced = 1,       // start it without the shim; the step is not cacheable
   plan_skip_fstat = 2,     // the policy says that what fstat tells of its own files does not matter
   plan_static = 4,         // run the image; it has the shim inside
+  plan_copy = 64,          // run the copy, which has slots for the shim
   plan_every_look = 8,     // when it looks at clocks and random numbers matters: each time is logged, up to clock_looks_max
   plan_traps = 32,         // it has, or loads, code whose calls can only be trapped
   plan_guards_environment = 128,  // it says whether it has looked at variables otherwise than by getenv
@@ -303,6 +306,20 @@ struct StaticImage {
   uint32_t unused;
 };
 static_assert(sizeof(StaticImage) == 48);
+
+// ---- copies that ld.so loads ------------------------------------------------------------------------------------------
+
+inline constexpr uint64_t copy_slots_magic = 0x746f6c7374736576;  // "vestslot"
+
+// In a copy of a program made by Go (broker/images/linked_image.h), in a segment of its own, which is the only one of that
+// size that can be written to. Filled in by the shim, `hook` last.
+struct CopySlots {
+  uint64_t magic;
+  void* hook;     // as slot 0 of libc's image; none: there is no shim
+  void* choose;   // as StaticTable::choose
+  void* vfork_depth;  // uint32_t*
+};
+static_assert(sizeof(CopySlots) == 32);
 
 // ---- records ------------------------------------------------------------------------------------------------------
 

@@ -4,9 +4,11 @@
 // program; this file is not.
 #include <linux/elf.h>
 
+#include "preload/copied_program.h"
 #include "preload/env_guard.h"
 #include "preload/handlers.h"
 #include "preload/log_ring.h"
+#include "preload/own_stacks.h"
 #include "preload/policies.h"
 #include "preload/trap.h"
 #include "preload/vdso.h"
@@ -103,6 +105,10 @@ const char* hide_variables(char** environment) {
   return region + sizeof region_variable - 1;
 }
 
+void* system_call_hook() {
+  return reinterpret_cast<void*>(state.plan_flags & plan_copy ? vestal_hook_copied_call : vestal_hook_system_call);
+}
+
 // Points the image's slots at the hooks. False: libc is not the image.
 bool hook_libc() {
   const RegionHeader& region = header();
@@ -129,7 +135,7 @@ bool hook_libc() {
   set(slot_vfork, reinterpret_cast<void*>(vestal_hook_vfork));
   set(slot_posix_spawn, reinterpret_cast<void*>(vestal_hook_posix_spawn));
   set(slot_posix_spawnp, reinterpret_cast<void*>(vestal_hook_posix_spawnp));
-  store(slots[slot_system_calls], reinterpret_cast<void*>(vestal_hook_system_call));
+  store(slots[slot_system_calls], system_call_hook());
   return true;
 }
 
@@ -151,13 +157,75 @@ bool hook_loader() {
   void** slot = reinterpret_cast<void**>(base + region.loader_slot);
   bool done = false;
   if (same && *slot == nullptr) {
-    *slot = reinterpret_cast<void*>(vestal_hook_system_call);
+    *slot = system_call_hook();
     done = kernel(__NR_mmap, base + region.loader_text_vaddr, region.loader_text_size, PROT_READ | PROT_EXEC,
                   MAP_PRIVATE | MAP_FIXED, file, region.loader_text_offset) > 0;
     if (!done) *slot = nullptr;
   }
   kernel(__NR_close, file);
   return done;
+}
+
+// ---- a copy, whose own calls ask as well
+
+AuxiliaryEntry* auxiliary_vector(char** environment) {
+  while (*environment) ++environment;
+  return reinterpret_cast<AuxiliaryEntry*>(environment + 1);
+}
+
+CopySlots* find_slots(const AuxiliaryEntry* vector) {
+  const Elf64_Phdr* table = nullptr;
+  uint64_t count = 0;
+  for (; vector->type != AT_NULL; ++vector) {
+    if (vector->type == AT_PHDR) table = reinterpret_cast<const Elf64_Phdr*>(vector->value);
+    if (vector->type == AT_PHNUM) count = vector->value;
+  }
+  uintptr_t base = 0;
+  for (uint64_t i = 0; table && i < count; ++i)
+    if (table[i].p_type == PT_PHDR) base = reinterpret_cast<uintptr_t>(table) - table[i].p_vaddr;
+  for (uint64_t i = 0; table && i < count; ++i) {
+    const Elf64_Phdr& segment = table[i];
+    if (segment.p_type != PT_LOAD || !(segment.p_flags & PF_W) || segment.p_memsz != sizeof(CopySlots)) continue;
+    auto* const slots = reinterpret_cast<CopySlots*>(base + segment.p_vaddr);
+    if (slots->magic == copy_slots_magic) return slots;
+  }
+  return nullptr;
+}
+
+// Behind the fields that join_session() has read. They lie on this process's own stack.
+char* behind_fields(const char* value) {
+  constexpr int fields = 4;
+  for (int colons = 0; *value; ++value)
+    if (*value == ':' && ++colons == fields) return const_cast<char*>(value + 1);
+  return nullptr;
+}
+
+// Without the kernel's library every look at a clock is a system call.
+void correct_vector(AuxiliaryEntry* vector, const char* executed) {
+  for (; vector->type != AT_NULL; ++vector) {
+    if (vector->type == AT_EXECFN) vector->value = reinterpret_cast<uint64_t>(executed);
+    if (vector->type == AT_SYSINFO_EHDR) vector->type = AT_IGNORE;
+  }
+}
+
+// False: it is no copy, or there is no memory.
+bool hook_copy(const char* value, char** environment) {
+  AuxiliaryEntry* const vector = auxiliary_vector(environment);
+  char* const original = behind_fields(value);
+  CopySlots* const slots = find_slots(vector);
+  const char* const executed = original && slots ? learn_own_file(original) : nullptr;
+  vestal_small_stacks = 1;
+  if (!executed || !make_stacks()) {
+    vestal_small_stacks = 0;
+    return false;
+  }
+  take_name(executed);
+  correct_vector(vector, executed);
+  slots->choose = reinterpret_cast<void*>(vestal_choose);
+  slots->vfork_depth = &vestal_vfork_depth;
+  store(slots->hook, reinterpret_cast<void*>(vestal_hook_static_call));
+  note_go();
+  return true;
 }
 
 // What no call passes by: the kernel's own library, and the random bytes that came with the arguments. libc and ld.so
@@ -185,6 +253,7 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     return;
   }
   if (state.policies) apply_policies();
+  if (state.plan_flags & plan_copy && !hook_copy(value, environment)) spoil("the copy of the program was not loaded");
   if (!hook_loader()) spoil("the patched loader was not loaded");
   if (state.plan_flags & plan_guards_environment) guard_environment(environment);
   if (state.plan_flags & plan_traps && !trap_calls()) spoil(cannot_trap);

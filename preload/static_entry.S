@@ -49,6 +49,8 @@ vestal_static_entry:
 //   carry  make it in place: it gives a child a stack, or takes this one's state from it
 //   zero   make it in place, and count it as a vfork: the child shares this memory until it executes something
 //   else   ask the hook
+	.globl	vestal_choose
+	.hidden	vestal_choose
 	.type	vestal_choose, @function
 	.p2align 4
 vestal_choose:
@@ -92,6 +94,8 @@ vestal_choose:
 	.size	vestal_choose, . - vestal_choose
 
 // As vestal_hook_system_call; calls of vestal_choose's first two kinds do not come here.
+	.globl	vestal_hook_static_call
+	.hidden	vestal_hook_static_call
 	.type	vestal_hook_static_call, @function
 	.p2align 4
 vestal_hook_static_call:
@@ -127,5 +131,33 @@ vestal_hook_static_call:
 	jmp	.Lback
 	.cfi_endproc
 	.size	vestal_hook_static_call, . - vestal_hook_static_call
+
+// As vestal_hook_system_call, of a copy that ld.so loads (plan_copy): its calls of libc may come from small stacks as well,
+// and what they tell of its file is put right.
+	.globl	vestal_hook_copied_call
+	.hidden	vestal_hook_copied_call
+	.type	vestal_hook_copied_call, @function
+	.p2align 4
+vestal_hook_copied_call:
+	.cfi_startproc
+	cmp	$__NR_clone, %rax
+	je	.Lcopied_clone
+	cmp	$__NR_vfork, %rax
+	je	.Lnative
+	cmp	$__NR_clone3, %rax
+	je	.Lnative
+	cmp	$__NR_rt_sigreturn, %rax
+	jne	vestal_hook_static_call
+.Lnative:
+	syscall
+	ret
+.Lcopied_clone:
+	test	$0x100, %edi		// CLONE_VM
+	jnz	.Lnative
+	test	%rsi, %rsi		// a stack for the child
+	jz	vestal_hook_static_call
+	jmp	.Lnative
+	.cfi_endproc
+	.size	vestal_hook_copied_call, . - vestal_hook_copied_call
 
 	.section .note.GNU-stack, "", @progbits

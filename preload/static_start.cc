@@ -5,6 +5,7 @@
 // Not part of the client.
 #include <linux/elf.h>
 
+#include "preload/copied_program.h"
 #include "preload/handlers.h"
 #include "preload/leave.h"
 #include "preload/log_ring.h"
@@ -18,10 +19,6 @@ namespace preload {
 namespace {
 
 __attribute__((section(".data"))) constinit const char* malloc_mark = nullptr;
-
-struct AuxiliaryEntry {
-  uint64_t type, value;
-};
 
 // ---- what the program believes of its file
 
@@ -113,6 +110,36 @@ extern "C" __attribute__((visibility("hidden"))) long vestal_dispatch_static(con
   return result;
 }
 
+const char* learn_own_file(char* value) {
+  const char* text = value;
+  const uint64_t bytes = take_number(text, 10);
+  char* path = value + (text - value) + 1;
+  if (*text != ':' || bytes == 0 || length_of(path) < bytes + 1 || path[bytes] != ':') return nullptr;
+  path[bytes] = 0;
+  state.own_file = path;
+  state.own_file_bytes = bytes;
+  return path + bytes + 1;
+}
+
+// As the kernel names a process: by the last component of what was executed.
+void take_name(const char* executed) {
+  const char* name = executed;
+  for (const char* at = executed; *at; ++at)
+    if (*at == '/') name = at + 1;
+  constexpr int set_name = 15;  // PR_SET_NAME
+  kernel(__NR_prctl, set_name, name);
+}
+
+void note_go() {
+  // Its run time begins its random numbers (the order of maps, math/rand) with what the kernel has put beside the arguments.
+  LogRecord random;
+  random.kind = kind_random;
+  random.arg = 16;
+  if (!(state.policies & policy_random)) append(random);
+  // Its scheduler needs the real clock for its waits.
+  if (state.policies & policy_clock) spoil("is a Go program, which sees how the real time passes");
+}
+
 namespace {
 
 struct OwnVariables {
@@ -139,27 +166,6 @@ OwnVariables take_variables(char**& arguments) {
   return own;
 }
 
-// Takes <bytes>:<path>:<as spelled> apart and returns the last.
-const char* learn_own_file(char* value) {
-  const char* text = value;
-  const uint64_t bytes = take_number(text, 10);
-  char* path = value + (text - value) + 1;
-  if (*text != ':' || bytes == 0 || length_of(path) < bytes + 1 || path[bytes] != ':') return nullptr;
-  path[bytes] = 0;
-  state.own_file = path;
-  state.own_file_bytes = bytes;
-  return path + bytes + 1;
-}
-
-// As the kernel names a process: by the last component of what was executed.
-void take_name(const char* executed) {
-  const char* name = executed;
-  for (const char* at = executed; *at; ++at)
-    if (*at == '/') name = at + 1;
-  constexpr int set_name = 15;  // PR_SET_NAME
-  kernel(__NR_prctl, set_name, name);
-}
-
 void correct_vector(AuxiliaryEntry* vector, const StaticImage& image, const char* executed) {
   const char* base = reinterpret_cast<const char*>(&image);
   for (; vector->type != AT_NULL; ++vector) switch (vector->type) {
@@ -183,17 +189,6 @@ void correct_vector(AuxiliaryEntry* vector, const StaticImage& image, const char
         if (executed) vector->type = AT_IGNORE;
         break;
     }
-}
-
-// What a program made by Go has asked by being started.
-void note_go() {
-  // Its run time begins its random numbers (the order of maps, math/rand) with what the kernel has put beside the arguments.
-  LogRecord random;
-  random.kind = kind_random;
-  random.arg = 16;
-  if (!(state.policies & policy_random)) append(random);
-  // Its scheduler needs the real clock for its waits.
-  if (state.policies & policy_clock) spoil("is a Go program, which sees how the real time passes");
 }
 
 void start_session(const char* value) {

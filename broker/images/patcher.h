@@ -21,7 +21,7 @@ namespace broker::images {
 
 // Part of the images' names. Raise it when the same originals and wishes give
 // other images or the note's format changes.
-inline constexpr int images_version = 2;
+inline constexpr int images_version = 3;
 
 struct SystemImages {
   std::string libc_path;      // the original

@@ -9,7 +9,7 @@
 #include "broker/images/analysis.h"
 #include "broker/images/code_survey.h"
 #include "broker/images/raw_calls.h"
-#include "broker/images/site_selection.h"
+#include "broker/images/site_patches.h"
 #include "broker/images/static_stubs.h"
 #include "preload/protocol.h"
 
@@ -41,10 +41,24 @@ Result<ShimParts> take_apart(const ElfFile& shim) {
                    loaded[1].offset + loaded[1].file_bytes};
 }
 
-// Very old programs read clocks by a call to a fixed page, ffffffffff600000: no system call is seen then.
+// Very old programs read clocks by a call to a fixed page, ffffffffff600000: no system call is seen then. Its address takes
+// four bytes, which are sign-extended, in an instruction of 64 bits (REX.W C7, PUSH, or an operand of CALL and JMP), or all
+// eight. Numbers like 60000000 in others are none.
 bool calls_fixed_page(Bytes code) {
+  const auto is_address = [&](std::size_t at) {
+    return code[at + 3] == 0xff && code[at + 2] == 0x60 && code[at] == 0 && (code[at + 1] & ~0x0c) == 0;
+  };
+  constexpr std::size_t operand_bytes_max = 6;  // of C7 in front of its number: ModRM, SIB, displacement
+  const auto is_of_64_bits = [&](std::size_t at) {
+    if (at >= 1 && code[at - 1] == 0x68) return true;
+    if (at >= 3 && code[at - 3] == 0xff && (code[at - 2] == 0x14 || code[at - 2] == 0x24) && code[at - 1] == 0x25) return true;
+    for (std::size_t back = 3; back <= operand_bytes_max + 2 && back <= at; ++back)
+      if ((code[at - back] & 0xf8) == 0x48 && code[at - back + 1] == 0xc7) return true;
+    return at + 8 <= code.size() && std::all_of(code.begin() + static_cast<std::ptrdiff_t>(at + 4), code.begin() + static_cast<std::ptrdiff_t>(at + 8),
+                                                [](std::uint8_t byte) { return byte == 0xff; });
+  };
   for (std::size_t at = 0; at + 4 <= code.size(); ++at)
-    if (code[at + 3] == 0xff && code[at + 2] == 0x60 && code[at] == 0 && (code[at + 1] & ~0x0c) == 0) return true;
+    if (is_address(at) && is_of_64_bits(at)) return true;
   return false;
 }
 
@@ -57,39 +71,9 @@ std::string hindrance(const ElfFile& program) {
   return reads_clocks ? "reads clocks by the vsyscall page" : std::string();
 }
 
-// Why its calls cannot be patched; or nothing. They can be trapped all the same.
-std::string patching_hindrance(const ElfFile& program) {
-  if (!program.interpreter().empty()) return "is loaded by " + program.interpreter();
-  std::uint64_t code_bytes = 0;
-  for (const Segment& segment : program.segments()) {
-    if (segment.executable() && segment.writable()) return "has code that can be written to";
-    if (segment.type == PT_GNU_STACK && segment.flags & PF_X) return "has a stack that can be executed";
-    if (segment.executable() && segment.file_bytes != segment.memory_bytes) return "has code that is not in its file";
-    if (segment.executable()) code_bytes += segment.file_bytes;
-  }
-  // Packed programs have none, and their code is not to be seen.
-  if (program.sections().empty()) return "has no table of sections: packed, or stripped to the last";
-  if (code_bytes > static_code_bytes_max) return "has too much code";
-  return {};
-}
-
-template <class T>
-void put_value(Image& image, std::uint64_t at, const T& value) {
-  std::memcpy(image.data() + at, &value, sizeof value);
-}
-
 std::uint64_t malloc_mark_of(const ElfFile& program) {
   const auto survey = program.interpreter().empty() && !program.sections().empty() ? CodeSurvey::make(program) : fail(Fault::unsupported, program.path());
   return survey ? find_malloc_mark(*survey, find_raw_calls(program).calls) : 0;
-}
-
-Result<bool> select_sites(const ElfFile& program, const WantedCalls& wanted, SiteSelection& selection) {
-  const RawCalls calls = find_raw_calls(program);
-  const CodeSurvey survey = TRY(CodeSurvey::make(program));
-  WantedCalls own_wanted = wanted;
-  if (is_go(program)) own_wanted.numbers &= ~wanted.not_on_small_stacks;
-  selection = TRY(select_static_sites(survey, own_wanted, calls.calls));
-  return true;
 }
 
 }  // namespace
@@ -97,13 +81,11 @@ Result<bool> select_sites(const ElfFile& program, const WantedCalls& wanted, Sit
 Result<StaticProgramImage> build_static_image(const ElfFile& program, const ElfFile& shim, const WantedCalls& wanted) {
   const ShimParts parts = TRY(take_apart(shim));
   if (const std::string reason = hindrance(program); !reason.empty()) return fail(Fault::unsupported, program.path() + ": " + reason);
-  SiteSelection selection;
-  const bool traps = !patching_hindrance(program).empty() || !select_sites(program, wanted, selection);
+  auto selected = program.interpreter().empty() ? select_own_sites(program, wanted) : fail(Fault::unsupported, "is loaded by " + program.interpreter());
+  const bool traps = !selected;
+  SiteSelection selection = traps ? SiteSelection{} : std::move(*selected);
   if (traps && is_go(program)) return fail(Fault::unsupported, program.path() + ": is made by Go, and its calls cannot all be patched");
-  if (traps) {
-    selection = {};
-    selection.malloc_mark = malloc_mark_of(program);
-  }
+  if (traps) selection.malloc_mark = malloc_mark_of(program);
 
   const Segment* last = nullptr;
   std::uint64_t end = 0;
@@ -136,16 +118,7 @@ Result<StaticProgramImage> build_static_image(const ElfFile& program, const ElfF
   const std::uint64_t offset = round_up(program.bytes().size(), page_bytes);
   image.assign(program.bytes().begin(), program.bytes().end());
   image.resize(offset + shim_at);
-  for (const SitePatch& patch : selection.patches) {
-    const std::uint64_t stub = TRY(stubs.add_site(patch));
-    const auto at = program.offset_of(patch.start);
-    const std::int64_t distance = static_cast<std::int64_t>(stub - (patch.start + jump_bytes));
-    if (!at || *at + patch.length > program.bytes().size() || distance != static_cast<std::int32_t>(distance))
-      return fail(Fault::unsupported, fmt::format("{}: no jump leads from {:#x} to its stub", program.path(), patch.start));
-    image[*at] = 0xe9;
-    put_value(image, *at + 1, static_cast<std::int32_t>(distance));
-    std::fill_n(image.begin() + static_cast<std::ptrdiff_t>(*at + jump_bytes), patch.length - jump_bytes, 0x90);
-  }
+  TRY(put_sites(program, selection.patches, stubs, image));
   std::copy(stubs.code().begin(), stubs.code().end(), image.begin() + static_cast<std::ptrdiff_t>(offset + stubs_at));
 
   std::uint64_t own_headers = vaddr;

@@ -28,9 +28,6 @@
 
 namespace broker::images {
 
-// More code than this is not taken apart: somebody waits for it.
-inline constexpr std::uint64_t static_code_bytes_max = 48 << 20;
-
 struct StaticProgramImage {
   std::vector<std::uint8_t> bytes;
   std::size_t sites = 0;  // patched; 0 if they are trapped

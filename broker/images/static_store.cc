@@ -13,6 +13,7 @@
 #include "broker/images/checksum.h"
 #include "broker/images/image_file.h"
 #include "broker/images/image_note.h"
+#include "broker/images/linked_image.h"
 #include "broker/images/patcher.h"
 #include "broker/images/static_image.h"
 
@@ -66,22 +67,27 @@ Result<std::string> StaticStore::ready(const std::string& name) const {
 }
 
 // Those that another vestal made of the same program.
-void StaticStore::remove_older(const std::string& digest_hex) const {
+void StaticStore::remove_older(const std::string& beginning) const {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(directory_, error))
-    if (entry.path().filename().native().starts_with("static-" + digest_hex + "-")) std::filesystem::remove(entry.path(), error);
+    if (entry.path().filename().native().starts_with(beginning)) std::filesystem::remove(entry.path(), error);
 }
 
-Result<bool> StaticStore::make(const std::string& path, const std::string& digest_hex, const std::string& name) const {
+Result<std::vector<std::uint8_t>> StaticStore::build(const ElfFile& program, Kind kind) const {
+  if (kind == Kind::linked) return build_linked_image(program, wanted_);
+  const ElfFile shim = TRY(ElfFile::open(shim_path_));
+  return build_static_image(program, shim, wanted_).map([](StaticProgramImage&& made) { return std::move(made.bytes); });
+}
+
+Result<bool> StaticStore::make(const std::string& path, const std::string& digest_hex, Kind kind, const std::string& name) const {
   const std::string image = directory_ + "/" + name;
   const ElfFile program = TRY(ElfFile::open(path));
   if (sha256_hex(program.bytes()) != digest_hex) return fail(Fault::changed, path + ": changes while it is looked at");
-  const ElfFile shim = TRY(ElfFile::open(shim_path_));
   std::string line;
-  if (const auto made = build_static_image(program, shim, wanted_)) {
-    remove_older(digest_hex);
-    TRY(write_file(image, made->bytes, 0700));
-    line = std::string(made_word) + sum_of(made->bytes);
+  if (const auto made = build(program, kind)) {
+    remove_older(name.substr(0, name.rfind('-') + 1));
+    TRY(write_file(image, *made, 0700));
+    line = std::string(made_word) + sum_of(*made);
   } else {
     // The same contents may have another name next time.
     std::string_view why = made.error().message;
@@ -91,17 +97,17 @@ Result<bool> StaticStore::make(const std::string& path, const std::string& diges
   return write_file(image + ".note", bytes_of(sealed(line)));
 }
 
-Result<std::string> StaticStore::image_of(const std::string& path, const std::string& digest_hex) const {
+Result<std::string> StaticStore::image_of(const std::string& path, const std::string& digest_hex, Kind kind) const {
   const ElfFile shim = TRY(ElfFile::open(shim_path_));
   const std::string variant = sha256_hex(bytes_of(fmt::format("{} {} {}", images_version, wanted_.fingerprint_text(), sha256_hex(shim.bytes()))));
-  const std::string name = fmt::format("static-{}-{}", digest_hex, variant.substr(0, 12));
-  const std::string reason = path + ": statically linked, and cannot be rewritten: ";
+  const std::string name = fmt::format("{}-{}-{}", kind == Kind::linked ? "linked" : "static", digest_hex, variant.substr(0, 12));
+  const std::string reason = path + (kind == Kind::linked ? ": made by Go, and cannot be rewritten: " : ": statically linked, and cannot be rewritten: ");
   auto found = ready(name);
   if (!found && found.error().fault == Fault::unsupported) found.error().message = reason + found.error().message;
   if (found || found.error().fault == Fault::unsupported) return found;
   // Taking a program apart needs several times its size, once: a process of its own pays for it.
   if (const pid_t maker = ::fork(); maker == 0) {
-    ::_exit(make(path, digest_hex, name) ? 0 : 1);
+    ::_exit(make(path, digest_hex, kind, name) ? 0 : 1);
   } else if (maker > 0) {
     wait_for(maker);
   }

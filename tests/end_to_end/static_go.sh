@@ -1,5 +1,5 @@
 #!/bin/bash
-# Go's static programs: small stacks, signals at any instruction, a vfork of their own.
+# Programs of Go: small stacks, signals at any instruction, a vfork of their own. Static ones, and those that ld.so loads.
 . "$SOURCE/tests/end_to_end/same.sh"
 command -v go >/dev/null || { echo "there is no go"; exit 77; }
 old='; find . -depth -exec touch -h -d @1600000000 {} +'
@@ -42,14 +42,16 @@ func main() {
 	fmt.Println("done")
 }
 GO
-for flags in '' '-s -w'; do
-  HOME=$here CGO_ENABLED=0 go build -ldflags="$flags" -o "$here/go" "$here/go.go" || { echo 'go: does not compile'; faults=$((faults + 1)); }
+sed 's/^import (/import "C"\n&/' "$here/go.go" > "$here/with_c.go"
+for way in '0 go' '0 go -ldflags=-s' '1 with_c' '1 with_c -buildmode=pie' '1 with_c -ldflags=-linkmode=external'; do
+  read -r cgo source flags <<<"$way"
+  HOME=$here CGO_ENABLED=$cgo go build $flags -o "$here/go" "$here/$source.go" || { echo 'go: does not compile'; faults=$((faults + 1)); }
   # The order of its maps is another one each time, so it is cached only where random numbers are chosen.
-  scenario "go $flags: random numbers" run "echo x > in; cp $here/go go$old" './go'
+  scenario "go $way: random numbers" run "echo x > in; cp $here/go go$old" './go'
   options=--random=7
-  scenario "go $flags" hit "echo x > in; cp $here/go go$old" './go'
-  edited "go $flags: an input changed" run "echo x > in; cp $here/go go$old" './go' 'echo y > in'
-  scenario "go $flags: the time" run "echo x > in; cp $here/go go$old" './go time'
+  scenario "go $way" hit "echo x > in; cp $here/go go$old" './go'
+  edited "go $way: an input changed" run "echo x > in; cp $here/go go$old" './go' 'echo y > in'
+  scenario "go $way: the time" run "echo x > in; cp $here/go go$old" './go time'
   options=
 done
 # More threads at once in calls than a small number of stacks would serve.
@@ -78,8 +80,7 @@ func main() {
 GO
 HOME=$here CGO_ENABLED=0 go build -o "$here/many" "$here/many.go" || { echo 'many: does not compile'; faults=$((faults + 1)); }
 scenario 'many threads' run "cp $here/many many" 'timeout 20 ./many'
-# Whichever way it is linked: a Go program is known as one, and runs as it does plain. (When ld.so loads it, or no note says
-# that it is Go's, it is not rewritten like the others.)
+# Whichever way it is linked, a Go program is known as one, and runs as it does plain.
 cat > "$here/garbage.go" <<'GO'
 package main
 
@@ -107,7 +108,35 @@ func main() {
 	fmt.Println("done")
 }
 GO
-sed 's/^import (/import "C"\n&/' "$here/garbage.go" > "$here/with_c.go"
+sed 's/^import (/import "C"\n&/' "$here/garbage.go" > "$here/garbage_with_c.go"
+# What a copy is told of itself is what the program would be told.
+cat > "$here/itself.go" <<'GO'
+package main
+
+// #include <stdio.h>
+// #include <unistd.h>
+// static void show(void) { char name[99]; long n = readlink("/proc/self/exe", name, sizeof name); printf("%.*s\n", (int)n, name); fflush(stdout); }
+import "C"
+
+import (
+	"fmt"
+	"os"
+	"sort"
+	"strings"
+)
+
+func main() {
+	own, _ := os.Executable()
+	name, _ := os.ReadFile("/proc/self/comm")
+	text, _ := os.ReadFile("/proc/self/environ")
+	variables := strings.Split(string(text), "\x00")
+	all := append(os.Environ(), "")
+	sort.Strings(variables)
+	sort.Strings(all)
+	fmt.Println(own, os.Args, string(name), strings.Join(variables, " ") == strings.Join(all, " "), os.Getenv("LD_PRELOAD"))
+	C.show()
+}
+GO
 build_go() { # NAME SOURCE WORDS...
   local name=$1 source=$2; shift 2
   HOME=$here go build -o "$here/$name" "$@" "$here/$source" || { echo "$name: does not compile"; faults=$((faults + 1)); }
@@ -115,6 +144,8 @@ build_go() { # NAME SOURCE WORDS...
 }
 CGO_ENABLED=0 build_go no_note garbage.go -ldflags=-buildid=
 CGO_ENABLED=0 build_go moved garbage.go -buildmode=pie
-CGO_ENABLED=1 build_go linked_with_c with_c.go
-CGO_ENABLED=1 build_go linked_outside with_c.go -ldflags=-linkmode=external
+CGO_ENABLED=1 build_go linked_with_c garbage_with_c.go
+CGO_ENABLED=1 build_go linked_outside garbage_with_c.go -ldflags=-linkmode=external
+CGO_ENABLED=1 build_go itself itself.go
+LD_PRELOAD=libm.so.6 scenario 'go, with an LD_PRELOAD of its own' run "cp $here/itself p$old" './p'
 finish

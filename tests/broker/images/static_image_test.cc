@@ -177,7 +177,13 @@ TEST_CASE("calls that cannot be patched are left to be trapped, and a clock that
   is_trapped(with("mov %%rbx,%%rax; 1: syscall; 2: jc 1b; 3: jz 2b; 4: js 3b; jo 4b"));
   is_trapped(with("nop", "gcc -nostdlib -static -Wl,-N,-e,main"));
   is_trapped(with("nop", "gcc"));
-  CHECK(reason(with("mov $0xffffffffff600400,%%rax; call *%%rax")).find("vsyscall") != std::string::npos);
+  for (const char* call : {"mov $0xffffffffff600400,%%rax; call *%%rax", "call *0xffffffffff600800", "movabs $0xffffffffff600000,%%rax; call *%%rax",
+                           "movq $0xffffffffff600400,-24(%%rsp)", "movq $0xffffffffff600400,-2400(%%rsp)", "push $0xffffffffff600000; pop %%rax"})
+    CHECK(reason(with(call)).find("vsyscall") != std::string::npos);
+  // A number, and what stands behind it: be 00 00 00 60  ff d2.
+  const auto other = rewritten(with("jmp 1f; mov $0x60000000,%%esi; call *%%rdx; 1:"));
+  if (!other) FAIL(other.error().message);
+  CHECK(other->sites > 0);
   std::string bytes = scratch::read(with("nop"));
   Elf64_Ehdr header;
   std::memcpy(&header, bytes.data(), sizeof header);
