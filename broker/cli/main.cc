@@ -9,6 +9,7 @@
 #include "broker/cli/options.h"
 #include "broker/cli/stats.h"
 #include "broker/cli/subcommand.h"
+#include "broker/sandbox/tool_process.h"
 #include "broker/server.h"
 
 namespace {
@@ -60,6 +61,8 @@ int act(int argc, char** argv) {
   const Subcommand* const command = Subcommand::find(argv[1]);
   if (command && command->common && command->common(argv + 2)) return command->act({}, argv + 2);
   if (!std::strcmp(argv[1], "broker")) return broker_command(argv + 2);
+  // Not for users either.
+  if (!std::strcmp(argv[1], "tool")) return sandbox::serve_tool();
   return with_options(argc, argv);
 }
 

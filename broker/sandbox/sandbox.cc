@@ -281,13 +281,14 @@ Result<Ended> run(const std::string& cache_directory, char* const* arguments, co
   cache::BlobStore blobs = TRY(cache::BlobStore::open(cache_directory + "/blobs"));
   TRY(cache::open_private_directory(cache_directory + "/images"));
   const tree::Directory root = TRY(tree::Reader(blobs).directory(wanted.tree));
-  const std::string tree = TRY(tree_root(cache_directory, blobs, wanted.tree)), base = TRY(base_root(cache_directory));
+  const std::vector<std::string> parts = TRY(tree_parts(cache_directory, blobs, wanted.tree));
+  const std::string base = TRY(base_root(cache_directory));
   Place place = TRY(Place::open(cache_directory));
   TRY(place.prepare(root.mode, wanted.holes));
 
   Stage stage;
   stage.cache_directory = cache_directory;
-  stage.lower = tree + ":" + place.name() + "/holes:" + base;
+  stage.lower = fmt::format("{}:{}/holes:{}", fmt::join(parts, ":"), place.name(), base);
   stage.holes = wanted.holes;
   stage.upper = place.name() + "/upper";
   stage.work = place.name() + "/work";

@@ -17,8 +17,10 @@ using cache::fail;
 using cache::Fault;
 using cache::Result;
 
-Result<std::string> tree_root(const std::string& cache_directory, const cache::BlobStore& blobs, const cache::Digest& tree) {
-  TRY(cache::open_private_directory(cache_directory + "/trees"));
+namespace {
+
+Result<std::string> part_root(const std::string& cache_directory, cache::BlobStore& blobs, const tree::Directory& part) {
+  const cache::Digest tree = TRY(blobs.put(tree::encode(part))).digest;
   const std::string name = "trees/" + tree.hex();
   const std::string path = cache_directory + "/" + name;
   // It appears complete or not at all.
@@ -26,6 +28,28 @@ Result<std::string> tree_root(const std::string& cache_directory, const cache::B
   auto made = tree::Reader(blobs).check_out(tree, path, tree_time);
   if (!made && ::access(path.c_str(), F_OK) != 0) return tl::unexpected(std::move(made.error()));
   return name;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> tree_parts(const std::string& cache_directory, cache::BlobStore& blobs, const cache::Digest& tree) {
+  TRY(cache::open_private_directory(cache_directory + "/trees"));
+  const tree::Directory root = TRY(tree::Reader(blobs).directory(tree));
+  tree::Directory rest;
+  rest.files = root.files;
+  rest.symlinks = root.symlinks;
+  std::vector<std::string> names;
+  for (const tree::Subdirectory& directory : root.directories) {
+    if (names.size() + 1 == parts_max) {
+      rest.directories.push_back(directory);
+      continue;
+    }
+    tree::Directory part;
+    part.directories.push_back(directory);
+    names.push_back(TRY(part_root(cache_directory, blobs, part)));
+  }
+  if (names.empty() || rest != tree::Directory{}) names.push_back(TRY(part_root(cache_directory, blobs, rest)));
+  return names;
 }
 
 Result<std::string> base_root(const std::string& cache_directory) {

@@ -56,6 +56,7 @@ alike 'the root, which is not there yet' none sh -c 'test -e root; echo $?'
 ln -s hello.c link.c
 alike 'a shell and symbolic links' sorted sh -c 'sort link.c > sorted; readlink link.c; test -e none; echo $?'
 ! command -v busybox >/dev/null || alike 'a static program' none busybox wc -l hello.c
+! command -v go >/dev/null || alike 'a program of Go that ld.so loads' none env HOME="$PWD" go version
 alike 'a command that fails' none sh -c 'cat none; exit 3'
 
 # Once more, in the root alone.

@@ -165,6 +165,22 @@ if command -v musl-gcc >/dev/null; then
   result 'a tree of musl alone' 0 2000 'vestal: 0 hits, 1 miss, 0 not cacheable*'
 fi
 
+# ---- a tree with more at its top than can be mounted one by one ----
+cp -a root wide
+for ((n = 0; n < 60; ++n)); do mkdir wide/d$n; echo $n >wide/d$n/f; echo $n >wide/f$n; done
+wide=$("$VESTAL" tree add wide 2>/dev/null)
+run "$VESTAL" run --tree "$wide" --env PATH=/usr/bin:/bin --out out.wide -- sh -c 'cat /d?/f /d??/f /f? /f??; rm /d1/f /f2; echo new >/d59/f; rm -r /d3'
+is 'many directories' "$(for ((n = 0; n < 60; ++n)); do echo $n; echo $n; done)" "$(sort -n out.text)"
+is 'changes in many directories' d59/f "$(cd out.wide && find . -type f -printf %P)"
+wide_after=$(sed -n 's/^vestal: tree: //p' <<<"$err")
+is 'the tree afterwards' $'D d1/f\nD d3/\nD d3/f\nM d59/f\nD f2' "$("$VESTAL" tree diff "$wide" "$wide_after")"
+# Trees that differ in one directory share the others.
+echo other >wide/d7/f
+before=$(ls "$VESTAL_DIR/trees" | wc -l)
+run "$VESTAL" run --tree "$("$VESTAL" tree add wide 2>/dev/null)" --env PATH=/usr/bin:/bin -- cat /d7/f
+result 'a tree with one directory changed' 0 other ''
+is 'what is made for it' 1 $(($(ls "$VESTAL_DIR/trees" | wc -l) - before))
+
 # ---- refused ----
 run "$VESTAL" run --tree 12 -- true
 result 'no digest' 2 '' 'vestal: run: 12: no digest of a tree*'
