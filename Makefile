@@ -40,7 +40,9 @@ endif
 
 cache_sources  := $(sort $(wildcard cache/*.cc cache/base/*.cc))
 broker_sources := $(sort $(wildcard broker/*.cc broker/images/*.cc broker/tree/*.cc broker/sandbox/*.cc))
-face_sources   := $(sort $(wildcard makecompat/*.cc crude-import/*.cc broker/cli/*.cc))
+# The language is a library too, for what tests it without a command line.
+sdl_sources    := $(sort $(filter-out sdl/build_command.cc,$(wildcard sdl/*.cc)))
+face_sources   := $(sort $(wildcard makecompat/*.cc crude-import/*.cc sdl/build_command.cc broker/cli/*.cc))
 shim_sources   := $(sort $(wildcard preload/*.cc preload/*.S))
 test_sources   := $(sort $(shell find tests -name '*.cc' -not -path 'tests/bench/*' -not -path 'tests/fuzz/*' -not -path 'tests/end_to_end/*' -not -path 'tests/random/*'))
 random_sources := $(sort $(wildcard tests/random/*.cc))
@@ -50,6 +52,7 @@ fuzz_sources   := $(sort $(wildcard tests/fuzz/*.cc))
 object = $(patsubst %,$(O)/obj/%.o,$(1))
 cache_objects  := $(call object,$(cache_sources))
 broker_objects := $(call object,$(broker_sources))
+sdl_objects    := $(call object,$(sdl_sources))
 face_objects   := $(call object,$(face_sources))
 shim_objects   := $(call object,$(shim_sources))
 test_objects   := $(call object,$(test_sources))
@@ -59,12 +62,12 @@ fuzz_objects   := $(call object,$(fuzz_sources))
 fmt_object     := $(call object,scripts/fmt_library.cc $(if $(SAN),scripts/sanitizer_options.cc))
 # The client becomes the command with the shim's own exec code; only what starts the shim in a process stays out.
 client_objects := $(filter-out $(call object,preload/shim_start.cc preload/static_start.cc preload/static_entry.S preload/trap.cc preload/trap_entry.S preload/own_stacks.cc),$(shim_objects))
-host_objects   := $(cache_objects) $(broker_objects) $(face_objects) $(test_objects) $(bench_objects) $(random_objects) $(fuzz_objects) $(fmt_object)
+host_objects   := $(cache_objects) $(broker_objects) $(sdl_objects) $(face_objects) $(test_objects) $(bench_objects) $(random_objects) $(fuzz_objects) $(fmt_object)
 all_objects    := $(host_objects) $(shim_objects)
 
 vestal := $(O)/bin/vestal
 shim   := $(O)/lib/vestal/libvestal_shim.so
-libraries := $(O)/libbroker.a $(O)/libcache.a
+libraries := $(O)/libsdl.a $(O)/libbroker.a $(O)/libcache.a
 unit_tests := $(O)/tests/unit_tests
 random_builder := $(O)/tests/random_builder
 bench_programs := $(patsubst tests/bench/%.cc,$(O)/bench/%,$(bench_sources))
@@ -138,6 +141,7 @@ $(shim_objects): $(O)/obj/%.o: %
 
 $(O)/libcache.a: $(cache_objects)
 $(O)/libbroker.a: $(broker_objects)
+$(O)/libsdl.a: $(sdl_objects)
 # Made anew each time, so that an object whose source is gone does not stay inside.
 $(libraries):
 	$(call say,AR,$@)rm -f $@ && ar rcsD $@ $(filter %.o,$^)
@@ -168,7 +172,7 @@ $(fuzz_replays): $(O)/fuzz/%-replay: $(O)/obj/tests/fuzz/%.cc.o $(O)/obj/tests/f
 
 FUZZ_CXX ?= clang++-14
 fuzzers := $(fuzz_names:%=$(O)/fuzz/%)
-fuzzed_sources := $(cache_sources) $(wildcard broker/images/*.cc) $(wildcard $(addprefix broker/,$(addsuffix .cc, \
+fuzzed_sources := $(cache_sources) $(sdl_sources) $(wildcard broker/images/*.cc) $(wildcard $(addprefix broker/,$(addsuffix .cc, \
   log_reader event_text view path_table control explain program_table program_findings program_evidence program_search wanted_calls_table))) scripts/fmt_library.cc
 fuzzed_objects := $(patsubst %,$(O)/fuzz/obj/%.o,$(fuzzed_sources))
 fuzz_compile = $(FUZZ_CXX) $(own_cppflags) $(library_cflags) -std=c++20 -O1 -g -fno-omit-frame-pointer
@@ -231,12 +235,12 @@ compare: all
 demo: all
 	@O='$(abspath $(O))' scripts/demo.sh
 
-own_files = $(shell find broker cache preload makecompat crude-import tests scripts -name '*.cc' -o -name '*.h')
+own_files = $(shell find broker cache preload makecompat crude-import sdl tests scripts -name '*.cc' -o -name '*.h')
 format:
 	$(Q)clang-format -i $(own_files)
 
 tidy:
-	$(Q)clang-tidy --quiet $(cache_sources) $(broker_sources) $(face_sources) -- $(own_cppflags) $(library_cflags) -std=c++20
+	$(Q)clang-tidy --quiet $(cache_sources) $(broker_sources) $(sdl_sources) $(face_sources) -- $(own_cppflags) $(library_cflags) -std=c++20
 	$(Q)clang-tidy --quiet $(filter %.cc,$(shim_sources)) -- -I. -std=c++20 -ffreestanding -fno-exceptions -fno-rtti
 
 install: all

@@ -23,7 +23,7 @@ if archive=$(scripts/get-source.sh lua5.4 "$place/source") && tar xf "$archive" 
 else
   echo "No source of lua to be had; building vestal itself instead."
   name='vestal itself'
-  cp -r Makefile scripts cache broker preload makecompat crude-import tests "$place/tree/"
+  cp -r Makefile scripts cache broker preload makecompat crude-import sdl tests "$place/tree/"
   build_command=(make "-j$jobs" PACKAGES=have all)
 fi
 cd "$place/tree" || exit 1

@@ -36,10 +36,12 @@ may preload 'the shim lives without libc: only preload and freestanding or kerne
 may broker 'the broker sees cache, itself, and of the shim only the contract, the way in and how changes are made' \
   '^<|^"(cache|broker)/|^"preload/(protocol|client|redo)\.h"|^"preload/calls\.def"'
 may makecompat 'a face asks the broker and includes no other face' '^<|^"(cache|broker|makecompat)/|^"preload/(protocol|client)\.h"'
+may sdl 'a face asks the broker and includes no other face' '^<|^"(cache|broker|sdl)/'
+only '^"broker/' '^(broker|makecompat|crude-import)/|^sdl/build_command\.cc$' 'the language itself knows no broker'
 only '^<leveldb/' '^cache/step_cache\.cc$' 'only cache/step_cache.cc knows LevelDB'
 only '^<boost/interprocess/' '^broker/session_region\.' 'only broker/session_region knows Boost.Interprocess'
 only '^<toml\+\+' '^broker/policy_file\.cc$' 'only broker/policy_file.cc knows toml++'
 only '^<capstone' '^broker/images/' 'only broker/images knows Capstone'
 # broker is a library to the faces: its own rooms must not reach up into its command line
-only '^"broker/cli/' '^(broker/cli|makecompat|crude-import)/' 'only the command line includes itself'
+only '^"broker/cli/' '^(broker/cli|makecompat|crude-import)/|^sdl/build_command\.cc$' 'only the command line includes itself'
 exit $faults

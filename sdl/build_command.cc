@@ -1,0 +1,175 @@
+// vestal build [OPTIONS] [MODEL]
+#include <errno.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "broker/cli/options.h"
+#include "broker/cli/subcommand.h"
+#include "broker/client.h"
+#include "broker/wording.h"
+#include "sdl/deep_stack.h"
+#include "sdl/evaluator.h"
+#include "sdl/printer.h"
+#include "sdl/ship.h"
+
+namespace sdl {
+namespace {
+
+using cache::fail;
+using cache::Fault;
+using cache::Result;
+
+constexpr int status_model_error = 1;
+constexpr const char* default_names[] = {".main.ves", "build.ves"};
+
+struct Wishes {
+  std::string model, target, selector, repository;
+  bool shows_result = false, only_parses = false;
+};
+
+bool is_of_type(const std::string& path, mode_t type) {
+  struct stat status;
+  return ::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IFMT) == type;
+}
+
+Result<std::string> absolute(const std::string& path) {
+  std::error_code error;
+  std::string whole = std::filesystem::absolute(path, error).lexically_normal().string();
+  if (error) return fail(Fault::io, fmt::format("{}: {}", path, error.message()));
+  if (whole.size() > 1 && whole.ends_with('/')) whole.pop_back();
+  return whole;
+}
+
+Result<std::string> model_path(const std::string& word) {
+  std::string path = word.empty() ? "." : word;
+  if (is_of_type(path, S_IFDIR)) {
+    for (const char* name : default_names) {
+      if (!is_of_type(path + "/" + name, S_IFREG)) continue;
+      path += "/";
+      path += name;
+      break;
+    }
+    if (is_of_type(path, S_IFDIR))
+      return fail(Fault::not_found,
+                  fmt::format("{}: there is neither {} nor {}", path, default_names[0], default_names[1]));
+  } else if (!path.ends_with(".ves")) {
+    path += ".ves";
+  }
+  if (!is_of_type(path, S_IFREG))
+    return fail(Fault::not_found, fmt::format("{}: there is no such model", path));
+  return absolute(path);
+}
+
+void tell(const Diagnostic& diagnostic) { std::fputs(diagnostic.text().c_str(), stderr); }
+
+void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+bool has_errors(const std::vector<Diagnostic>& found) {
+  return std::ranges::any_of(found, [](const Diagnostic& each) { return each.severity == Severity::error; });
+}
+
+int only_parse(const Model& model) {
+  std::vector<Diagnostic> found;
+  const bool good = model.syntax(found) != nullptr;
+  for (const Diagnostic& each : found) tell(each);
+  return good && !has_errors(found) ? 0 : status_model_error;
+}
+
+int use(const Value& result, const Wishes& wishes) {
+  if (wishes.shows_result) print(printed(result) + "\n");
+  if (wishes.target.empty()) return 0;
+  const auto failed = [](const cache::Error& error) {
+    broker::complain("build: " + error.message);
+    return status_model_error;
+  };
+  const auto shipped = selected(result, wishes.selector);
+  if (!shipped) return failed(shipped.error());
+  const std::string name = std::filesystem::path(wishes.selector).filename().string();
+  const auto written = ship(*shipped, wishes.target, name);
+  return written ? 0 : failed(written.error());
+}
+
+int evaluate(ModelLoader& models, const Model& model, const Wishes& wishes) {
+  NoToolRunner tools;
+  Host host{models, tools, print, tell};
+  Evaluation evaluation(host);
+  const Value result = evaluation.run(model, BindingBuilder().finish());
+  for (const Diagnostic& each : evaluation.diagnostics()) tell(each);
+  return result.is_stopped() ? status_model_error : use(result, wishes);
+}
+
+// The spelling of Vesta has one dash.
+std::string with_two_dashes(const char* word) {
+  for (const char* const name : {"-result", "-parse", "-shipto", "-shipfrom"})
+    if (!std::strcmp(word, name)) return std::string("-") + word;
+  return word;
+}
+
+int build(const broker::CommandOptions&, char* const* arguments) {
+  Wishes wishes;
+  std::vector<std::string> own, models_named;
+  for (bool options_end = false; *arguments; ++arguments) {
+    std::string word = options_end ? *arguments : with_two_dashes(*arguments);
+    if (!options_end && word == "--") {
+      options_end = true;
+    } else if (options_end || word.size() < 2 || word[0] != '-') {
+      models_named.push_back(std::move(word));
+    } else {
+      const bool has_value = word == "--shipto" || word == "--shipfrom" || word == "--repository";
+      own.push_back(std::move(word));
+      if (has_value && arguments[1]) own.emplace_back(*++arguments);
+    }
+  }
+  broker::cli::Options accepted("vestal build [OPTIONS] [MODEL]",
+                                "Evaluates a model in Vesta's System Description Language. MODEL is a file, "
+                                "whose suffix .ves may be left out, or a directory; of that, and "
+                                "without MODEL of the current one, .main.ves or build.ves.");
+  accepted.flag("--result", wishes.shows_result, "Print the result");
+  accepted.flag("--parse", wishes.only_parses, "Look only whether the model is written correctly");
+  accepted.word("--shipto", "DIR", wishes.target,
+                "Write the result there: texts as files, bindings as directories");
+  accepted.word("--shipfrom", "PATH", wishes.selector,
+                "Of the result, ship what stands under these names, NAME/NAME...");
+  accepted.word("--repository", "DIR", wishes.repository,
+                "Where absolute paths in models may lead; what is there should never change");
+  if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
+  if (models_named.size() > 1) return broker::cli::wrong_usage("build: there can be one model only");
+  if (!models_named.empty()) wishes.model = models_named[0];
+  if (!wishes.selector.empty() && wishes.target.empty())
+    return broker::cli::wrong_usage("build: --shipfrom needs --shipto");
+
+  const auto path = model_path(wishes.model);
+  const Result<std::string> repository =
+      wishes.repository.empty() ? std::string() : absolute(wishes.repository);
+  for (const auto& known : {path, repository}) {
+    if (known) continue;
+    broker::complain("build: " + known.error().message);
+    return status_model_error;
+  }
+  int status = broker::status_own_failure;
+  on_deep_stack([&] {
+    try {
+      DiskFiles files;
+      ModelLoader models(files, *repository);
+      const Model& model = models.model(*path);
+      status = wishes.only_parses ? only_parse(model) : evaluate(models, model, wishes);
+    } catch (const std::bad_alloc&) {
+      broker::complain("build: out of memory");
+    }
+  });
+  return status;
+}
+
+const broker::cli::Subcommand build_subcommand("build", "[MODEL]",
+                                               "Evaluates a model in Vesta's System Description Language",
+                                               build);
+
+}  // namespace
+}  // namespace sdl

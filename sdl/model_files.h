@@ -1,0 +1,39 @@
+// Where models and the files they name come from. Spec: 5.3.
+//
+// Paths are absolute, without "." and ".." and without a delimiter at the end; the
+// root is "". Nothing follows a symbolic link in the last place of a path, and who
+// asks goes through a path part by part. What a path stands for is taken not to
+// change while models are evaluated. Any thread may ask.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cache/base/result.h"
+#include "sdl/text.h"
+
+namespace sdl {
+
+class ModelFiles {
+ public:
+  enum class Type { missing, file, directory, link, other };
+
+  virtual ~ModelFiles() = default;
+  virtual cache::Result<Type> type(const std::string& path) = 0;
+  virtual cache::Result<std::shared_ptr<const StoredText>> file(const std::string& path) = 0;
+  virtual cache::Result<std::vector<std::string>> names(
+      const std::string& directory) = 0;  // by their bytes, in order
+  virtual cache::Result<std::string> target(const std::string& link) = 0;
+};
+
+// The file system as it is.
+class DiskFiles final : public ModelFiles {
+ public:
+  cache::Result<Type> type(const std::string& path) override;
+  cache::Result<std::shared_ptr<const StoredText>> file(const std::string& path) override;
+  cache::Result<std::vector<std::string>> names(const std::string& directory) override;
+  cache::Result<std::string> target(const std::string& link) override;
+};
+
+}  // namespace sdl

@@ -1,0 +1,27 @@
+// The seam between the language and what runs tools: `_run_tool`. Spec: 8.
+#pragma once
+
+#include <span>
+
+#include "cache/base/result.h"
+#include "sdl/value.h"
+
+namespace sdl {
+
+class ToolRunner {
+ public:
+  virtual ~ToolRunner() = default;
+  // `arguments` are those of `_run_tool` in their order, with their types not looked at; those left out are
+  // unbound. Called by any thread.
+  virtual cache::Result<Value> run(std::span<const Value> arguments, const Value& dot) = 0;
+};
+
+// Refuses to run anything.
+class NoToolRunner final : public ToolRunner {
+ public:
+  cache::Result<Value> run(std::span<const Value>, const Value&) override {
+    return cache::fail(cache::Fault::unsupported, "_run_tool is not available here");
+  }
+};
+
+}  // namespace sdl

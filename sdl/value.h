@@ -1,0 +1,123 @@
+// A value of the language: 16 bytes, immutable, cheap to copy. Spec: 3.
+//
+// Booleans and integers stand in it, everything else is a shared object with a
+// count of its references; the last one frees it, without recursion however deep
+// it is nested. Nothing cyclic can be made: a function reaches itself through its
+// own call, not through what it has captured (see closure.h).
+//
+// Two kinds are never seen by a model: `stopped` is what a function returns when
+// the evaluation has failed (why stands in the Evaluation), `unbound` is a name
+// that has no value yet. A moved-from value is unbound.
+//
+// Threads may share values: counts are atomic, and what objects gain after they
+// were made (room at the end of a list's elements, a text's hash) is guarded in
+// their own files. Whoever looks into values does so through access.h, which is
+// where a value's dependencies will be noted.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <utility>
+
+namespace sdl {
+
+enum class Kind : std::uint8_t { stopped, unbound, error, boolean, integer, text, list, binding, closure };
+
+struct Object {
+  enum class Type : std::uint8_t { text, bytes, list, elements, binding, pairs, closure };
+
+  explicit Object(Type own_type) : type(own_type) {}
+  Object(const Object&) = delete;
+
+  mutable std::atomic<std::uint32_t> references{1};
+  const Type type;
+};
+
+void destroy(const Object* object);  // whose last reference is gone
+
+inline void retain(const Object* object) { object->references.fetch_add(1, std::memory_order_relaxed); }
+inline void release(const Object* object) {
+  // The only owner needs no atomic decrement to find out that it is the last.
+  if (object->references.load(std::memory_order_acquire) == 1 ||
+      object->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    destroy(object);
+}
+
+class Value {
+ public:
+  Value() : kind_(Kind::unbound), object_(nullptr) {}
+  Value(const Value& other) : kind_(other.kind_), object_(other.object_) {
+    if (is_shared()) retain(object_);
+  }
+  Value(Value&& other) noexcept : kind_(other.kind_), object_(other.object_) { other.kind_ = Kind::unbound; }
+  Value& operator=(const Value& other) { return *this = Value(other); }
+  Value& operator=(Value&& other) noexcept {
+    if (this == &other) return *this;
+    const Kind old_kind = kind_;
+    const Object* const old_object = object_;
+    kind_ = other.kind_;
+    object_ = other.object_;
+    other.kind_ = Kind::unbound;
+    if (old_kind >= Kind::text) release(old_object);
+    return *this;
+  }
+  ~Value() {
+    if (is_shared()) release(object_);
+  }
+
+  static Value stopped() { return Value(Kind::stopped); }
+  static Value error() { return Value(Kind::error); }
+  static Value boolean(bool boolean) {
+    Value value(Kind::boolean);
+    value.boolean_ = boolean;
+    return value;
+  }
+  static Value integer(std::int32_t integer) {
+    Value value(Kind::integer);
+    value.integer_ = integer;
+    return value;
+  }
+  // Takes over a reference.
+  static Value of(Kind kind, const Object* object) {
+    Value value(kind);
+    value.object_ = object;
+    return value;
+  }
+
+  Kind kind() const { return kind_; }
+  bool is_stopped() const { return kind_ == Kind::stopped; }
+  bool is_unbound() const { return kind_ == Kind::unbound; }
+  bool is_boolean() const { return kind_ == Kind::boolean; }
+  bool is_integer() const { return kind_ == Kind::integer; }
+  bool is_text() const { return kind_ == Kind::text; }
+  bool is_list() const { return kind_ == Kind::list; }
+  bool is_binding() const { return kind_ == Kind::binding; }
+  bool is_closure() const { return kind_ == Kind::closure; }
+
+  bool is_shared() const { return kind_ >= Kind::text; }
+  // Of a boolean, of an integer, of what is shared; nothing else may be asked for them.
+  bool as_boolean() const { return boolean_; }
+  std::int32_t as_integer() const { return integer_; }
+  const Object* object() const { return object_; }
+
+ private:
+  explicit Value(Kind kind) : kind_(kind), object_(nullptr) {}
+
+  Kind kind_;
+  union {
+    bool boolean_;
+    std::int32_t integer_;
+    const Object* object_;
+  };
+};
+static_assert(sizeof(Value) == 16);
+
+}  // namespace sdl
+
+// The value of an expression in C++; returns from the function it stands in if there is none.
+#define VALUE_OR_STOP(expression)                         \
+  ({                                                      \
+    ::sdl::Value value_or_stop = (expression);            \
+    if (value_or_stop.is_stopped()) return value_or_stop; \
+    std::move(value_or_stop);                             \
+  })
