@@ -145,7 +145,7 @@ std::string difference_text(const NeedName& need, const std::string& before, con
     case NeedKind::program: return text + " is another program, or has other libraries or another policy row";
     case NeedKind::descriptor: return fmt::format("{} is {} now, and was {}", descriptor_text(text), now, before);
     case NeedKind::same_files: return "some of the files it looks at are names of one file now, or no longer are";
-    case NeedKind::inherited_file: return fmt::format("{} is a file with other contents, or is read from elsewhere in it", descriptor_text(text));
+    case NeedKind::inherited_file: return fmt::format("{} is a file with other contents, or another time, mode or number of names, or is read from elsewhere in it", descriptor_text(text));
   }
   return text;
 }

@@ -74,6 +74,13 @@ const std::pair<PathFacts, PathContents>& Judge::observed(const NeedName& need) 
   return place->second;
 }
 
+std::string name_of_descriptor(const ExecRecord& exec, const preload::FdPayload& fd) {
+  char name[4096];
+  const std::string link = fmt::format("/proc/{}/fd/{}", exec.pid, fd.fd);
+  const ssize_t bytes = ::readlink(link.c_str(), name, sizeof name);
+  return bytes <= 0 || bytes >= static_cast<ssize_t>(sizeof name) ? std::string() : std::string(name, static_cast<std::size_t>(bytes));
+}
+
 std::string Judge::value_today(const Step& step, const NeedName& need, SameFiles& same_files) {
   switch (need.kind) {
     // Behind all paths, for names are sorted.
@@ -97,15 +104,12 @@ std::string Judge::value_today(const Step& step, const NeedName& need, SameFiles
     case NeedKind::inherited_file: {
       const preload::FdPayload* fd = step.exec.fd(number_in(need.text));
       if (!fd || fd->kind != preload::fd_regular) return "not a file";
-      // The process that asks waits for the answer, so its descriptor is still there.
-      char name[4096];
-      const std::string link = fmt::format("/proc/{}/fd/{}", step.exec.pid, fd->fd);
-      const ssize_t bytes = ::readlink(link.c_str(), name, sizeof name);
-      if (bytes <= 0 || bytes >= static_cast<ssize_t>(sizeof name)) return "not a file";
+      const std::string name = name_of_descriptor(step.exec, *fd);
+      if (name.empty()) return "not a file";
       PathFacts facts;
-      const auto digest = parts_.view->bytes(std::string(name, static_cast<std::size_t>(bytes)), &facts);
+      const auto digest = parts_.view->bytes(name, &facts);
       if (!digest || facts.device != fd->device || facts.inode != fd->inode) return "another file";
-      return inherited_file_value(fd->offset, *digest);
+      return inherited_file_value(fd->offset, *digest, need.detail, facts);
     }
   }
   return "unknown";

@@ -32,6 +32,9 @@ struct Verdict {
   std::vector<std::string> reasons;  // a miss: what differs from the last run, for a human; what explains most comes first
 };
 
+// What a descriptor of the process that asks leads to; it waits for the answer, so that it is still there. Empty: nothing that has a name.
+std::string name_of_descriptor(const ExecRecord& exec, const preload::FdPayload& fd);
+
 class Judge {
  public:
   Judge(Parts& parts, const PolicyTable& policies) : parts_(parts), policies_(policies) {}

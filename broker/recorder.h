@@ -116,7 +116,7 @@ class Recorder {
   void observe(Process& process, PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at);
   PathUse& change(Process& process, PathId path, Position at, bool attributes = false);
   void spoil_others_that_made(PathId path, const Step& changer);
-  void note_inherited(Step& step, const preload::FdPayload& given, PathId path, Position at, std::uint64_t inode);
+  void note_inherited(Step& step, const preload::FdPayload& given, PathId path, Position at, std::uint64_t inode, std::uint32_t aspects = 0);
   bool is_written_to(PathId path) const;
   bool is_mapped(PathId path) const;
   void end_mappings(Process& process, Position at);

@@ -107,13 +107,19 @@ void Recorder::handle_input(Process& process, const Event& event) {
   if (event.arg == input_is_last_piece) spoil(process, "runs a long text that is not known beforehand");
 }
 
-// The contents of a file that the step was given are a need by the descriptor's number.
-void Recorder::note_inherited(Step& step, const FdPayload& given, PathId path, Position at, std::uint64_t inode) {
+// The size is as good as the contents, which are a need in any case.
+constexpr std::uint32_t asked_by_fstat = aspect_mode | aspect_links | aspect_times;
+
+// The contents of a file that the step was given are a need by the descriptor's number; with it what fstat tells.
+void Recorder::note_inherited(Step& step, const FdPayload& given, PathId path, Position at, std::uint64_t inode, std::uint32_t aspects) {
   if (step.owns(path, at)) return;
   PathFacts facts;
   const auto digest = bytes_at(path, at, &facts);
-  const auto [place, fresh] = step.inherited_files.emplace(given.fd, std::pair(given.offset, digest.value_or(Digest{})));
-  if (!digest || facts.inode != inode || (!fresh && place->second.second != *digest)) step.not_storable("reads a file that changed while in use");
+  const auto [place, fresh] = step.inherited_files.try_emplace(given.fd, InheritedFile{given.offset, digest.value_or(Digest{}), 0, facts, path, at});
+  InheritedFile& file = place->second;
+  const bool is_same = fresh || (digest && file.contents == *digest && value_of(aspects | file.aspects, file.facts, {}) == value_of(aspects | file.aspects, facts, {}));
+  file.aspects |= aspects;
+  if (!digest || facts.inode != inode || !is_same) step.not_storable("reads a file that changed while in use");
 }
 
 void Recorder::handle_fd(Process& process, const Event& event) {
@@ -126,8 +132,19 @@ void Recorder::handle_fd(Process& process, const Event& event) {
       return;
     }
     if (!own) return;
-    // Where standard input stands matters to who reads from it, and reading is logged.
     auto asked = static_cast<std::uint32_t>(event.result);
+    // What it is told of a file it was given, the size say, it may use without ever reading it.
+    const bool is_told = own->kind == fd_regular && !own->writable && (asked & fd_asked_exactly) && !(asked & fd_asked_position);
+    const std::uint32_t told = is_told && !step.policy.ignores_fstat ? step.policy.stat_aspects & asked_by_fstat : 0;
+    const bool is_ignored = own->fd == 0 && step.policy.ignores_standard_input;
+    if (is_told && (told != 0 || !is_ignored)) {
+      const auto given = std::find_if(states_.begin(), states_.end(), [&](const auto& each) {
+        return each.second.digest && each.second.facts.inode == what.inode && each.second.facts.device == what.device;
+      });
+      if (given == states_.end()) step.not_storable("asks what a file is like that it was given");
+      else note_inherited(step, *own, given->first, event.position, what.inode, told);
+    }
+    // Where standard input stands matters to who reads from it, and reading is logged.
     const bool is_output = own->fd == 1 || own->fd == 2;
     if (own->fd == 0 ? step.policy.ignores_standard_input : is_output && step.policy.ignores_standard_output) {
       if (own->fd == 0 && asked == fd_asked_exactly) return;
@@ -137,14 +154,6 @@ void Recorder::handle_fd(Process& process, const Event& event) {
     if ((event.result & fd_asked_window) && what.kind == fd_terminal && what.offset != own->offset)
       return spoil(process, "asks for the size of a terminal that had another one when it began");
     step.descriptors[own->fd] |= asked & (fd_asked_kind | fd_asked_exactly | fd_asked_window | fd_asked_position | fd_asked_access | fd_asked_terminal | fd_asked_again);
-    // What it is told of a file it was given, the size say, it may use without ever reading it.
-    if (own->kind == fd_regular && !own->writable && (asked & fd_asked_exactly) && !(asked & fd_asked_position)) {
-      const auto given = std::find_if(states_.begin(), states_.end(), [&](const auto& each) {
-        return each.second.digest && each.second.facts.inode == what.inode && each.second.facts.device == what.device;
-      });
-      if (given == states_.end()) step.not_storable("asks what a file is like that it was given");
-      else note_inherited(step, *own, given->first, event.position, what.inode);
-    }
     return;
   }
   if (!own) {

@@ -479,16 +479,20 @@ std::vector<Recorder::Changed> Recorder::changes_of(const Step& step) {
 
 namespace {
 
-// What is written last has the latest time, whichever was begun first.
+// What is written last has the latest time, whichever was begun first; and what was written within one tick the same.
 void note_order_of_times(std::vector<Change>& changes, const std::vector<std::int64_t>& times) {
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < changes.size(); ++i)
     if (!changes[i].times_set && (changes[i].what == Change::What::file || changes[i].what == Change::What::symlink || changes[i].what == Change::What::attributes))
       order.push_back(i);
-  const auto is_earlier = [&](std::size_t a, std::size_t b) { return times[a] < times[b]; };
-  if (std::is_sorted(order.begin(), order.end(), is_earlier)) return;
-  std::stable_sort(order.begin(), order.end(), is_earlier);
-  for (std::size_t i = 0; i < order.size(); ++i) changes[order[i]].mtime_ns = static_cast<std::int64_t>(i + 1);
+  const auto is_not_later = [&](std::size_t a, std::size_t b) { return times[a] >= times[b]; };
+  if (std::adjacent_find(order.begin(), order.end(), is_not_later) == order.end()) return;
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return times[a] < times[b]; });
+  std::int64_t place = 0;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (i == 0 || times[order[i]] != times[order[i - 1]]) ++place;
+    changes[order[i]].mtime_ns = place;
+  }
 }
 
 }  // namespace

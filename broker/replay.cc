@@ -462,8 +462,15 @@ class Replay::Plan {
     add(number, {.kind = preload::redo_chmod, .mode = mode, .type = wanted}, path);
   }
   void add_time(std::size_t number, const std::string& path, const Change& change) {
-    const std::uint32_t flags = change.times_set ? 0u : preload::redo_now;
-    add(number, {.kind = preload::redo_time, .flags = flags, .mtime_ns = change.mtime_ns}, path);
+    if (change.times_set) {
+      add(number, {.kind = preload::redo_time, .mtime_ns = change.mtime_ns}, path);
+      return;
+    }
+    // What came out at the same time does so again.
+    const bool is_same = change.mtime_ns != 0 && change.mtime_ns == latest_place_;
+    add(number, {.kind = preload::redo_time, .flags = is_same ? preload::redo_same : preload::redo_now}, path, is_same ? latest_path_ : std::string());
+    latest_place_ = change.mtime_ns;
+    latest_path_ = path;
   }
 
   std::string_view changes() const { return std::string_view(bytes_).substr(sizeof(preload::RedoLog)); }
@@ -475,6 +482,8 @@ class Replay::Plan {
 
  private:
   std::string bytes_;
+  std::int64_t latest_place_ = 0;
+  std::string latest_path_;
 };
 
 Result<bool> Replay::apply() {

@@ -344,8 +344,14 @@ class RunningSession final : public Session {
           const auto fd = static_cast<std::uint32_t>(std::stoul(text));
           const std::size_t at = static_cast<std::size_t>(&need - verdict.names.data());
           const std::string& value = verdict.values[at];
-          if (const auto* described = step.exec.fd(fd); described && value.size() == 8 + 32)
-            step.inherited_files.emplace(fd, std::pair(described->offset, *Digest::from_bytes(std::string_view(value).substr(8))));
+          const auto* described = step.exec.fd(fd);
+          if (!described || value.size() < 8 + 32) break;
+          InheritedFile file{described->offset, *Digest::from_bytes(std::string_view(value).substr(8, 32)), need.detail, {}, no_path, step.began};
+          if (const std::string name = name_of_descriptor(step.exec, *described); need.detail != 0 && !name.empty()) {
+            file.path = paths.intern(name);
+            file.facts = parts_.view->look(name);
+          }
+          step.inherited_files.emplace(fd, std::move(file));
           break;
         }
         case NeedKind::program: {

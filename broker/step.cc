@@ -357,7 +357,13 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
   for (const auto& [fd, file] : inner.inherited_files) {
     const FdPayload* what = inner.exec.fd(fd);
     const FdPayload* same = what ? outer.exec.same_stream(*what) : nullptr;
-    if (same) outer.inherited_files.emplace(same->fd, std::pair(same->offset, file.second));
+    if (same) {
+      InheritedFile& own = outer.inherited_files.try_emplace(same->fd, InheritedFile{same->offset, file.contents, 0, file.facts, file.path, file.at}).first->second;
+      own.aspects |= file.aspects;
+    } else if (file.aspects != 0 && file.path != no_path && !outer.owns(file.path, file.at)) {
+      // The outer one has opened it, and so knows its contents.
+      outer.observe(file.path, file.aspects, file.facts, {}, file.at, false);
+    }
   }
   for (const auto& [fd, offset] : inner.positions) {
     const FdPayload* what = inner.exec.fd(fd);
@@ -443,8 +449,9 @@ std::string descriptor_value(const ExecRecord& exec, std::uint32_t number, std::
   }
 }
 
-std::string inherited_file_value(std::int64_t offset, const Digest& contents) {
-  return bytes_of(static_cast<std::uint64_t>(offset)) + std::string(contents.view());
+std::string inherited_file_value(std::int64_t offset, const Digest& contents, std::uint32_t aspects, const PathFacts& facts) {
+  std::string value = bytes_of(static_cast<std::uint64_t>(offset)) + std::string(contents.view());
+  return aspects == 0 ? value : value + value_of(aspects, facts, {});
 }
 
 bool SameFiles::is_told_by(std::uint32_t aspects) {
@@ -510,7 +517,7 @@ void collect_needs(const Step& step, const PathTable& paths, NeedSet& names, Nee
   for (const auto& [fd, questions] : step.descriptors)
     needs.emplace_back(NeedName{NeedKind::descriptor, questions, std::to_string(fd)}, descriptor_value(step.exec, fd, questions));
   for (const auto& [fd, file] : step.inherited_files)
-    needs.emplace_back(NeedName{NeedKind::inherited_file, 0, std::to_string(fd)}, inherited_file_value(file.first, file.second));
+    needs.emplace_back(NeedName{NeedKind::inherited_file, file.aspects, std::to_string(fd)}, inherited_file_value(file.offset, file.contents, file.aspects, file.facts));
   if (needs.size() > 1) needs.emplace_back(NeedName{NeedKind::same_files, 0, {}}, same_files.value());
   std::set<std::string> seen_programs;
   for (const ProgramUse& use : step.programs) {

@@ -113,6 +113,16 @@ struct ProgramUse {
   Position at = 0;
 };
 
+// A regular file that a step was given open, and has read or asked about.
+struct InheritedFile {
+  std::int64_t offset = 0;  // where it stood
+  cache::Digest contents;
+  std::uint32_t aspects = 0;  // what fstat has told besides, for `facts`: mode, links, times
+  PathFacts facts;
+  PathId path = no_path;
+  Position at = 0;
+};
+
 struct Step {
   Step* parent = nullptr;
   std::uint64_t number = 0;
@@ -149,7 +159,7 @@ struct Step {
   bool whole_environment = false;
   bool guards_environment = false;  // its processes say whether that is so
   std::map<std::uint32_t, std::uint32_t> descriptors;  // fd -> FdQuestions asked
-  std::map<std::uint32_t, std::pair<std::int64_t, cache::Digest>> inherited_files;  // fd -> offset, contents
+  std::map<std::uint32_t, InheritedFile> inherited_files;  // by descriptor
   std::vector<ProgramUse> programs;  // of inner steps
   std::vector<cache::StreamPiece> streams;
   std::uint64_t stream_bytes = 0;
@@ -227,7 +237,8 @@ class SameFiles {
  private:
   std::map<FileNumber, std::set<std::string>> names_;
 };
-std::string inherited_file_value(std::int64_t offset, const cache::Digest& contents);
+// `aspects` are those of the need, for `facts`. The contents are at offset 8 of it.
+std::string inherited_file_value(std::int64_t offset, const cache::Digest& contents, std::uint32_t aspects, const PathFacts& facts);
 
 // Whether the shim in it can tell how it looks at variables, and no policy row does.
 bool guards_environment(const Program& program, const PolicyTable& policies);

@@ -32,7 +32,7 @@ enum class NeedKind : std::uint8_t {
   environment_names = 3,  // the set of names of all variables
   program = 4,      // text: absolute path of a program file, NUL, LD_LIBRARY_PATH; the program with its libraries
   descriptor = 5,   // text: decimal number; detail: preload::FdQuestion
-  inherited_file = 6,  // text: decimal number of a descriptor; offset and contents of the regular file behind it
+  inherited_file = 6,  // text: decimal number of a descriptor; offset and contents of the regular file behind it; detail: Aspects, what else
   same_files = 7,   // which of the paths of the set are names of one file
 };
 
@@ -90,7 +90,7 @@ struct Change {
   bool fresh = false;
   bool mode_set = false;    // by chmod, so it holds for a file that existed as well
   bool times_set = false;   // by the step itself, to mtime_ns
-  std::int64_t mtime_ns = 0;  // if not times_set: its place in the order of times, where that is not the order of the changes; else 0
+  std::int64_t mtime_ns = 0;  // if not times_set: its place in the order of times, the same for equal ones; 0 if all differ in the order of the changes
   // Not empty: what is there was moved from here as it was before the step, and has the time that had.
   std::string moved_from;
   bool operator==(const Change&) const = default;

@@ -240,6 +240,7 @@ enum RedoFlags : uint32_t {
   redo_over_symlink = 1,   // rename: text may be a symlink, not only a regular file or nothing
   redo_same_file = 2,      // rename: the two may be names of one file
   redo_now = 4,            // time: the kernel's, not mtime_ns
+  redo_same = 32,          // time: that of the file whose path is the text, made before it in this log
   redo_if_made = 8,        // chmod: only if the entry `maker` has made the directory
   redo_found_there = 16,   // mkdir, afterwards: it was there
 };

@@ -80,8 +80,11 @@ long change_mode(RedoLog& log, const RedoEntry& entry) {
   return kernel(__NR_chmod, path_of(entry), entry.mode);
 }
 
-long change_time(const RedoEntry& entry) {
-  if (entry.flags & redo_now) {
+long change_time(RedoEntry& entry) {
+  struct stat other {};
+  if (entry.flags & redo_same && stat_at(AT_FDCWD, text_of(entry), other, AT_SYMLINK_NOFOLLOW) >= 0) {
+    entry.mtime_ns = static_cast<int64_t>(other.st_mtime) * 1000000000 + static_cast<int64_t>(other.st_mtime_nsec);
+  } else if (entry.flags & (redo_now | redo_same)) {
     // The latest time that the kernel has given to any file, or its last tick. What somebody has looked at since gets
     // a later one (Linux 6.13, multigrain timestamps): so that two files get two times.
     const long result = kernel(__NR_utimensat, AT_FDCWD, path_of(entry), nullptr, AT_SYMLINK_NOFOLLOW);

@@ -176,6 +176,37 @@ places='top sh make' uncached 'where its input has holes' 'truncate -s 1M s' "\$
 places='top sh make' hazard 'where a file can have no holes' 'seq 100000 > s' "$bin/holes s" '= :' '! rm s; truncate -s 512K s; seq 100 >> s' '! seq 100001 > s'
 hazard 'grep of a long file' 'seq 100000 > s' 'grep -c 77 s' '= :' '! seq 200000 > s'
 places='top sh make' uncached 'grep of a file with holes' 'seq 100000 > s; truncate -s 1M s; seq 100 >> s' 'grep 777 s' "! cp --sparse=never s t; mv t s"
+# A file that it is given open is looked at by fstat: by the time in the header of what gzip makes, too.
+given="! $n a" ; mode='! chmod 600 a' names='! ln a a2'
+hazard 'the file behind standard input' "$f" "sh -c \"stat -c '%a %u:%g %h %Y' - < a\"" '= touch other' "$given" "$mode" "$names"
+hazard 'the file behind another descriptor' "$f" "bash -c \"exec 3< a; stat -c '%a %u:%g %h %Y' - <&3\"" '= touch other' "$given" "$mode" "$names"
+hazard 'what gzip is given' "$f" "sh -c 'gzip -9 < a > a.gz'" '= touch other' "$given"
+places='sh make' hazard 'the file behind its own standard input' "$f" "\$V stat -c '%a %h %Y' - < a" '= touch other' "$given" "$mode" "$names"
+hazard 'what cat is given' "$f; echo 1 > other" "sh -c 'cat < a'" '= touch a' '! echo 2 > a'
+# Files that were written within one tick of the clock have one time, and have it when they are replayed: else make would
+# find one of them out of date.
+program pair <<'C'
+#include <stdio.h>
+int main(void) {
+  FILE *a = fopen("a.h", "w"), *b = fopen("b.h", "w"), *c = fopen("c.h", "w");
+  fputs("1", c), fclose(c), fputs("2", b), fclose(b), fputs("3", a), fclose(a);
+  return 0;
+}
+C
+together=$(mktemp -d "$here/together.XXXXXX") && (
+  cd "$together" || exit 1
+  for round in {1..50}; do
+    rm -rf cache ./?.h
+    VESTAL_DIR=$PWD/cache "$VESTAL" run -- "$bin/pair"
+    [ "$(stat -c %.9Y ./?.h | uniq | wc -l)" = 1 ] || continue
+    rm ./?.h
+    VESTAL_DIR=$PWD/cache "$VESTAL" -v run -- "$bin/pair" 2>said
+    grep -q '^vestal: hit ' said || { echo 'files of one time: not replayed'; exit 1; }
+    [ "$(stat -c %.9Y ./?.h | uniq | wc -l)" = 1 ] || { echo 'files of one time have several when they are replayed:'; stat -c '%n %.9Y' ./?.h; exit 1; }
+    break
+  done
+) || faults=$((faults + 1))
+for round in "$together"/cache; do [ -f "$round/broker.pid" ] && kill "$(cat "$round/broker.pid")"; done
 shm=$(mktemp -d /dev/shm/vestal-hazard.XXXXXX) && if [ "$(stat -c %d "$shm")" != "$(stat -c %d .)" ]; then
   uncached 'the time of what comes from another file system' "echo 1 > $shm/a; $t $shm/a; echo 2 > b" "mv $shm/a b" "! echo 1 > $shm/a; $n $shm/a"
   uncached 'the time of what is made in another file system' 'echo 2 > b' "sh -c 'echo 1 > $shm/a; mv $shm/a b'" '! touch ref; sleep 0.1' "> sh -c 'test b -nt ref && echo newer'"
