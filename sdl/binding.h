@@ -22,7 +22,7 @@ struct Pair {
   Value name, value;
 };
 
-struct Pairs : Object {
+struct alignas(Pair) Pairs : Object {
   Pairs(std::uint32_t own_capacity, std::uint32_t own_slots)
       : Object(Type::pairs), capacity(own_capacity), slot_count(own_slots) {}
   const std::uint32_t capacity;

@@ -19,7 +19,7 @@ struct Function;
 struct Primitive;
 class Model;
 
-struct ClosureObject : Object {
+struct alignas(Value) ClosureObject : Object {
   ClosureObject(const Function* own_function, const Model* own_model, const Primitive* own_primitive,
                 std::uint32_t own_count)
       : Object(Type::closure),

@@ -13,7 +13,7 @@ namespace sdl {
 
 inline constexpr std::uint32_t length_max = 0x7fff'ffff;  // _length has to tell it
 
-struct Elements : Object {
+struct alignas(Value) Elements : Object {
   explicit Elements(std::uint32_t own_capacity) : Object(Type::elements), capacity(own_capacity) {}
   const std::uint32_t capacity;
   // How many belong to some list. Whoever raises it makes what is between.
