@@ -67,7 +67,17 @@ Result<std::string> model_path(const std::string& word) {
   return absolute(path);
 }
 
-void tell(const Diagnostic& diagnostic) { std::fputs(diagnostic.text().c_str(), stderr); }
+// Files below the current directory are named as the user would.
+void tell(Diagnostic diagnostic) {
+  std::error_code error;
+  const std::string here = std::filesystem::current_path(error).string() + "/";
+  const auto shorten = [&](std::string& path) {
+    if (!error && path.starts_with(here)) path.erase(0, here.size());
+  };
+  shorten(diagnostic.path);
+  for (Diagnostic::Call& call : diagnostic.calls) shorten(call.path);
+  std::fputs(diagnostic.text().c_str(), stderr);
+}
 
 void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 

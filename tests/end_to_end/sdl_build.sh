@@ -43,10 +43,10 @@ result 'a part that is not there' 1 '' "vestal: build: d has no name 'g'"
 
 printf '{\n  f(x) { return x / a; };\n  return f(1);\n}\n' >wrong.ves
 run vestal build --result wrong
-result 'an error has a place, a line and the calls' 1 '' "$PWD/wrong.ves:2:19: error: *
+result 'an error has a place, a line and the calls' 1 '' "wrong.ves:2:19: error: *
   f(x) { return x / a; };
                   ^
-  in 'f', called at $PWD/wrong.ves:3:10"
+  in 'f', called at wrong.ves:3:10"
 run vestal build --parse wrong
 result '--parse does not evaluate' 0 '' ''
 printf '{ a = ; b = ; return a\\b/c; }' >spelled.ves
@@ -71,4 +71,9 @@ run vestal build --result hello
 is 'the example' "$(sed -n 's/^    \(\[ letters=.*\)/\1/p' "$SOURCE/docs/sdl.md")" "$out"
 run vestal build hello --shipto out --shipfrom letters
 is 'the example ships' 'Hello, world!' "$(cat out/world.txt)"
+# And so does that of an error.
+sed -n '/^## Errors/,/^## /s/^    //p' "$SOURCE/docs/sdl.md" >page.text
+printf '{\n  // Texts are not made of numbers.\n  greet(n) { return "No " + n; };\n  return greet(1);\n}\n' >letters.ves
+run vestal build letters
+is 'the error of the documentation' "$(cat page.text)" "$err"
 finish
