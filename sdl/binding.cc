@@ -5,13 +5,13 @@
 #include <cstdlib>
 #include <new>
 
+#include "sdl/deep_stack.h"
 #include "sdl/text.h"
 
 namespace sdl {
 namespace {
 
 constexpr std::uint32_t searched_pairs_max = 8;
-constexpr unsigned depth_max = 10'000;
 
 const BindingObject* object_of(const Value& binding) {
   return static_cast<const BindingObject*>(binding.object());
@@ -158,15 +158,15 @@ Value overlay_of(const Value& left, const Value& right) {
   return builder.finish();
 }
 
-Value recursive_overlay_of(const Value& left, const Value& right, unsigned depth) {
-  if (depth > depth_max) return Value();
+Value recursive_overlay_of(const Value& left, const Value& right) {
+  if (stack_is_low()) return Value();
   // Where both sides have bindings, what comes of them stands on the right of a plain overlay.
   BindingBuilder merged;
   for (const Pair& pair : pairs_of(right)) {
     if (!pair.value.is_binding()) continue;
     const Pair* const other = find_pair(left, pair.name);
     if (!other || !other->value.is_binding()) continue;
-    Value both = recursive_overlay_of(other->value, pair.value, depth + 1);
+    Value both = recursive_overlay_of(other->value, pair.value);
     if (both.is_unbound()) return both;
     merged.add(pair.name, std::move(both));
   }

@@ -63,8 +63,8 @@ const Pair* find_pair(const Value& binding, std::string_view name);
 Value part_of_binding(const Value& binding, std::uint32_t first, std::uint32_t length);
 
 Value overlay_of(const Value& left, const Value& right);
-// Unbound if they are nested too deeply.
-Value recursive_overlay_of(const Value& left, const Value& right, unsigned depth = 0);
+// Unbound if they are nested too deeply for the stack.
+Value recursive_overlay_of(const Value& left, const Value& right);
 Value difference_of(const Value& left, const Value& right);
 
 }  // namespace sdl

@@ -31,7 +31,9 @@ struct Object {
 
   mutable std::atomic<std::uint32_t> references{1};
   const Type type;
+  mutable std::uint16_t next_high = 0;  // of an object that is being destroyed, see value.cc
 };
+static_assert(sizeof(Object) == 8);
 
 void destroy(const Object* object);  // whose last reference is gone
 
