@@ -1,6 +1,8 @@
 #include "sdl/value.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "sdl/access.h"
 #include "sdl/fingerprint.h"
@@ -138,4 +140,37 @@ TEST_CASE("texts are printed so that the language reads them back") {
   CHECK(quoted(std::string("a\"b\\\n\t\0"
                            "7\x7f",
                            9)) == "\"a\\\"b\\\\\\n\\t\\0007\\177\"");
+}
+
+TEST_CASE("threads append to one value without seeing each other's additions") {
+  // With room behind it, which one of them gets.
+  const Value list = concatenated_lists(list_of({Value::integer(0)}), list_of({Value::integer(1)}));
+  const Value binding = overlay_of(binding_of({{"a", 0}}), binding_of({{"b", 1}}));
+  const Value bytes = concatenated(make_text(std::string(100, 'x')), "y");
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (int number = 0; number < 4; ++number) {
+    threads.emplace_back([&, number] {
+      const std::string mark(1, static_cast<char>('0' + number));
+      for (int round = 0; round < 300; ++round) {
+        Value grown_list = list, grown_binding = binding, grown_bytes = bytes;
+        for (int i = 0; i < 20; ++i) {
+          grown_list = concatenated_lists(grown_list, list_of({Value::integer(number)}));
+          BindingBuilder one;
+          one.add(make_text(mark + std::to_string(i)), Value::integer(number));
+          grown_binding = overlay_of(grown_binding, one.finish());
+          grown_bytes = concatenated(grown_bytes, mark);
+        }
+        for (std::uint32_t i = 2; i < 22; ++i) wrong += element(grown_list, i).as_integer() != number;
+        for (int i = 0; i < 20; ++i) {
+          const Value found = select(grown_binding, mark + std::to_string(i));
+          wrong += !found.is_integer() || found.as_integer() != number;
+        }
+        wrong += length(grown_binding) != 22 || view_of(grown_bytes).substr(101) != std::string(20, mark[0]);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
+  CHECK(length(list) == 2);
 }
