@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "sdl/deep_stack.h"
 #include "sdl/parser_state.h"
 
 namespace sdl {
@@ -65,8 +66,8 @@ void Parser::note_delimiter(const Lexeme& delimiter) {
 }
 
 bool Parser::nest() {
-  if (depth_ < nesting_max) return ++depth_, true;
-  error(now().at, fmt::format("nested deeper than {} levels", nesting_max));
+  if (depth_ < nesting_max && !stack_is_low()) return ++depth_, true;
+  error(now().at, fmt::format("nested deeper than {} levels", depth_));
   return false;
 }
 

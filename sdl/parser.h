@@ -1,8 +1,8 @@
 // Tokens to the tree of a model. Spec: 4, 2.1.
 //
 // Goes on behind an error at the next statement, so that one run tells of all
-// of them; a tree with an error has no body. Nesting is bounded, so that neither
-// this nor what walks the tree later can run out of stack.
+// of them; a tree with an error has no body. Nesting is bounded, by
+// nesting_max and by the stack there is, so that this cannot run out of it.
 #pragma once
 
 #include <memory>

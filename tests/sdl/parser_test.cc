@@ -13,7 +13,8 @@ namespace {
 std::string told(const std::string& model) {
   const Source source("m.ves", model);
   std::vector<Diagnostic> found;
-  const auto syntax = parse(source, found);
+  std::unique_ptr<Syntax> syntax;
+  on_deep_stack([&] { syntax = parse(source, found); });
   std::string all;
   for (const Diagnostic& each : found) {
     const std::string text = each.text();
