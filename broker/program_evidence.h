@@ -57,6 +57,7 @@ class ProgramEvidence {
 
   const File* file(const std::string& path) const;
   const std::vector<File>& files() const { return files_; }
+  const std::vector<std::string>& absences() const { return absences_; }
   // Every path whose change can mean that still_holds() is no longer true, directories on the way included.
   std::vector<std::string> watched_paths() const;
 

@@ -247,6 +247,7 @@ void ProgramTable::State::set_program(const std::string& path, Entry& entry) {
   program->counter = found.counter;
   program->random = found.random;
   for (const ProgramEvidence::File& file : found.evidence.files()) program->files.push_back(file.path);
+  program->absences = found.evidence.absences();
   program->is_static = found.is_static;
   program->traps = found.traps;
   if (found.is_static && !found.untraced) {

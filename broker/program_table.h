@@ -50,6 +50,7 @@ struct Program {
   std::string counter, random;
   // What is read to start it: itself, its interpreter if it is a script, ld.so with its index, and libraries, as spelled.
   std::vector<std::string> files;
+  std::vector<std::string> absences;  // where its libraries were looked for in vain
   PathFacts facts;  // of the file at `path`, symlinks followed, when it was looked at
 };
 

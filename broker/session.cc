@@ -471,12 +471,16 @@ class RunningSession final : public Session {
     if (!report_.needs) report_.needs.emplace();
     CommandNeeds& needs = *report_.needs;
     const std::string command = brief_command(step.exec);
-    if (step.program) for (const std::string& file : step.program->files) note_first(program_users_[file], step.began, command);
+    if (step.program) {
+      for (const std::string& file : step.program->files) note_first(program_users_[file], step.began, command);
+      program_absences_.insert(step.program->absences.begin(), step.program->absences.end());
+    }
     for (const auto& [path, use] : step.uses)
       if (use.aspects != 0) note_first(path_users_[path], use.observed_first, command);
     if (!step.spoils.empty() && step.spoiled_by.empty()) needs.others.emplace_back(step.spoils, command_line(step.exec));
     if (step.parent && !has_not_ended) return;
     for (const auto& [file, user] : program_users_) needs.programs[file] = user.command;
+    needs.absent.assign(program_absences_.begin(), program_absences_.end());
     for (const auto& [path, use] : step.uses) {
       const std::string& text = recorder_.paths().text(path);
       if (use.contents_changed && use.present) needs.made.push_back(text);
@@ -536,6 +540,7 @@ class RunningSession final : public Session {
   std::unordered_map<PathId, std::uint64_t> told_;  // number of the step whose explanation names this output
   std::unordered_map<std::uint64_t, std::uint64_t> outer_of_;  // of finished steps
   std::map<std::string, User> program_users_;  // wants_needs only
+  std::set<std::string> program_absences_;      // the same
   std::unordered_map<PathId, User> path_users_;
   struct CloseFile { void operator()(std::FILE* file) const { std::fclose(file); } };
   std::unique_ptr<std::FILE, CloseFile> events_file_;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -10,14 +11,20 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
+#include "broker/cache_place.h"
 #include "broker/cli/options.h"
 #include "broker/cli/subcommand.h"
+#include "broker/cli/tree.h"
 #include "broker/client.h"
 #include "broker/wording.h"
 #include "sdl/deep_stack.h"
 #include "sdl/evaluator.h"
 #include "sdl/printer.h"
 #include "sdl/ship.h"
+#include "sdl/tools/snapshot_files.h"
+#include "sdl/tools/tree_tools.h"
 
 namespace sdl {
 namespace {
@@ -30,8 +37,8 @@ constexpr int status_model_error = 1;
 constexpr const char* default_names[] = {".main.ves", "build.ves"};
 
 struct Wishes {
-  std::string model, target, selector, repository;
-  bool shows_result = false, only_parses = false;
+  std::string model, target, selector, repository, cache_level = "all";
+  bool shows_result = false, only_parses = false, keeps_going = false, traces = false;
 };
 
 bool is_of_type(const std::string& path, mode_t type) {
@@ -106,8 +113,18 @@ int use(const Value& result, const Wishes& wishes) {
   return written ? 0 : failed(written.error());
 }
 
-int evaluate(ModelLoader& models, const Model& model, const Wishes& wishes) {
-  NoToolRunner tools;
+int evaluate(ModelLoader& models, const Model& model, Directories& directories, const std::string& place, const Wishes& wishes) {
+  ToolOptions options;
+  options.cache_directory = place;
+  options.uses_results = wishes.cache_level != "none";
+  options.keeps_going = wishes.keeps_going;
+  options.show = [](std::string_view text, bool is_output) {
+    std::FILE* const stream = is_output ? stdout : stderr;
+    std::fwrite(text.data(), 1, text.size(), stream);
+    std::fflush(stream);
+  };
+  if (wishes.traces) options.trace = [](std::string_view line) { broker::complain(std::string(line)); };
+  TreeTools tools(directories, std::move(options));
   Host host{models, tools, print, tell};
   Evaluation evaluation(host);
   const Value result = evaluation.run(model, BindingBuilder().finish());
@@ -115,9 +132,35 @@ int evaluate(ModelLoader& models, const Model& model, const Wishes& wishes) {
   return result.is_stopped() ? status_model_error : use(result, wishes);
 }
 
+Result<cache::Digest> snapshot(const std::string& directory) {
+  const auto added = nlohmann::json::parse(TRY(broker::ask_broker(broker::RequestKind::tree_add, directory)), nullptr, false);
+  if (!added.is_object()) return fail(Fault::io, "the broker's answer cannot be read");
+  return broker::cli::digest_in(added.at("digest").get<std::string>());
+}
+
+// Fault::io: there is no cache, or a directory cannot be stored.
+Result<int> build_in(const std::string& path, const std::string& repository, const Wishes& wishes) {
+  const std::string place = TRY(broker::cache_place());
+  std::vector<std::string> roots{std::filesystem::path(path).parent_path().string()};
+  if (!repository.empty()) roots.push_back(repository);
+  std::vector<cache::Digest> trees;
+  for (const std::string& root : roots) trees.push_back(TRY(snapshot(root)));
+  Directories directories(TRY(cache::BlobStore::open(place + "/blobs")));
+  SnapshotFiles files(directories);
+  for (std::size_t i = 0; i < roots.size(); ++i) files.add(roots[i], trees[i]);
+  ModelLoader models(files, repository);
+  return evaluate(models, models.model(path), directories, place, wishes);
+}
+
+int parse(const std::string& path) {
+  DiskFiles files;
+  ModelLoader models(files);
+  return only_parse(models.model(path));
+}
+
 // The spelling of Vesta has one dash.
 std::string with_two_dashes(const char* word) {
-  for (const char* const name : {"-result", "-parse", "-shipto", "-shipfrom"})
+  for (const char* const name : {"-result", "-parse", "-shipto", "-shipfrom", "-cache", "-trace"})
     if (!std::strcmp(word, name)) return std::string("-") + word;
   return word;
 }
@@ -132,7 +175,7 @@ int build(const broker::CommandOptions&, char* const* arguments) {
     } else if (options_end || word.size() < 2 || word[0] != '-') {
       models_named.push_back(std::move(word));
     } else {
-      const bool has_value = word == "--shipto" || word == "--shipfrom" || word == "--repository";
+      const bool has_value = word == "--shipto" || word == "--shipfrom" || word == "--repository" || word == "--cache";
       own.push_back(std::move(word));
       if (has_value && arguments[1]) own.emplace_back(*++arguments);
     }
@@ -149,7 +192,13 @@ int build(const broker::CommandOptions&, char* const* arguments) {
                 "Of the result, ship what stands under these names, NAME/NAME...");
   accepted.word("--repository", "DIR", wishes.repository,
                 "Where absolute paths in models may lead; what is there should never change");
+  accepted.flag("-k", wishes.keeps_going, "Go on with the result of a tool that fails; it is not kept");
+  accepted.word("--cache", "LEVEL", wishes.cache_level, "none: run all tools; runtool, model or all: use what tools did before (calls of functions are not cached yet)");
+  accepted.flag("--trace", wishes.traces, "Tell each tool, and whether its result was known");
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
+  constexpr const char* levels[] = {"none", "runtool", "model", "all"};
+  if (std::ranges::find(levels, wishes.cache_level) == std::end(levels))
+    return broker::cli::wrong_usage("build: --cache " + wishes.cache_level + ": there are none, runtool, model and all");
   if (models_named.size() > 1) return broker::cli::wrong_usage("build: there can be one model only");
   if (!models_named.empty()) wishes.model = models_named[0];
   if (!wishes.selector.empty() && wishes.target.empty())
@@ -166,10 +215,9 @@ int build(const broker::CommandOptions&, char* const* arguments) {
   int status = broker::status_own_failure;
   on_deep_stack([&] {
     try {
-      DiskFiles files;
-      ModelLoader models(files, *repository);
-      const Model& model = models.model(*path);
-      status = wishes.only_parses ? only_parse(model) : evaluate(models, model, wishes);
+      const Result<int> done = wishes.only_parses ? parse(*path) : build_in(*path, *repository, wishes);
+      if (done) status = *done;
+      else broker::complain("build: " + done.error().message);
     } catch (const std::bad_alloc&) {
       broker::complain("build: out of memory");
     }

@@ -34,7 +34,8 @@ Result<Digest> digest_of_text(const Value& text) {
   const StoredText* const stored = stored_text(text);
   Hasher hasher;
   hasher.add(stored && stored->is_executable() ? "tx" : "t-");
-  hasher.add(cache::digest_of(TRY(text_bytes(text))).view());
+  const auto known = stored ? stored->summary() : std::nullopt;
+  hasher.add((known ? known->digest : cache::digest_of(TRY(text_bytes(text)))).view());
   return hasher.finish();
 }
 

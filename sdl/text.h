@@ -9,10 +9,12 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "cache/base/result.h"
+#include "cache/digest.h"
 #include "sdl/value.h"
 
 namespace sdl {
@@ -25,6 +27,12 @@ class StoredText {
   virtual cache::Result<std::string_view> bytes() const = 0;
   virtual bool is_executable() const = 0;
   virtual std::string name() const = 0;  // for people: where it comes from
+  // Of the bytes, if that is known without reading them.
+  struct Summary {
+    cache::Digest digest;
+    std::uint64_t length;
+  };
+  virtual std::optional<Summary> summary() const { return std::nullopt; }
 };
 
 struct SharedBytes : Object {

@@ -1,0 +1,281 @@
+#include "sdl/tools/tree_tools.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "broker/sandbox/tool_process.h"
+#include "cache/base/owned_fd.h"
+#include "cache/base/whole_io.h"
+#include "sdl/access.h"
+
+namespace sdl {
+namespace {
+
+using cache::Digest;
+using cache::fail;
+using cache::Fault;
+using cache::OwnedFd;
+using cache::Result;
+
+// Raise it when the same call gives another result.
+constexpr std::string_view version = "_run_tool 1";
+
+// How an argument is called in messages, and where it stands.
+enum Argument : std::size_t { platform, command, standard_input, output_treatment, error_treatment, status_treatment, signal_treatment, content_prints, directory, writable, argument_count };
+constexpr const char* argument_names[argument_count] = {"platform", "command", "stdin", "stdout_treatment", "stderr_treatment",
+                                                        "status_treatment", "signal_treatment", "fp_content", "wd", "existing_writable"};
+
+struct Treatment {
+  bool shows = false, returns = false, spoils = false;
+};
+
+Result<Treatment> stream_treatment(std::string_view word, Argument which) {
+  if (word == "ignore") return Treatment{};
+  if (word == "report") return Treatment{.shows = true};
+  if (word == "report_nocache") return Treatment{.shows = true, .spoils = true};
+  if (word == "value") return Treatment{.returns = true};
+  if (word == "report_value") return Treatment{.shows = true, .returns = true};
+  return fail(Fault::invalid, fmt::format("{} is \"{}\"; there are ignore, report, report_nocache, value and report_value", argument_names[which], word));
+}
+
+// Whether it may be cached.
+Result<bool> exit_treatment(std::string_view word, Argument which) {
+  if (word == "report") return true;
+  if (word == "report_nocache") return false;
+  return fail(Fault::invalid, fmt::format("{} is \"{}\"; there are report and report_nocache", argument_names[which], word));
+}
+
+Result<std::string> text_of(const Value& value, Argument which, std::string_view otherwise) {
+  if (value.is_unbound()) return std::string(otherwise);
+  const auto bytes = text_bytes(value);
+  if (!bytes) return tl::unexpected(bytes.error());
+  if (which != standard_input && bytes->find('\0') != bytes->npos) return fail(Fault::invalid, fmt::format("{} has a NUL in it", argument_names[which]));
+  return std::string(*bytes);
+}
+
+Result<Value> part_of_dot(const Value& dot, std::string_view name) {
+  const Value part = dot.is_binding() ? select(dot, name) : Value();
+  if (part.is_unbound()) return fail(Fault::invalid, fmt::format("there is no ./{}", name));
+  if (!part.is_binding()) return fail(Fault::invalid, fmt::format("./{} is {}, not t_binding", name, type_of(part)));
+  return part;
+}
+
+Result<OwnedFd> memory_file(std::string_view contents) {
+  OwnedFd file(::memfd_create("tool", MFD_CLOEXEC));
+  if (!file || !cache::write_all(file.get(), contents) || ::lseek(file.get(), 0, SEEK_SET) != 0)
+    return fail(Fault::io, fmt::format("no memory for what a tool reads or writes: {}", std::strerror(errno)));
+  return file;
+}
+
+Digest digest_of_variable(std::string_view value) { return cache::digest_of(value); }
+
+}  // namespace
+
+struct TreeTools::Call {
+  std::vector<std::string> arguments;
+  std::string input, directory;
+  std::vector<std::pair<std::string, std::string>> variables;  // in their order
+  Treatment output, errors;
+  bool caches_failure = false, caches_signal = false;
+  Digest tree, key;
+
+  std::string command_line() const {
+    std::string line;
+    for (const std::string& argument : arguments) line += (line.empty() ? "" : " ") + argument;
+    return line;
+  }
+  const std::string* variable(std::string_view name) const {
+    const auto found = std::ranges::find_if(variables, [&](const auto& each) { return each.first == name; });
+    return found == variables.end() ? nullptr : &found->second;
+  }
+  bool fits(const ToolResult& result) const {
+    if (result.needs.whole_environment) {
+      return std::ranges::equal(variables, result.variables, [](const auto& own, const auto& other) {
+        return own.first == other.first && digest_of_variable(own.second) == other.second;
+      });
+    }
+    return std::ranges::all_of(result.needs.variables, [&](const std::string& name) {
+      const std::string* const own = variable(name);
+      const auto other = std::ranges::find_if(result.variables, [&](const auto& each) { return each.first == name; });
+      if (!own || other == result.variables.end()) return !own && other == result.variables.end();
+      return digest_of_variable(*own) == other->second;
+    });
+  }
+};
+
+TreeTools::TreeTools(Directories& directories, ToolOptions options)
+    : directories_(directories), options_(std::move(options)), roots_(directories), results_(options_.cache_directory + "/tools") {}
+
+Result<TreeTools::Call> TreeTools::understand(std::span<const Value> given, const Value& dot) {
+  const auto argument = [&](Argument which) { return which < given.size() ? given[which] : Value(); };
+  Call call;
+  const std::string platform_name = TRY(text_of(argument(platform), platform, ""));
+  for (const Value& word : elements_of(argument(command))) {
+    if (!word.is_text()) return fail(Fault::invalid, fmt::format("command has {} in it, not t_text", type_of(word)));
+    call.arguments.push_back(TRY(text_of(word, command, "")));
+  }
+  if (call.arguments.empty() || call.arguments[0].empty()) return fail(Fault::invalid, "command names no program");
+  call.input = TRY(text_of(argument(standard_input), standard_input, ""));
+  const std::string words[] = {TRY(text_of(argument(output_treatment), output_treatment, "report")), TRY(text_of(argument(error_treatment), error_treatment, "report")),
+                               TRY(text_of(argument(status_treatment), status_treatment, "report_nocache")),
+                               TRY(text_of(argument(signal_treatment), signal_treatment, "report_nocache"))};
+  call.output = TRY(stream_treatment(words[0], output_treatment));
+  call.errors = TRY(stream_treatment(words[1], error_treatment));
+  call.caches_failure = TRY(exit_treatment(words[2], status_treatment));
+  call.caches_signal = TRY(exit_treatment(words[3], signal_treatment));
+  if (const Value prints = argument(content_prints); !prints.is_unbound() && !prints.is_integer() && !prints.is_boolean())
+    return fail(Fault::invalid, fmt::format("fp_content is {}, not t_int or t_bool", type_of(prints)));
+  const std::string below = TRY(text_of(argument(directory), directory, ".WD"));
+  if (below.starts_with('/')) return fail(Fault::invalid, "wd begins with a delimiter");
+  call.directory = "/" + below;
+  const bool may_write = !argument(writable).is_unbound() && argument(writable).as_boolean();
+
+  const Value root = TRY(part_of_dot(dot, "root")), variables = TRY(part_of_dot(dot, "envVars"));
+  for (std::uint32_t i = 0; i < length(variables); ++i) {
+    const Value name_value = name_at(variables, i), value = value_at(variables, i);
+    const std::string name(view_of(name_value));
+    if (!value.is_text()) return fail(Fault::invalid, fmt::format("./envVars/{} is {}, not t_text", name, type_of(value)));
+    std::string text(TRY(text_bytes(value)));
+    if (name.find('=') != name.npos || name.find('\0') != name.npos || text.find('\0') != text.npos)
+      return fail(Fault::invalid, fmt::format("./envVars/{} cannot be a variable", name));
+    call.variables.emplace_back(name, std::move(text));
+  }
+  call.tree = TRY(roots_.tree_of(root, may_write));
+  const auto found = broker::tree::Reader(directories_.blobs()).find(call.tree, call.directory);
+  if (!found || !std::holds_alternative<broker::tree::Reader::FoundDirectory>(*found))
+    return fail(Fault::invalid, fmt::format("wd: ./root/{} is no directory", below));
+
+  cache::Hasher key;
+  key.add_piece(version);
+  key.add_piece(platform_name);
+  key.add_piece(std::to_string(call.arguments.size()));
+  for (const std::string& word : call.arguments) key.add_piece(word);
+  key.add_piece(call.input);
+  for (const std::string& word : words) key.add_piece(word);
+  key.add_piece(call.directory);
+  key.add_piece(may_write ? "writable" : "");
+  call.key = key.finish();
+  return call;
+}
+
+// A name alone is looked for in the working directory, then along PATH, or in bin and usr/bin. Spec 8.1.
+Result<std::string> TreeTools::program_path(const Call& call) {
+  const std::string& name = call.arguments[0];
+  const broker::tree::Reader reader(directories_.blobs());
+  const auto is_file = [&](const std::string& path) {
+    const auto found = reader.find(call.tree, path);
+    return found && std::holds_alternative<broker::tree::File>(*found);
+  };
+  if (name.find('/') != name.npos) {
+    if (is_file(name.starts_with('/') ? name : call.directory + "/" + name)) return name;
+    return fail(Fault::not_found, fmt::format("./root has no file {}", name));
+  }
+  if (is_file(call.directory + "/" + name)) return call.directory + "/" + name;
+  const std::string* const path = call.variable("PATH");
+  const std::string places = path ? *path : "/bin:/usr/bin";
+  for (std::size_t from = 0; from <= places.size();) {
+    const std::size_t end = std::min(places.find(':', from), places.size());
+    const std::string place = places.substr(from, end - from);
+    from = end + 1;
+    if (place.starts_with('/') && is_file(place + "/" + name)) return place + "/" + name;
+  }
+  return fail(Fault::not_found, fmt::format("there is no {} in the working directory, nor in {}", name, path ? "./envVars/PATH" : "bin or usr/bin"));
+}
+
+Result<ToolResult> TreeTools::execute(const Call& call) {
+  broker::sandbox::ToolRequest request;
+  request.cache_directory = options_.cache_directory;
+  request.tree = call.tree;
+  request.directory = call.directory;
+  request.arguments = call.arguments;
+  request.arguments[0] = TRY(program_path(call));
+  for (const auto& [name, value] : call.variables) request.environment.push_back(name + "=" + value);
+  request.fresh = true;  // what is replayed looks at nothing, and what it looks at is wanted
+  const OwnedFd input = TRY(memory_file(call.input)), output = TRY(memory_file({})), errors = TRY(memory_file({}));
+  const auto ended = TRY(broker::sandbox::run_tool(request, input.get(), output.get(), errors.get()));
+  ToolResult result;
+  result.status = ended.status;
+  result.output = TRY(directories_.blobs().put_file(output.get()));
+  result.errors = TRY(directories_.blobs().put_file(errors.get()));
+  result.tree = call.tree;
+  result.after = ended.after;
+  auto needs = needs_of(ended.report, directories_, call.tree);
+  if (!needs) {
+    result.needs.files = {{std::string(), NeedKind::value}};
+    result.needs.whole_environment = true;
+  } else {
+    result.needs = std::move(*needs);
+  }
+  for (const auto& [name, value] : call.variables)
+    if (result.needs.whole_environment || std::ranges::binary_search(result.needs.variables, name)) result.variables.emplace_back(name, digest_of_variable(value));
+  return result;
+}
+
+Result<ToolResult> TreeTools::result_of(const Call& call) {
+  const auto trace = [&](std::string_view outcome) {
+    if (options_.trace) options_.trace(fmt::format("{:<6} {}", outcome, call.command_line()));
+  };
+  if (options_.uses_results) {
+    for (ToolResult& result : results_.look_up(call.key)) {
+      if (!call.fits(result)) continue;
+      const auto holds = hold(result.needs.files, directories_, result.tree, call.tree);
+      if (!holds || !*holds) continue;
+      trace("hit");
+      return std::move(result);
+    }
+  }
+  trace(options_.uses_results ? "miss" : "run");
+  ToolResult result = TRY(execute(call));
+  const auto show = [&](const cache::StoredBlob& blob, const Treatment& treatment, bool is_output) -> Result<bool> {
+    if (treatment.shows && blob.bytes > 0 && options_.show) options_.show(TRY(directories_.blobs().read(blob.digest, blob.bytes)), is_output);
+    return true;
+  };
+  TRY(show(result.output, call.output, true));
+  TRY(show(result.errors, call.errors, false));
+  const bool is_killed = WIFSIGNALED(result.status), has_failed = WIFEXITED(result.status) && WEXITSTATUS(result.status) != 0;
+  if ((is_killed && !call.caches_signal) || (has_failed && !call.caches_failure)) {
+    const std::string how = is_killed ? fmt::format("was ended by signal {} ({})", WTERMSIG(result.status), ::strsignal(WTERMSIG(result.status)))
+                                      : fmt::format("ended with status {}", WEXITSTATUS(result.status));
+    if (!options_.keeps_going) return fail(Fault::unsupported, fmt::format("{} {}", call.command_line(), how));
+    return result;
+  }
+  const bool spoilt = (call.output.spoils && result.output.bytes > 0) || (call.errors.spoils && result.errors.bytes > 0);
+  // That it could not be kept costs another run.
+  if (!spoilt && options_.uses_results) static_cast<void>(results_.add(call.key, result));
+  return result;
+}
+
+Result<Value> TreeTools::value_of(const Call& call, const ToolResult& result) {
+  BindingBuilder made(8);
+  const auto add = [&](std::string_view name, Value value) { made.add(make_text(name), std::move(value)); };
+  const bool is_killed = WIFSIGNALED(result.status);
+  add("dumped_core", Value::boolean(is_killed && WCOREDUMP(result.status)));
+  add("code", Value::integer(is_killed ? 0 : WEXITSTATUS(result.status)));
+  add("signal", Value::integer(is_killed ? WTERMSIG(result.status) : 0));
+  add("stdout_written", Value::boolean(result.output.bytes > 0));
+  add("stderr_written", Value::boolean(result.errors.bytes > 0));
+  const auto text = [&](const cache::StoredBlob& blob, const char* name) {
+    return directories_.text({.name = name, .digest = blob.digest, .bytes = blob.bytes});
+  };
+  if (call.output.returns) add("stdout", text(result.output, "stdout"));
+  if (call.errors.returns) add("stderr", text(result.errors, "stderr"));
+  add("root", TRY(changes_between(directories_, result.tree, result.after)));
+  return made.finish();
+}
+
+Result<Value> TreeTools::run(std::span<const Value> arguments, const Value& dot) {
+  const Call call = TRY(understand(arguments, dot));
+  const ToolResult result = TRY(result_of(call));
+  return value_of(call, result);
+}
+
+}  // namespace sdl

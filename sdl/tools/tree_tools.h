@@ -1,0 +1,46 @@
+// Runs tools for `_run_tool`: in a tree made of `./root`, and only if no result is
+// known whose needs are there as they were. Spec: 8.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "sdl/tool_runner.h"
+#include "sdl/tools/directories.h"
+#include "sdl/tools/root_tree.h"
+#include "sdl/tools/tool_cache.h"
+
+namespace sdl {
+
+struct ToolOptions {
+  std::string cache_directory;  // absolute
+  bool uses_results = true;     // of earlier runs
+  bool keeps_going = false;     // a tool that fails is an error only for who looks at its status
+  // What a tool prints and is to be shown: to standard output, or else to standard error.
+  std::function<void(std::string_view text, bool is_output)> show;
+  // One line for each call: what became of it, and the command.
+  std::function<void(std::string_view line)> trace;
+};
+
+class TreeTools final : public ToolRunner {
+ public:
+  TreeTools(Directories& directories, ToolOptions options);
+
+  cache::Result<Value> run(std::span<const Value> arguments, const Value& dot) override;
+
+ private:
+  struct Call;
+  cache::Result<Call> understand(std::span<const Value> arguments, const Value& dot);
+  cache::Result<std::string> program_path(const Call& call);
+  cache::Result<ToolResult> result_of(const Call& call);
+  cache::Result<ToolResult> execute(const Call& call);
+  cache::Result<Value> value_of(const Call& call, const ToolResult& result);
+
+  Directories& directories_;
+  const ToolOptions options_;
+  RootTrees roots_;
+  const ToolCache results_;
+};
+
+}  // namespace sdl
