@@ -157,7 +157,9 @@ class Trace:
         process.jobserver = set()
         region = preload = None
         for word in environment:
-            if word.startswith('VESTAL_REGION='): region = word
+            if word.startswith('VESTAL_REGION='):
+                region = word
+                program.path = original_of(word) or program.path
             elif word.startswith('LD_PRELOAD='): preload = word[len('LD_PRELOAD='):]
             elif word.startswith('VESTAL_PROGRAM='): program.path = word.split(':', 1)[1].rpartition(':')[0]
             elif word.startswith('MAKEFLAGS='):
@@ -229,6 +231,20 @@ class Trace:
             process.base, process.phase = process.guesses.pop(), 'program'
 
 
+def original_of(region):
+    """What a copy that ld.so loads stands for; None if there is no copy. See preload/protocol.h."""
+    fields = region.split(':', 5)
+    return fields[5].rpartition(':')[0] if len(fields) == 6 else None
+
+
+def spelled_of(region):
+    """How it was spelled, if that is a path from the root."""
+    fields = region.split(':', 5)
+    if len(fields) < 6: return None
+    path, _, spelled = fields[5].rpartition(':')
+    return spelled if spelled.startswith('/') else path
+
+
 def own_sites(shim):
     """Where the shim makes calls of its own, as against those that it passes on; see preload/kernel.h."""
     dump = subprocess.run(['objcopy', '-O', 'binary', '--only-section=.vestal.own_calls', '--set-section-flags',
@@ -247,6 +263,10 @@ def complete_lines(path):
             tid, at, text = int(found[1]), found[2], found[3]
             if text.endswith('<unfinished ...>'):
                 text = text[:-len(' <unfinished ...>')]
+                # Another thread may get the number before this call is over.
+                if re.match(r'close\(\d+<.*>$', text):
+                    yield tid, at, text + ') = 0', number
+                    continue
                 waiting[tid] = (at, text + ' ' * text.endswith(','))
                 # The first thing a child does may come before its parent's call is over.
                 continue
@@ -433,7 +453,8 @@ def execute(made):
     environment = [plain(word) for word in words_of(made.words[3 if at else 2][1:-1]) if word.startswith('"')]
     if made.process.phase == 'client' and name == made.trace.client: return
     image = next((word.split(':', 1)[1].rpartition(':')[0] for word in environment if word.startswith('VESTAL_PROGRAM=')), None)
-    made.note('exec', image or name, made.error, by='program')
+    spelled = next((spelled_of(word) for word in environment if word.startswith('VESTAL_REGION=')), None)
+    made.note('exec', image or spelled or name, made.error, by='program')
     if not made.error: made.trace.executed(made.process, name, environment)
 
 
