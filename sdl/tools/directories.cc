@@ -38,7 +38,9 @@ class BlobText final : public StoredText {
 
 template <class List>
 auto find(const List& list, std::string_view name) {
-  const auto at = std::lower_bound(list.begin(), list.end(), name, [](const auto& one, std::string_view wanted) { return one.name < wanted; });
+  const auto at =
+      std::lower_bound(list.begin(), list.end(), name,
+                       [](const auto& one, std::string_view wanted) { return one.name < wanted; });
   return at != list.end() && at->name == name ? &*at : nullptr;
 }
 
@@ -75,11 +77,14 @@ Directories::Entry Directories::entry(const Directory& directory, std::string_vi
   return {};
 }
 
-std::shared_ptr<const StoredText> Directories::stored(const broker::tree::File& file, std::string name) const {
+std::shared_ptr<const StoredText> Directories::stored(const broker::tree::File& file,
+                                                      std::string name) const {
   return std::make_shared<BlobText>(blobs_, file, std::move(name));
 }
 
-Value Directories::text(const broker::tree::File& file) const { return make_stored_text(stored(file, file.name)); }
+Value Directories::text(const broker::tree::File& file) const {
+  return make_stored_text(stored(file, file.name));
+}
 
 Value Directories::list(const broker::tree::Symlink& link) {
   Value target = make_text(link.target);
@@ -91,7 +96,8 @@ Result<Value> Directories::binding(const Digest& digest) {
   std::vector<std::pair<std::string_view, Value>> entries;
   for (const auto& file : directory->files) entries.emplace_back(file.name, text(file));
   for (const auto& link : directory->symlinks) entries.emplace_back(link.name, list(link));
-  for (const auto& below : directory->directories) entries.emplace_back(below.name, TRY(binding(below.digest)));
+  for (const auto& below : directory->directories)
+    entries.emplace_back(below.name, TRY(binding(below.digest)));
   std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   BindingBuilder made(entries.size());
   for (auto& [name, value] : entries) made.add(make_text(name), std::move(value));

@@ -21,7 +21,8 @@ namespace sdl {
 
 class Directories {
  public:
-  explicit Directories(cache::BlobStore blobs) : blobs_(std::make_shared<cache::BlobStore>(std::move(blobs))) {}
+  explicit Directories(cache::BlobStore blobs)
+      : blobs_(std::make_shared<cache::BlobStore>(std::move(blobs))) {}
 
   using Directory = broker::tree::Directory;
   cache::Result<std::shared_ptr<const Directory>> directory(const cache::Digest& digest);
@@ -30,7 +31,8 @@ class Directories {
   cache::Result<cache::StoredBlob> put(std::string_view bytes) { return blobs_->put(bytes); }
 
   // What stands under a name: the pointers live as long as the directory.
-  using Entry = std::variant<std::monostate, const broker::tree::File*, const broker::tree::Subdirectory*, const broker::tree::Symlink*>;
+  using Entry = std::variant<std::monostate, const broker::tree::File*, const broker::tree::Subdirectory*,
+                             const broker::tree::Symlink*>;
   static Entry entry(const Directory& directory, std::string_view name);
 
   // Its value in the language; a symbolic link is a list of its target.

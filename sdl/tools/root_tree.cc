@@ -28,7 +28,8 @@ constexpr std::string_view devices = "/dev";
 Result<bool> check_name(std::string_view name, const std::string& path) {
   if (name == "." || name == ".." || name.find('/') != name.npos || name.find('\0') != name.npos)
     return fail(Fault::invalid, fmt::format("./root{}/{}: no file can have this name", path, name));
-  if (path.size() + name.size() > path_bytes_max) return fail(Fault::unsupported, fmt::format("./root{}...: the path is too long", path.substr(0, 100)));
+  if (path.size() + name.size() > path_bytes_max)
+    return fail(Fault::unsupported, fmt::format("./root{}...: the path is too long", path.substr(0, 100)));
   return true;
 }
 
@@ -39,7 +40,8 @@ Result<File> RootTrees::file_of(std::string name, const Value& text, bool writab
   const bool is_executable = stored && stored->is_executable();
   File file;
   file.name = std::move(name);
-  file.mode = (is_executable ? broker::tree::executable_mode : broker::tree::plain_mode) & ~(writable ? 0u : write_bits);
+  file.mode = (is_executable ? broker::tree::executable_mode : broker::tree::plain_mode) &
+              ~(writable ? 0u : write_bits);
   const auto known = stored ? stored->summary() : std::nullopt;
   if (known && directories_.blobs().has(known->digest)) {
     file.digest = known->digest;
@@ -52,7 +54,8 @@ Result<File> RootTrees::file_of(std::string name, const Value& text, bool writab
   return file;
 }
 
-Result<Subdirectory> RootTrees::directory_of(std::string name, const Value& binding, bool writable, const std::string& path) {
+Result<Subdirectory> RootTrees::directory_of(std::string name, const Value& binding, bool writable,
+                                             const std::string& path) {
   {
     const std::lock_guard lock(mutex_);
     const auto known = known_.find(binding.object());
@@ -74,15 +77,19 @@ Result<Subdirectory> RootTrees::directory_of(std::string name, const Value& bind
       directory.directories.push_back(TRY(directory_of(std::string(entry), value, writable, below)));
     } else if (value.is_list() && length(value) == 1 && element(value, 0).is_text()) {
       const std::string target(TRY(text_bytes(element(value, 0))));
-      if (target.empty() || target.find('\0') != target.npos) return fail(Fault::invalid, fmt::format("./root{}: no symbolic link can lead there", below));
+      if (target.empty() || target.find('\0') != target.npos)
+        return fail(Fault::invalid, fmt::format("./root{}: no symbolic link can lead there", below));
       directory.symlinks.push_back({std::string(entry), target});
     } else if (value.is_closure() && closure_of(value).is_model()) {
       const Model& model = *closure_of(value).model;
       model.digest();  // so that it is read
       directory.files.push_back(TRY(file_of(std::string(entry), make_text(model.source().text()), writable)));
     } else if (!value.is_integer() || !path.starts_with(devices)) {
-      return fail(Fault::invalid, fmt::format("./root{} is {}, which cannot stand in a file system{}", below, type_of(value),
-                                              value.is_integer() ? " but below /dev" : value.is_boolean() ? "; names of removed files have to be taken out" : ""));
+      return fail(Fault::invalid,
+                  fmt::format("./root{} is {}, which cannot stand in a file system{}", below, type_of(value),
+                              value.is_integer()   ? " but below /dev"
+                              : value.is_boolean() ? "; names of removed files have to be taken out"
+                                                   : ""));
     }
   }
   Subdirectory made = TRY(directories_.put(std::move(name), std::move(directory)));
@@ -94,7 +101,9 @@ Result<Subdirectory> RootTrees::directory_of(std::string name, const Value& bind
   return made;
 }
 
-Result<Digest> RootTrees::tree_of(const Value& root, bool writable) { return TRY(directory_of({}, root, writable, {})).digest; }
+Result<Digest> RootTrees::tree_of(const Value& root, bool writable) {
+  return TRY(directory_of({}, root, writable, {})).digest;
+}
 
 Result<Value> changes_between(Directories& directories, const Digest& from_digest, const Digest& to_digest) {
   const auto from = TRY(directories.directory(from_digest)), to = TRY(directories.directory(to_digest));
@@ -103,7 +112,8 @@ Result<Value> changes_between(Directories& directories, const Digest& from_diges
   for (const File& file : to->files) {
     const Directories::Entry was = before(file.name);
     const auto* const old = std::get_if<const File*>(&was);
-    if (!old || (*old)->digest != file.digest || ((*old)->mode ^ file.mode) & 0111) changes[file.name] = directories.text(file);
+    if (!old || (*old)->digest != file.digest || ((*old)->mode ^ file.mode) & 0111)
+      changes[file.name] = directories.text(file);
   }
   for (const Symlink& link : to->symlinks) {
     const Directories::Entry was = before(link.name);
@@ -122,7 +132,8 @@ Result<Value> changes_between(Directories& directories, const Digest& from_diges
     }
   }
   const auto gone = [&](std::string_view name) {
-    if (std::holds_alternative<std::monostate>(Directories::entry(*to, name))) changes[name] = Value::boolean(false);
+    if (std::holds_alternative<std::monostate>(Directories::entry(*to, name)))
+      changes[name] = Value::boolean(false);
   };
   for (const File& file : from->files) gone(file.name);
   for (const Symlink& link : from->symlinks) gone(link.name);

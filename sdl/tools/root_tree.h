@@ -24,12 +24,13 @@ class RootTrees {
  public:
   explicit RootTrees(Directories& directories) : directories_(directories) {}
 
-  // Not writable: nobody may write to files that are there, though they may be removed (spec 8.1, existing_writable).
-  // A binding that has been made a tree before is not looked through again. Any thread.
+  // Not writable: nobody may write to files that are there, though they may be removed (spec 8.1,
+  // existing_writable). A binding that has been made a tree before is not looked through again. Any thread.
   cache::Result<cache::Digest> tree_of(const Value& root, bool writable);
 
  private:
-  cache::Result<broker::tree::Subdirectory> directory_of(std::string name, const Value& binding, bool writable, const std::string& path);
+  cache::Result<broker::tree::Subdirectory> directory_of(std::string name, const Value& binding,
+                                                         bool writable, const std::string& path);
   cache::Result<broker::tree::File> file_of(std::string name, const Value& text, bool writable);
 
   Directories& directories_;
@@ -42,8 +43,9 @@ class RootTrees {
   std::unordered_map<const Object*, Known> known_;
 };
 
-// What `to` has otherwise than `from`: texts, bindings and links that are new or changed, FALSE for what is gone; names in the order of
-// their bytes.
-cache::Result<Value> changes_between(Directories& directories, const cache::Digest& from, const cache::Digest& to);
+// What `to` has otherwise than `from`: texts, bindings and links that are new or changed, FALSE for what is
+// gone; names in the order of their bytes.
+cache::Result<Value> changes_between(Directories& directories, const cache::Digest& from,
+                                     const cache::Digest& to);
 
 }  // namespace sdl

@@ -25,7 +25,8 @@ Result<SnapshotFiles::Place> SnapshotFiles::find(const std::string& path) {
   Place place;
   const Snapshot* snapshot = nullptr;
   for (const Snapshot& each : snapshots_) {
-    if (is_below(path, each.directory) && (!snapshot || each.directory.size() > snapshot->directory.size())) snapshot = &each;
+    if (is_below(path, each.directory) && (!snapshot || each.directory.size() > snapshot->directory.size()))
+      snapshot = &each;
     place.is_above_a_snapshot = place.is_above_a_snapshot || is_below(each.directory, path);
   }
   if (!snapshot) return place;
@@ -40,7 +41,8 @@ Result<SnapshotFiles::Place> SnapshotFiles::find(const std::string& path) {
     place.above = std::move(place.below);
     place.below = nullptr;
     place.entry = Directories::entry(*place.above, name);
-    if (const auto* const below = std::get_if<const Subdirectory*>(&place.entry)) place.below = TRY(directories_.directory((*below)->digest));
+    if (const auto* const below = std::get_if<const Subdirectory*>(&place.entry))
+      place.below = TRY(directories_.directory((*below)->digest));
   }
   return place;
 }

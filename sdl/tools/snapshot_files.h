@@ -18,7 +18,9 @@ class SnapshotFiles final : public ModelFiles {
   explicit SnapshotFiles(Directories& directories) : directories_(directories) {}
 
   // Absolute, as ModelFiles has paths. Of two that hold a path the longer one counts.
-  void add(std::string directory, const cache::Digest& tree) { snapshots_.push_back({std::move(directory), tree}); }
+  void add(std::string directory, const cache::Digest& tree) {
+    snapshots_.push_back({std::move(directory), tree});
+  }
 
   cache::Result<Type> type(const std::string& path) override;
   cache::Result<std::shared_ptr<const StoredText>> file(const std::string& path) override;

@@ -72,10 +72,12 @@ ToolResult take_result(SealedReader& reader) {
   result.after = reader.digest();
   for (std::size_t left = reader.count(5); left > 0; --left) {
     const NeedKind kind{static_cast<NeedKind>(reader.number<std::uint8_t>())};
-    reader.expect(kind == NeedKind::value || kind == NeedKind::existence || kind == NeedKind::names || kind == NeedKind::type);
+    reader.expect(kind == NeedKind::value || kind == NeedKind::existence || kind == NeedKind::names ||
+                  kind == NeedKind::type);
     result.needs.files.push_back({std::string(reader.text()), kind});
   }
-  for (std::size_t left = reader.count(4); left > 0; --left) result.needs.variables.emplace_back(reader.text());
+  for (std::size_t left = reader.count(4); left > 0; --left)
+    result.needs.variables.emplace_back(reader.text());
   result.needs.whole_environment = reader.number<std::uint8_t>() != 0;
   for (std::size_t left = reader.count(36); left > 0; --left) {
     std::string name(reader.text());
@@ -88,7 +90,8 @@ ToolResult take_result(SealedReader& reader) {
 
 std::string ToolCache::path_of(const Digest& key) const {
   const std::string hex = key.hex();
-  return fmt::format("{}/{}/{}", directory_, hex.substr(0, key_directory_letters), hex.substr(key_directory_letters));
+  return fmt::format("{}/{}/{}", directory_, hex.substr(0, key_directory_letters),
+                     hex.substr(key_directory_letters));
 }
 
 std::vector<ToolResult> ToolCache::look_up(const Digest& key) const {
@@ -106,7 +109,8 @@ std::vector<ToolResult> ToolCache::look_up(const Digest& key) const {
 Result<bool> ToolCache::add(const Digest& key, const ToolResult& result) const {
   std::vector<ToolResult> results = look_up(key);
   std::erase_if(results, [&](const ToolResult& old) {
-    return old.tree == result.tree && old.needs.files == result.needs.files && old.variables == result.variables;
+    return old.tree == result.tree && old.needs.files == result.needs.files &&
+           old.variables == result.variables;
   });
   results.insert(results.begin(), result);
   if (results.size() > results_max) results.resize(results_max);

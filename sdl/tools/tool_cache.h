@@ -3,8 +3,9 @@
 //
 //   <cache>/tools/ab/cdef...   by primary key: the latest results, the newest first
 //
-// A file is sealed (cache/sealed_bytes.h), written beside its place and renamed; one that is damaged is no result. Two who add at once
-// may lose one of the two, which costs a run. Any thread, any number of processes.
+// A file is sealed (cache/sealed_bytes.h), written beside its place and renamed; one that is damaged is no
+// result. Two who add at once may lose one of the two, which costs a run. Any thread, any number of
+// processes.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +24,12 @@ namespace sdl {
 inline constexpr std::size_t results_max = 12;  // of one key
 
 struct ToolResult {
-  std::int32_t status = 0;     // as wait(2) has it
+  std::int32_t status = 0;  // as wait(2) has it
   cache::StoredBlob output, errors;
-  cache::Digest tree, after;   // in which it came out; as it was afterwards
+  cache::Digest tree, after;  // in which it came out; as it was afterwards
   ToolNeeds needs;
-  std::vector<std::pair<std::string, cache::Digest>> variables;  // those of the needs, digest of each value; a missing one is not here
+  std::vector<std::pair<std::string, cache::Digest>>
+      variables;  // those of the needs, digest of each value; a missing one is not here
 };
 
 class ToolCache {

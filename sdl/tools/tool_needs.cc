@@ -30,7 +30,8 @@ class Resolver {
     std::string path;
     bool is_directory;
   };
-  // Notes the links on the way, and returns where the path leads to; `follows`: also at its end. What is not there stays as it is spelled.
+  // Notes the links on the way, and returns where the path leads to; `follows`: also at its end. What is not
+  // there stays as it is spelled.
   Result<Found> resolve(std::string_view path, bool follows, std::set<ToolNeed>& needs) {
     std::vector<std::string> done, rest;
     split(path, rest);
@@ -43,8 +44,10 @@ class Resolver {
         if (!done.empty()) done.pop_back(), above.resize(done.size() + 1, tree_);
         continue;
       }
-      const auto directory = above.size() == done.size() + 1 ? TRY(directories_.directory(above.back())) : nullptr;
-      const Directories::Entry entry = directory ? Directories::entry(*directory, name) : Directories::Entry{};
+      const auto directory =
+          above.size() == done.size() + 1 ? TRY(directories_.directory(above.back())) : nullptr;
+      const Directories::Entry entry =
+          directory ? Directories::entry(*directory, name) : Directories::Entry{};
       const auto* const link = std::get_if<const Symlink*>(&entry);
       done.push_back(name);
       if (link && (follows || !rest.empty())) {
@@ -55,7 +58,8 @@ class Resolver {
         split((*link)->target, rest);
         continue;
       }
-      if (const auto* const below = std::get_if<const Subdirectory*>(&entry)) above.push_back((*below)->digest);
+      if (const auto* const below = std::get_if<const Subdirectory*>(&entry))
+        above.push_back((*below)->digest);
     }
     return Found{joined(done), above.size() == done.size() + 1};
   }
@@ -81,36 +85,50 @@ class Resolver {
 };
 
 bool is_own(std::string_view path) {
-  return std::ranges::any_of(own_places, [&](std::string_view own) { return path == own || (path.starts_with(own) && path[own.size()] == '/'); });
+  return std::ranges::any_of(own_places, [&](std::string_view own) {
+    return path == own || (path.starts_with(own) && path[own.size()] == '/');
+  });
 }
 
 char type_of(const Directories::Entry& entry) {
-  return std::holds_alternative<const File*>(entry) ? 'f' : std::holds_alternative<const Subdirectory*>(entry) ? 'd' : std::holds_alternative<const Symlink*>(entry) ? 'l' : '-';
+  return std::holds_alternative<const File*>(entry)           ? 'f'
+         : std::holds_alternative<const Subdirectory*>(entry) ? 'd'
+         : std::holds_alternative<const Symlink*>(entry)      ? 'l'
+                                                              : '-';
 }
 
 bool is_same_value(const Directories::Entry& then, const Directories::Entry& now) {
   if (then.index() != now.index()) return false;
-  if (const auto* const file = std::get_if<const File*>(&then)) return (*file)->digest == std::get<const File*>(now)->digest && (*file)->mode == std::get<const File*>(now)->mode;
-  if (const auto* const below = std::get_if<const Subdirectory*>(&then)) return (*below)->digest == std::get<const Subdirectory*>(now)->digest;
-  if (const auto* const link = std::get_if<const Symlink*>(&then)) return (*link)->target == std::get<const Symlink*>(now)->target;
+  if (const auto* const file = std::get_if<const File*>(&then))
+    return (*file)->digest == std::get<const File*>(now)->digest &&
+           (*file)->mode == std::get<const File*>(now)->mode;
+  if (const auto* const below = std::get_if<const Subdirectory*>(&then))
+    return (*below)->digest == std::get<const Subdirectory*>(now)->digest;
+  if (const auto* const link = std::get_if<const Symlink*>(&then))
+    return (*link)->target == std::get<const Symlink*>(now)->target;
   return true;
 }
 
 bool have_same_names(const Directory& then, const Directory& now) {
   const auto same = [](const auto& a, const auto& b) {
-    return std::ranges::equal(a, b, [](const auto& one, const auto& other) { return one.name == other.name; });
+    return std::ranges::equal(a, b,
+                              [](const auto& one, const auto& other) { return one.name == other.name; });
   };
-  return same(then.files, now.files) && same(then.directories, now.directories) && same(then.symlinks, now.symlinks);
+  return same(then.files, now.files) && same(then.directories, now.directories) &&
+         same(then.symlinks, now.symlinks);
 }
 
-// Of needs below one directory, which is not the same in both trees; null: it is none there. Their paths are taken from `skip` on.
+// Of needs below one directory, which is not the same in both trees; null: it is none there. Their paths are
+// taken from `skip` on.
 class Comparison {
  public:
   explicit Comparison(Directories& directories) : directories_(directories) {}
 
-  Result<bool> hold(std::span<const ToolNeed> needs, const Directory* then, const Directory* now, std::size_t skip) {
+  Result<bool> hold(std::span<const ToolNeed> needs, const Directory* then, const Directory* now,
+                    std::size_t skip) {
     while (!needs.empty()) {
-      const std::string_view path = std::string_view(needs.front().path).substr(std::min(skip, needs.front().path.size()));
+      const std::string_view path =
+          std::string_view(needs.front().path).substr(std::min(skip, needs.front().path.size()));
       if (path.empty()) {
         if (!holds(needs.front().kind, then, now)) return false;
         needs = needs.subspan(1);
@@ -132,16 +150,21 @@ class Comparison {
   // Of the directory itself, where it is another one.
   static bool holds(NeedKind kind, const Directory* then, const Directory* now) {
     switch (kind) {
-      case NeedKind::value: return false;
-      case NeedKind::names: return then && now && have_same_names(*then, *now);
+      case NeedKind::value:
+        return false;
+      case NeedKind::names:
+        return then && now && have_same_names(*then, *now);
       case NeedKind::existence:
-      case NeedKind::type: return !then == !now;
+      case NeedKind::type:
+        return !then == !now;
     }
     return false;
   }
 
-  Result<bool> below(std::span<const ToolNeed> needs, std::string_view name, const Directory* then, const Directory* now, std::size_t skip) {
-    const Directories::Entry was = then ? Directories::entry(*then, name) : Directories::Entry{}, is = now ? Directories::entry(*now, name) : Directories::Entry{};
+  Result<bool> below(std::span<const ToolNeed> needs, std::string_view name, const Directory* then,
+                     const Directory* now, std::size_t skip) {
+    const Directories::Entry was = then ? Directories::entry(*then, name) : Directories::Entry{},
+                             is = now ? Directories::entry(*now, name) : Directories::Entry{};
     if (is_same_value(was, is)) return true;
     const auto* const old_below = std::get_if<const Subdirectory*>(&was);
     const auto* const new_below = std::get_if<const Subdirectory*>(&is);
@@ -150,7 +173,8 @@ class Comparison {
       return std::ranges::all_of(needs, [&](const ToolNeed& need) {
         if (need.path.size() != skip + name.size()) return true;
         if (need.kind == NeedKind::value || need.kind == NeedKind::names) return false;
-        return need.kind == NeedKind::existence ? (type_of(was) == '-') == (type_of(is) == '-') : type_of(was) == type_of(is);
+        return need.kind == NeedKind::existence ? (type_of(was) == '-') == (type_of(is) == '-')
+                                                : type_of(was) == type_of(is);
       });
     }
     const auto then_below = old_below ? TRY(directories_.directory((*old_below)->digest)) : nullptr;
@@ -177,7 +201,8 @@ class Comparison {
 
 Result<ToolNeeds> needs_of(std::string_view text, Directories& directories, const Digest& tree) {
   const nlohmann::json report = nlohmann::json::parse(text, nullptr, false);
-  if (!report.is_object() || !report.contains("needs")) return fail(Fault::io, "nothing is known of what the tool needed");
+  if (!report.is_object() || !report.contains("needs"))
+    return fail(Fault::io, "nothing is known of what the tool needed");
   const auto& needs = report.at("needs");
   std::set<ToolNeed> files;
   Resolver resolver(directories, tree);
@@ -187,13 +212,18 @@ Result<ToolNeeds> needs_of(std::string_view text, Directories& directories, cons
   for (const auto& one : needs.at("paths")) {
     Resolver::Found found = TRY(resolver.resolve(one.at("path").get<std::string>(), false, files));
     // Of a directory its names if they were listed, and else that it is one; of anything else all there is.
-    const NeedKind kind = one.at("listed").get<bool>() ? NeedKind::names : found.is_directory ? NeedKind::type : NeedKind::value;
+    const NeedKind kind = one.at("listed").get<bool>() ? NeedKind::names
+                          : found.is_directory         ? NeedKind::type
+                                                       : NeedKind::value;
     add(std::move(found), kind);
   }
   // What it has made was not there: it would have found it, and may not write to it.
-  for (const auto& path : needs.at("made")) add(TRY(resolver.resolve(path.get<std::string>(), false, files)), NeedKind::existence);
-  for (const auto& path : needs.at("absent")) add(TRY(resolver.resolve(path.get<std::string>(), false, files)), NeedKind::existence);
-  for (const auto& program : needs.at("programs")) add(TRY(resolver.resolve(program.at("path").get<std::string>(), true, files)), NeedKind::value);
+  for (const auto& path : needs.at("made"))
+    add(TRY(resolver.resolve(path.get<std::string>(), false, files)), NeedKind::existence);
+  for (const auto& path : needs.at("absent"))
+    add(TRY(resolver.resolve(path.get<std::string>(), false, files)), NeedKind::existence);
+  for (const auto& program : needs.at("programs"))
+    add(TRY(resolver.resolve(program.at("path").get<std::string>(), true, files)), NeedKind::value);
   ToolNeeds found;
   needs.at("variables").get_to(found.variables);
   std::sort(found.variables.begin(), found.variables.end());
@@ -206,7 +236,8 @@ Result<ToolNeeds> needs_of(std::string_view text, Directories& directories, cons
   return found;
 }
 
-Result<bool> hold(const std::vector<ToolNeed>& needs, Directories& directories, const Digest& then, const Digest& now) {
+Result<bool> hold(const std::vector<ToolNeed>& needs, Directories& directories, const Digest& then,
+                  const Digest& now) {
   if (then == now) return true;
   const auto old_root = TRY(directories.directory(then)), new_root = TRY(directories.directory(now));
   return Comparison(directories).hold(needs, old_root.get(), new_root.get(), 0);

@@ -31,15 +31,17 @@ struct ToolNeed {
 };
 
 struct ToolNeeds {
-  std::vector<ToolNeed> files;                // sorted, each once
-  std::vector<std::string> variables;         // sorted
+  std::vector<ToolNeed> files;         // sorted, each once
+  std::vector<std::string> variables;  // sorted
   bool whole_environment = false;
 };
 
 // Of a session's report (JSON). What could not be seen makes the whole tree a need, and all variables.
-cache::Result<ToolNeeds> needs_of(std::string_view report, Directories& directories, const cache::Digest& tree);
+cache::Result<ToolNeeds> needs_of(std::string_view report, Directories& directories,
+                                  const cache::Digest& tree);
 
 // Whether all of them have in both trees the same.
-cache::Result<bool> hold(const std::vector<ToolNeed>& needs, Directories& directories, const cache::Digest& then, const cache::Digest& now);
+cache::Result<bool> hold(const std::vector<ToolNeed>& needs, Directories& directories,
+                         const cache::Digest& then, const cache::Digest& now);
 
 }  // namespace sdl

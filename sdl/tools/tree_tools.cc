@@ -30,9 +30,22 @@ using cache::Result;
 constexpr std::string_view version = "_run_tool 1";
 
 // How an argument is called in messages, and where it stands.
-enum Argument : std::size_t { platform, command, standard_input, output_treatment, error_treatment, status_treatment, signal_treatment, content_prints, directory, writable, argument_count };
-constexpr const char* argument_names[argument_count] = {"platform", "command", "stdin", "stdout_treatment", "stderr_treatment",
-                                                        "status_treatment", "signal_treatment", "fp_content", "wd", "existing_writable"};
+enum Argument : std::size_t {
+  platform,
+  command,
+  standard_input,
+  output_treatment,
+  error_treatment,
+  status_treatment,
+  signal_treatment,
+  content_prints,
+  directory,
+  writable,
+  argument_count
+};
+constexpr const char* argument_names[argument_count] = {
+    "platform",         "command",    "stdin", "stdout_treatment", "stderr_treatment", "status_treatment",
+    "signal_treatment", "fp_content", "wd",    "existing_writable"};
 
 struct Treatment {
   bool shows = false, returns = false, spoils = false;
@@ -44,35 +57,41 @@ Result<Treatment> stream_treatment(std::string_view word, Argument which) {
   if (word == "report_nocache") return Treatment{.shows = true, .spoils = true};
   if (word == "value") return Treatment{.returns = true};
   if (word == "report_value") return Treatment{.shows = true, .returns = true};
-  return fail(Fault::invalid, fmt::format("{} is \"{}\"; there are ignore, report, report_nocache, value and report_value", argument_names[which], word));
+  return fail(Fault::invalid,
+              fmt::format("{} is \"{}\"; there are ignore, report, report_nocache, value and report_value",
+                          argument_names[which], word));
 }
 
 // Whether it may be cached.
 Result<bool> exit_treatment(std::string_view word, Argument which) {
   if (word == "report") return true;
   if (word == "report_nocache") return false;
-  return fail(Fault::invalid, fmt::format("{} is \"{}\"; there are report and report_nocache", argument_names[which], word));
+  return fail(Fault::invalid,
+              fmt::format("{} is \"{}\"; there are report and report_nocache", argument_names[which], word));
 }
 
 Result<std::string> text_of(const Value& value, Argument which, std::string_view otherwise) {
   if (value.is_unbound()) return std::string(otherwise);
   const auto bytes = text_bytes(value);
   if (!bytes) return tl::unexpected(bytes.error());
-  if (which != standard_input && bytes->find('\0') != bytes->npos) return fail(Fault::invalid, fmt::format("{} has a NUL in it", argument_names[which]));
+  if (which != standard_input && bytes->find('\0') != bytes->npos)
+    return fail(Fault::invalid, fmt::format("{} has a NUL in it", argument_names[which]));
   return std::string(*bytes);
 }
 
 Result<Value> part_of_dot(const Value& dot, std::string_view name) {
   const Value part = dot.is_binding() ? select(dot, name) : Value();
   if (part.is_unbound()) return fail(Fault::invalid, fmt::format("there is no ./{}", name));
-  if (!part.is_binding()) return fail(Fault::invalid, fmt::format("./{} is {}, not t_binding", name, type_of(part)));
+  if (!part.is_binding())
+    return fail(Fault::invalid, fmt::format("./{} is {}, not t_binding", name, type_of(part)));
   return part;
 }
 
 Result<OwnedFd> memory_file(std::string_view contents) {
   OwnedFd file(::memfd_create("tool", MFD_CLOEXEC));
   if (!file || !cache::write_all(file.get(), contents) || ::lseek(file.get(), 0, SEEK_SET) != 0)
-    return fail(Fault::io, fmt::format("no memory for what a tool reads or writes: {}", std::strerror(errno)));
+    return fail(Fault::io,
+                fmt::format("no memory for what a tool reads or writes: {}", std::strerror(errno)));
   return file;
 }
 
@@ -105,7 +124,8 @@ struct TreeTools::Call {
     }
     return std::ranges::all_of(result.needs.variables, [&](const std::string& name) {
       const std::string* const own = variable(name);
-      const auto other = std::ranges::find_if(result.variables, [&](const auto& each) { return each.first == name; });
+      const auto other =
+          std::ranges::find_if(result.variables, [&](const auto& each) { return each.first == name; });
       if (!own || other == result.variables.end()) return !own && other == result.variables.end();
       return digest_of_variable(*own) == other->second;
     });
@@ -113,26 +133,33 @@ struct TreeTools::Call {
 };
 
 TreeTools::TreeTools(Directories& directories, ToolOptions options)
-    : directories_(directories), options_(std::move(options)), roots_(directories), results_(options_.cache_directory + "/tools") {}
+    : directories_(directories),
+      options_(std::move(options)),
+      roots_(directories),
+      results_(options_.cache_directory + "/tools") {}
 
 Result<TreeTools::Call> TreeTools::understand(std::span<const Value> given, const Value& dot) {
   const auto argument = [&](Argument which) { return which < given.size() ? given[which] : Value(); };
   Call call;
   const std::string platform_name = TRY(text_of(argument(platform), platform, ""));
   for (const Value& word : elements_of(argument(command))) {
-    if (!word.is_text()) return fail(Fault::invalid, fmt::format("command has {} in it, not t_text", type_of(word)));
+    if (!word.is_text())
+      return fail(Fault::invalid, fmt::format("command has {} in it, not t_text", type_of(word)));
     call.arguments.push_back(TRY(text_of(word, command, "")));
   }
-  if (call.arguments.empty() || call.arguments[0].empty()) return fail(Fault::invalid, "command names no program");
+  if (call.arguments.empty() || call.arguments[0].empty())
+    return fail(Fault::invalid, "command names no program");
   call.input = TRY(text_of(argument(standard_input), standard_input, ""));
-  const std::string words[] = {TRY(text_of(argument(output_treatment), output_treatment, "report")), TRY(text_of(argument(error_treatment), error_treatment, "report")),
+  const std::string words[] = {TRY(text_of(argument(output_treatment), output_treatment, "report")),
+                               TRY(text_of(argument(error_treatment), error_treatment, "report")),
                                TRY(text_of(argument(status_treatment), status_treatment, "report_nocache")),
                                TRY(text_of(argument(signal_treatment), signal_treatment, "report_nocache"))};
   call.output = TRY(stream_treatment(words[0], output_treatment));
   call.errors = TRY(stream_treatment(words[1], error_treatment));
   call.caches_failure = TRY(exit_treatment(words[2], status_treatment));
   call.caches_signal = TRY(exit_treatment(words[3], signal_treatment));
-  if (const Value prints = argument(content_prints); !prints.is_unbound() && !prints.is_integer() && !prints.is_boolean())
+  if (const Value prints = argument(content_prints);
+      !prints.is_unbound() && !prints.is_integer() && !prints.is_boolean())
     return fail(Fault::invalid, fmt::format("fp_content is {}, not t_int or t_bool", type_of(prints)));
   const std::string below = TRY(text_of(argument(directory), directory, ".WD"));
   if (below.starts_with('/')) return fail(Fault::invalid, "wd begins with a delimiter");
@@ -143,7 +170,8 @@ Result<TreeTools::Call> TreeTools::understand(std::span<const Value> given, cons
   for (std::uint32_t i = 0; i < length(variables); ++i) {
     const Value name_value = name_at(variables, i), value = value_at(variables, i);
     const std::string name(view_of(name_value));
-    if (!value.is_text()) return fail(Fault::invalid, fmt::format("./envVars/{} is {}, not t_text", name, type_of(value)));
+    if (!value.is_text())
+      return fail(Fault::invalid, fmt::format("./envVars/{} is {}, not t_text", name, type_of(value)));
     std::string text(TRY(text_bytes(value)));
     if (name.find('=') != name.npos || name.find('\0') != name.npos || text.find('\0') != text.npos)
       return fail(Fault::invalid, fmt::format("./envVars/{} cannot be a variable", name));
@@ -188,7 +216,8 @@ Result<std::string> TreeTools::program_path(const Call& call) {
     from = end + 1;
     if (place.starts_with('/') && is_file(place + "/" + name)) return place + "/" + name;
   }
-  return fail(Fault::not_found, fmt::format("there is no {} in the working directory, nor in {}", name, path ? "./envVars/PATH" : "bin or usr/bin"));
+  return fail(Fault::not_found, fmt::format("there is no {} in the working directory, nor in {}", name,
+                                            path ? "./envVars/PATH" : "bin or usr/bin"));
 }
 
 Result<ToolResult> TreeTools::execute(const Call& call) {
@@ -200,7 +229,8 @@ Result<ToolResult> TreeTools::execute(const Call& call) {
   request.arguments[0] = TRY(program_path(call));
   for (const auto& [name, value] : call.variables) request.environment.push_back(name + "=" + value);
   request.fresh = true;  // what is replayed looks at nothing, and what it looks at is wanted
-  const OwnedFd input = TRY(memory_file(call.input)), output = TRY(memory_file({})), errors = TRY(memory_file({}));
+  const OwnedFd input = TRY(memory_file(call.input)), output = TRY(memory_file({})),
+                errors = TRY(memory_file({}));
   const auto ended = TRY(broker::sandbox::run_tool(request, input.get(), output.get(), errors.get()));
   ToolResult result;
   result.status = ended.status;
@@ -216,7 +246,8 @@ Result<ToolResult> TreeTools::execute(const Call& call) {
     result.needs = std::move(*needs);
   }
   for (const auto& [name, value] : call.variables)
-    if (result.needs.whole_environment || std::ranges::binary_search(result.needs.variables, name)) result.variables.emplace_back(name, digest_of_variable(value));
+    if (result.needs.whole_environment || std::ranges::binary_search(result.needs.variables, name))
+      result.variables.emplace_back(name, digest_of_variable(value));
   return result;
 }
 
@@ -235,20 +266,26 @@ Result<ToolResult> TreeTools::result_of(const Call& call) {
   }
   trace(options_.uses_results ? "miss" : "run");
   ToolResult result = TRY(execute(call));
-  const auto show = [&](const cache::StoredBlob& blob, const Treatment& treatment, bool is_output) -> Result<bool> {
-    if (treatment.shows && blob.bytes > 0 && options_.show) options_.show(TRY(directories_.blobs().read(blob.digest, blob.bytes)), is_output);
+  const auto show = [&](const cache::StoredBlob& blob, const Treatment& treatment,
+                        bool is_output) -> Result<bool> {
+    if (treatment.shows && blob.bytes > 0 && options_.show)
+      options_.show(TRY(directories_.blobs().read(blob.digest, blob.bytes)), is_output);
     return true;
   };
   TRY(show(result.output, call.output, true));
   TRY(show(result.errors, call.errors, false));
-  const bool is_killed = WIFSIGNALED(result.status), has_failed = WIFEXITED(result.status) && WEXITSTATUS(result.status) != 0;
+  const bool is_killed = WIFSIGNALED(result.status),
+             has_failed = WIFEXITED(result.status) && WEXITSTATUS(result.status) != 0;
   if ((is_killed && !call.caches_signal) || (has_failed && !call.caches_failure)) {
-    const std::string how = is_killed ? fmt::format("was ended by signal {} ({})", WTERMSIG(result.status), ::strsignal(WTERMSIG(result.status)))
+    const std::string how = is_killed ? fmt::format("was ended by signal {} ({})", WTERMSIG(result.status),
+                                                    ::strsignal(WTERMSIG(result.status)))
                                       : fmt::format("ended with status {}", WEXITSTATUS(result.status));
-    if (!options_.keeps_going) return fail(Fault::unsupported, fmt::format("{} {}", call.command_line(), how));
+    if (!options_.keeps_going)
+      return fail(Fault::unsupported, fmt::format("{} {}", call.command_line(), how));
     return result;
   }
-  const bool spoilt = (call.output.spoils && result.output.bytes > 0) || (call.errors.spoils && result.errors.bytes > 0);
+  const bool spoilt =
+      (call.output.spoils && result.output.bytes > 0) || (call.errors.spoils && result.errors.bytes > 0);
   // That it could not be kept costs another run.
   if (!spoilt && options_.uses_results) static_cast<void>(results_.add(call.key, result));
   return result;

@@ -1,0 +1,157 @@
+#!/bin/bash
+# _run_tool: tools run in the tree that ./root is, and run again only if something that they needed is another.
+. "$SOURCE/tests/end_to_end/cli.sh"
+trees_can_be_entered || { echo 'not possible here: overlayfs and /proc in namespaces of a user'; exit 77; }
+PATH=$(dirname "$VESTAL"):/usr/bin:/bin
+
+# ---- a root with a compiler and some tools, found by import ----
+printf '#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n' >hello.c
+cat >all.sh <<'S'
+gcc -O2 -c hello.c -o hello.o && gcc hello.o -o hello && cat hello.c >/dev/null
+mkdir d; echo x >d/f; cp d/f d/g; mv d/g d/h; ln -s f d/l; rm -r d; ls >/dev/null; sort hello.c >/dev/null; env >/dev/null; test -e none; kill -0 $$; chmod 755 hello; touch x
+S
+mkdir project
+vestal import -o project/os -- sh all.sh 2>import.text || { cat import.text; exit 1; }
+rm -rf "project/os$(pwd -P)"
+mkdir project/src && cp hello.c project/src/
+# tools: what --trace tells of the last build
+tools() { grep -E '^vestal: (hit|miss|run) ' err.text | sed -E 's/^vestal: (hit|miss|run) +([^ ]*).*/\1 \2/' | tr '\n' ' '; }
+build() { run vestal build --trace --result "$@"; }
+
+cat >project/build.ves <<'V'
+files os; src;
+{
+  . = [ root = os ++ [ tmp = [] ], envVars = [ PATH = "/usr/bin:/bin", LC_ALL = "C" ] ];
+  compile(source) {
+    . ++= [ root/.WD/"hello.c" = source ];
+    return _run_tool("linux", < "gcc", "-O2", "-c", "hello.c", "-o", "hello.o" >)/root/.WD/hello.o;
+  };
+  link(objects) {
+    . ++= [ root/.WD = objects ];
+    return _run_tool("linux", < "gcc", "hello.o", "-o", "hello" >)/root/.WD/hello;
+  };
+  program = link([ hello.o = compile(src/hello.c) ]);
+  . ++= [ root/.WD/hello = program ];
+  said = _run_tool("linux", < "./hello" >, "", "value");
+  return [ said = said/stdout + "", code = said/code, written = said/stdout_written, changed = said/root, program ];
+}
+V
+build project
+result 'compiled, linked and run' 0 '\[ said="hello\\n", code=0, written=TRUE, changed=\[  \], program=<file *> \]' '*'
+is 'for the first time' 'miss gcc miss gcc miss ./hello ' "$(tools)"
+build project
+is 'nothing changed' 'hit gcc hit gcc hit ./hello ' "$(tools)"
+first=$out
+run vestal build project --shipto made --shipfrom program
+is 'what was made can be executed' hello "$(./made)"
+echo '// a comment' >>project/src/hello.c
+build project
+is 'a comment: compiled, and no more, for the object is the same' 'miss gcc hit gcc hit ./hello ' "$(tools)"
+is 'a comment: the result' "$first" "$out"
+echo >project/os/usr/other
+mkdir -p project/os/usr/include/sub && echo >project/os/usr/include/sub/other.h
+build project
+is 'files that nobody looks at' 'hit gcc hit gcc hit ./hello ' "$(tools)"
+mkdir -p project/os/usr/local/include && printf 'int puts(const char*);\n' >project/os/usr/local/include/stdio.h
+build project
+is 'a header that is found earlier' 'miss gcc hit gcc hit ./hello ' "$(tools)"
+rm project/os/usr/local/include/stdio.h
+build project
+is 'and gone again' 'hit gcc hit gcc hit ./hello ' "$(tools)"
+sed -i 's/LC_ALL = "C"/LC_ALL = "C", UNRELATED = "1"/' project/build.ves
+build project
+is 'a variable that nobody asks for' 'hit gcc hit gcc hit ./hello ' "$(tools)"
+sed -i 's/UNRELATED = "1"/C_INCLUDE_PATH = "\/x"/' project/build.ves
+build project
+is 'a variable that the compiler asks for' 'miss gcc hit gcc hit ./hello ' "$(tools)"
+sed -i 's/hello"/changed"/' project/src/hello.c
+build project
+like 'another text' '*said="changed\\n"*' "$out"
+is 'another text: all run' 'miss gcc miss gcc miss ./hello ' "$(tools)"
+build --cache none project
+is 'without a cache' 'run gcc run gcc run ./hello ' "$(tools)"
+for ((n = 0; n < 10; ++n)); do
+  sed -i "s/puts(\".*\")/puts(\"version $n\")/" project/src/hello.c
+  build project
+done
+sed -i 's/puts(".*")/puts("version 3")/' project/src/hello.c
+build project
+is 'an earlier version' 'hit gcc hit gcc hit ./hello ' "$(tools)"
+# While it is evaluated somebody changes the directory: what was there at the beginning counts.
+sed -i 's/puts(".*")/puts("before")/' project/src/hello.c
+(for n in {1..100}; do grep -q 'gcc -O2' trace.text 2>/dev/null && sed -i 's/"before"/"after"/' project/src/hello.c && break; sleep 0.02; done) &
+vestal build --trace --result project >out.text 2>trace.text
+wait $!
+like 'edited while it is built' '*said="before\\n"*' "$(cat out.text)"
+
+# ---- one tool: one MODEL-EXPRESSION VALUE: of a root with these files in it ----
+mkdir one && cp -a project/os one/os
+one() { # WHAT EXPECTED STATEMENTS EXPRESSION [MODIFIED ROOT]
+  cat >one/build.ves <<V
+files os;
+{
+  . = [ root = os ++ [ tmp = [], .WD = [ input = "input\n", keep = "kept\n", d = [ f = "1", g = "2" ], link = < "input" > ] ],
+        envVars = [ PATH = "/usr/bin:/bin" ] ];
+  sh(script) { return _run_tool("linux", < "sh", "-c", script >, "", "value", "value", "report", "report"); };
+  $3
+  return $4;
+}
+V
+  run vestal build --result one
+  is "$1" "$2" "$out"
+  [ "$status" = 0 ] || { is "$1: status" 0 "$status"; cat err.text; }
+  local again=$out
+  run vestal build --trace --result one
+  is "$1, again" "$again" "$out"
+  case $(tools) in *miss*) is "$1, again" 'hits only' "$(tools)" ;; esac
+}
+one 'what a tool makes' '[ .WD=[ a=[ b="x\n" ], e=[  ], l=< "input" > ] ]' 'r = sh("mkdir a e; echo x > a/b; ln -s input l");' '[ .WD = [ a = [ b = r/root/.WD/a/b + "" ], e = r/root/.WD/e, l = r/root/.WD/l ] ]'
+one 'what a tool changes and removes' '[ .WD=[ d=[ f=FALSE ], keep=FALSE ] ]' 'r = sh("rm keep d/f");' 'r/root'
+one 'a directory that is removed' '[ .WD=[ d=FALSE ] ]' 'r = sh("rm -r d");' 'r/root'
+one 'changes are applied by ++' '< "input", "d", "link", "new" >' 'r = sh("rm keep; echo > new"); new = ./root ++ r/root; names = <>; foreach [ n = v ] in new/.WD do names += if v == FALSE then <> else < n >;' 'names'
+one 'a file that is there may not be written to' '< 2, FALSE >' 'r = sh("echo other > input");' '< r/code, _defined(r/root, ".WD") >'
+one 'or may, if that is wanted' '< 0, "other\n" >' 'r = _run_tool("linux", < "sh", "-c", "echo other > input" >, "", "value", "value", "report", "report", -1, ".WD", TRUE);' '< r/code, r/root/.WD/input + "" >'
+one 'it may be replaced all the same' '< 0, "1" >' 'r = sh("mv d/f input");' '< r/code, r/root/.WD/input + "" >'
+one 'standard input' '"typed\n"' 'r = _run_tool("linux", < "cat" >, "typed\n", "value");' 'r/stdout + ""'
+one 'standard error' '< "", "words\n", FALSE, TRUE >' 'r = sh("echo words >&2");' '< r/stdout + "", r/stderr + "", r/stdout_written, r/stderr_written >'
+one 'a status' '< 3, 0, FALSE >' 'r = sh("exit 3");' '< r/code, r/signal, r/dumped_core >'
+one 'a signal' '< 0, 15 >' 'r = sh("kill -TERM $$");' '< r/code, r/signal >'
+one 'the environment is what ./envVars is' '"PATH=/usr/bin:/bin\nA=1\n"' '. ++= [ envVars/A = "1" ]; r = _run_tool("linux", < "env" >, "", "value");' 'r/stdout + ""'
+one 'another working directory' '"f\ng\n"' 'r = _run_tool("linux", < "ls" >, "", "value", "report", "report_nocache", "report_nocache", -1, ".WD/d");' 'r/stdout + ""'
+one 'symbolic links lead where they should' '< "input\n", "input" >' 'r = _run_tool("linux", < "cat", "link" >, "", "value");' '< r/stdout + "", _head(./root/.WD/link) >'
+one 'an executable file' '"ran\n"' 'r = sh("printf \"#!/bin/sh\\necho ran\\n\" > s; chmod 755 s"); . ++= [ root = r/root ]; q = _run_tool("linux", < "./s" >, "", "value");' 'q/stdout + ""'
+one 'an eleventh argument is its environment' '"2\n"' 'r = _run_tool("linux", < "sh", "-c", "echo $A" >, "", "value", "report", "report_nocache", "report_nocache", -1, ".WD", FALSE, . ++ [ envVars/A = "2" ]);' 'r/stdout + ""'
+
+# ---- what cannot be done ----
+refused() { # WHAT MESSAGE STATEMENTS
+  printf 'files os;\n{\n  . = [ root = os ++ [ .WD = [ input = "x" ] ], envVars = [ PATH = "/usr/bin:/bin" ] ];\n  %s\n  return 1;\n}\n' "$3" >one/build.ves
+  run vestal build --result one
+  result "$1" 1 '' "*build.ves:4:*: error: _run_tool: $2"
+}
+refused 'no ./root' 'there is no ./root*' '. = []; r = _run_tool("linux", < "cat" >);'
+refused 'a root that is no binding' './root is t_text, not t_binding*' '. = [ root = "x", envVars = [] ]; r = _run_tool("linux", < "cat" >);'
+refused 'no ./envVars' 'there is no ./envVars*' '. = . - [ envVars = 1 ]; r = _run_tool("linux", < "cat" >);'
+refused 'a variable that is no text' './envVars/A is t_int, not t_text*' '. ++= [ envVars/A = 1 ]; r = _run_tool("linux", < "cat" >);'
+refused 'no program' 'command names no program*' 'r = _run_tool("linux", <>);'
+refused 'a program that is not there' 'there is no none in the working directory, nor in ./envVars/PATH*' 'r = _run_tool("linux", < "none" >);'
+refused 'a path that is not there' './root has no file /bin/none*' 'r = _run_tool("linux", < "/bin/none" >);'
+refused 'a word that is no text' 'command has t_int in it*' 'r = _run_tool("linux", < "cat", 1 >);'
+refused 'no such treatment' 'stdout_treatment is "loud"*' 'r = _run_tool("linux", < "cat" >, "", "loud");'
+refused 'no such working directory' 'wd: ./root/none is no directory*' 'r = _run_tool("linux", < "cat" >, "", "report", "report", "report", "report", -1, "none");'
+refused 'what cannot be a file' './root/.WD/x is t_bool, which cannot stand in a file system*' '. ++= [ root/.WD/x = FALSE ]; r = _run_tool("linux", < "cat" >);'
+refused 'a name that cannot be a file' './root/.WD/..: no file can have this name*' '. ++= [ root/.WD/".." = "x" ]; r = _run_tool("linux", < "cat" >);'
+refused 'a tool that fails' 'cat none ended with status 1*' 'r = _run_tool("linux", < "cat", "none" >);'
+like 'and what it said' '*cat: none: No such file*' "$err"
+refused 'a tool that is killed' 'sh -c kill -9 $$ was ended by signal 9 (Killed)*' 'r = _run_tool("linux", < "sh", "-c", "kill -9 $$" >);'
+printf 'files os;\n{ . = [ root = os ++ [ .WD = [] ], envVars = [ PATH = "/usr/bin:/bin" ] ];\n  r = _run_tool("linux", < "cat", "none" >, "", "ignore", "ignore"); return r/code; }\n' >one/build.ves
+build -k one
+result 'a tool that fails, going on' 0 1 '*miss*cat none*'
+build -k one
+like 'and it is not kept' '*miss*cat none*' "$err"
+
+# ---- a damaged result is none ----
+build project
+for file in "$VESTAL_DIR"/tools/*/*; do printf x | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") / 2)) conv=notrunc 2>/dev/null; done
+build project
+is 'damaged results' 'miss gcc miss gcc miss ./hello ' "$(tools)"
+finish
