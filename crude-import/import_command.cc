@@ -22,6 +22,7 @@
 #include "crude-import/imported_root.h"
 #include "crude-import/pack.h"
 #include "crude-import/root_writer.h"
+#include "crude-import/sdl_model.h"
 #include "crude-import/verify.h"
 
 namespace crude_import {
@@ -37,7 +38,7 @@ struct Wishes {
   std::string root;  // with is_temporary to be removed when it is packed
   bool is_temporary = false;
   std::string tar, image, session;
-  bool verifies = false;
+  bool verifies = false, writes_model = false;
   std::set<std::string> values_of;
   char* const* arguments = nullptr;
 };
@@ -58,6 +59,26 @@ Result<bool> pack(const Wishes& wishes) {
     if (const char* const value = std::getenv(name.c_str())) configuration.environment.push_back(name + "=" + value);
   configuration.directory = std::filesystem::current_path().string();
   return write_image(wishes.root, wishes.image, configuration);
+}
+
+Result<bool> write_model_of(const Wishes& wishes, const CommandReport& report) {
+  ModelOfCommand model;
+  model.root = std::filesystem::path(wishes.root).filename().string();
+  for (char* const* word = wishes.arguments; *word; ++word) model.arguments.emplace_back(*word);
+  model.directory = std::filesystem::current_path().string();
+  std::string left_out;
+  for (const std::string& name : report.variables) {
+    const char* const value = std::getenv(name.c_str());
+    if (value && wishes.values_of.contains(name)) model.variables.emplace_back(name, value);
+    else if (value) left_out += (left_out.empty() ? "" : ", ") + name;
+  }
+  for (const std::string& name : wishes.values_of)
+    if (const char* const value = std::getenv(name.c_str()); value && std::ranges::find(report.variables, name) == report.variables.end()) model.variables.emplace_back(name, value);
+  const std::string file = wishes.root + ".ves";
+  TRY(write_model(model, file));
+  complain("import: model: " + file);
+  if (!left_out.empty()) complain("import: model: it does not set what the command asks for besides: " + left_out + " (--env NAME)");
+  return true;
 }
 
 void remove_temporary(const Wishes& wishes) {
@@ -87,6 +108,7 @@ Result<bool> write_and_tell(const Wishes& wishes, const std::string& text) {
   const RootTotals totals = TRY(write_root(wishes.root, TRY(contents_of(wishes, text)), true));
   TRY(pack(wishes));
   tell_totals(totals, wishes);
+  if (wishes.writes_model) TRY(write_model_of(wishes, *CommandReport::from(text)));
   return true;
 }
 
@@ -118,6 +140,7 @@ Result<int> import_and_verify(const Wishes& wishes, const broker::CommandOptions
       TRY(pack(wishes));
       tell_totals(totals, wishes);
       complain("import: verify: in the root alone the command did the same");
+      if (wishes.writes_model) TRY(write_model_of(wishes, first.report));
       return first.status;
     }
     std::set<std::string> missing = comparison.missing;
@@ -175,12 +198,14 @@ int import(const broker::CommandOptions& given, char* const* arguments) {
   accepted.word("--oci", "DIR", wishes.image, "The root as an image of the Open Container Initiative, a directory that skopeo, umoci or podman read");
   accepted.word("--session", "NAME", wishes.session, "Add this run to the earlier ones of that name: the root is for all of them");
   accepted.flag("--verify", wishes.verifies, "Run the command again, in the root alone, and compare; what is missing is added. Its output goes through a pipe");
-  accepted.words("--env", "NAME", values_of, "A variable whose value is to stand in the manifest and in an image; of others there are the names");
+  accepted.flag("--sdl", wishes.writes_model, "Write DIR.ves as well, a model that runs the command in the root (vestal build)");
+  accepted.words("--env", "NAME", values_of, "A variable whose value is to stand in the manifest, in an image and in a model; of others there are the names");
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
   wishes.values_of = {values_of.begin(), values_of.end()};
   if (*arguments && std::string_view(*arguments) == "--") ++arguments;
   wishes.arguments = arguments;
   if (wishes.root.empty() && wishes.tar.empty() && wishes.image.empty()) return broker::cli::wrong_usage("import: -o DIR says where the root is to be; or --tar FILE, --oci DIR");
+  if (wishes.writes_model && wishes.root.empty()) return broker::cli::wrong_usage("import: --sdl goes with -o DIR, for the model names it");
   if (!*arguments) return broker::cli::wrong_usage("import: no command");
   if (wishes.verifies)
     if (const std::string why = unrepeatable_input(); !why.empty()) return broker::cli::wrong_usage("import: --verify: " + why);

@@ -183,4 +183,23 @@ is 'a command that dies of a signal' 143 "$status"
 run env VESTAL_DIR="$PWD/a b" "$VESTAL" import -o root4 touch ran
 result 'not run where nobody would see it' 125 '' 'vestal: not run, for nobody would see what it needs: *'
 [ ! -e ran ] || is 'nothing has run unseen' '' ran
+# ---- as a model ----
+if trees_can_be_entered; then
+  printf '#include <stdio.h>\nint main(void) { puts("from a model"); return 0; }\n' >model.c
+  rm -f model
+  run "$VESTAL" import --sdl --env PATH -o imported -- gcc -O2 model.c -o model
+  like 'a model: told' "*vestal: import: model: $PWD/imported.ves*" "$err"
+  run "$VESTAL" build --trace imported.ves --shipto built --shipfrom "root$PWD/model"
+  is 'a model: built' 0 "$status"
+  is 'a model: what it makes' 'from a model' "$(./built)"
+  cmp model built || is 'a model: the same bytes' yes no
+  run "$VESTAL" build --trace --result imported.ves
+  like 'a model: again' '*vestal: hit *gcc -O2 model.c -o model*' "$err"
+  odd=$'a"b\\c\td'
+  run "$VESTAL" import --sdl -o odd -- sh -c 'printf "%s" "$1" >made' sh "$odd"
+  "$VESTAL" build odd.ves --shipto odd.made --shipfrom "root$PWD/made" && is 'a model: odd words' "$odd" "$(cat odd.made)"
+  run "$VESTAL" import --sdl --tar x.tar -- true
+  result 'a model without a directory' 2 '' 'vestal: import: --sdl goes with -o DIR*'
+fi
+
 finish
