@@ -432,7 +432,7 @@ void Server::answer(int client, const Request& request, pid_t peer) {
       }
       // It takes as long as there is to read; others are served meanwhile.
       ensure_acceptors();
-      const auto added = tree::add(request.body, *parts_.view, *parts_.blobs);
+      const auto added = tree::add(request.body, *parts_.view, *parts_.blobs, parts_.cache_directory);
       if (added) send_reply(client, ReplyStatus::done, added_text(*added));
       else send_reply(client, ReplyStatus::refused, added.error().message);
       return;

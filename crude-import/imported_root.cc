@@ -64,7 +64,9 @@ Result<RootTotals> write_root(const std::string& root, const RootContents& conte
   ordered_json others = ordered_json::array();
   bool whole_environment = false;
   for (const CommandReport& report : contents.reports) {
-    for (const CommandReport::Path& program : report.programs) TRY(add(program.path, program.by));
+    // One that the command has made itself it will make again.
+    for (const CommandReport::Path& program : report.programs)
+      if (std::ranges::find(report.made, program.path) == report.made.end()) TRY(add(program.path, program.by));
     for (const CommandReport::Path& path : report.paths) {
       if (path.changed) changed.insert(path.path);
       if (path.listed) listed.insert(path.path);

@@ -3,10 +3,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
@@ -34,11 +37,13 @@ using cache::Fault;
 using cache::Result;
 
 constexpr int status_model_error = 1;
+constexpr unsigned threads_max = 60;  // fewer than there can be sandboxes
 constexpr const char* default_names[] = {".main.ves", "build.ves"};
 
 struct Wishes {
   std::string model, target, selector, repository, cache_level = "all";
   bool shows_result = false, only_parses = false, keeps_going = false, traces = false;
+  unsigned thread_count = std::max(1u, std::thread::hardware_concurrency());
 };
 
 bool is_of_type(const std::string& path, mode_t type) {
@@ -63,6 +68,10 @@ Result<std::string> model_path(const std::string& word) {
       path += name;
       break;
     }
+    // One that stands beside it, as `vestal import --sdl` writes them.
+    if (is_of_type(path, S_IFDIR) && !word.empty() && !word.ends_with('/') &&
+        is_of_type(word + ".ves", S_IFREG))
+      return absolute(word + ".ves");
     if (is_of_type(path, S_IFDIR))
       return fail(Fault::not_found,
                   fmt::format("{}: there is neither {} nor {}", path, default_names[0], default_names[1]));
@@ -113,11 +122,17 @@ int use(const Value& result, const Wishes& wishes) {
   return written ? 0 : failed(written.error());
 }
 
-int evaluate(ModelLoader& models, const Model& model, Directories& directories, const std::string& place, const Wishes& wishes) {
+int evaluate(ModelLoader& models, const Model& model, Directories& directories, const std::string& place,
+             const Wishes& wishes) {
   ToolOptions options;
   options.cache_directory = place;
   options.uses_results = wishes.cache_level != "none";
-  options.keeps_going = wishes.keeps_going;
+  std::atomic<bool> has_failed = false;
+  if (wishes.keeps_going)
+    options.keep_going = [&](const std::string& failure) {
+      has_failed = true;
+      broker::complain("build: " + failure);
+    };
   options.show = [](std::string_view text, bool is_output) {
     std::FILE* const stream = is_output ? stdout : stderr;
     std::fwrite(text.data(), 1, text.size(), stream);
@@ -125,15 +140,20 @@ int evaluate(ModelLoader& models, const Model& model, Directories& directories, 
   };
   if (wishes.traces) options.trace = [](std::string_view line) { broker::complain(std::string(line)); };
   TreeTools tools(directories, std::move(options));
+  std::atomic<unsigned> idle_threads = wishes.thread_count - 1;
   Host host{models, tools, print, tell};
+  host.idle_threads = &idle_threads;
   Evaluation evaluation(host);
   const Value result = evaluation.run(model, BindingBuilder().finish());
   for (const Diagnostic& each : evaluation.diagnostics()) tell(each);
-  return result.is_stopped() ? status_model_error : use(result, wishes);
+  if (result.is_stopped()) return status_model_error;
+  const int status = use(result, wishes);
+  return status == 0 && has_failed ? status_model_error : status;
 }
 
 Result<cache::Digest> snapshot(const std::string& directory) {
-  const auto added = nlohmann::json::parse(TRY(broker::ask_broker(broker::RequestKind::tree_add, directory)), nullptr, false);
+  const auto added = nlohmann::json::parse(TRY(broker::ask_broker(broker::RequestKind::tree_add, directory)),
+                                           nullptr, false);
   if (!added.is_object()) return fail(Fault::io, "the broker's answer cannot be read");
   return broker::cli::digest_in(added.at("digest").get<std::string>());
 }
@@ -160,7 +180,8 @@ int parse(const std::string& path) {
 
 // The spelling of Vesta has one dash.
 std::string with_two_dashes(const char* word) {
-  for (const char* const name : {"-result", "-parse", "-shipto", "-shipfrom", "-cache", "-trace"})
+  for (const char* const name :
+       {"-result", "-parse", "-shipto", "-shipfrom", "-cache", "-trace", "-maxthreads"})
     if (!std::strcmp(word, name)) return std::string("-") + word;
   return word;
 }
@@ -175,7 +196,8 @@ int build(const broker::CommandOptions&, char* const* arguments) {
     } else if (options_end || word.size() < 2 || word[0] != '-') {
       models_named.push_back(std::move(word));
     } else {
-      const bool has_value = word == "--shipto" || word == "--shipfrom" || word == "--repository" || word == "--cache";
+      const bool has_value = word == "--shipto" || word == "--shipfrom" || word == "--repository" ||
+                             word == "--cache" || word == "-j" || word == "--maxthreads";
       own.push_back(std::move(word));
       if (has_value && arguments[1]) own.emplace_back(*++arguments);
     }
@@ -192,13 +214,28 @@ int build(const broker::CommandOptions&, char* const* arguments) {
                 "Of the result, ship what stands under these names, NAME/NAME...");
   accepted.word("--repository", "DIR", wishes.repository,
                 "Where absolute paths in models may lead; what is there should never change");
-  accepted.flag("-k", wishes.keeps_going, "Go on with the result of a tool that fails; it is not kept");
-  accepted.word("--cache", "LEVEL", wishes.cache_level, "none: run all tools; runtool, model or all: use what tools did before (calls of functions are not cached yet)");
+  accepted.flag("-k", wishes.keeps_going,
+                "Go on with the result of a tool that fails, which is not kept; the status is 1 then");
+  accepted.word("--cache", "LEVEL", wishes.cache_level,
+                "none: run all tools; runtool, model or all: use what tools did before (calls of functions "
+                "are not cached yet)");
+  std::string threads;
+  accepted.word("-j,--maxthreads", "N", threads,
+                "How many calls _par_map makes at once; as many as there are processors");
   accepted.flag("--trace", wishes.traces, "Tell each tool, and whether its result was known");
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
+  if (!threads.empty()) {
+    const auto [end, error] =
+        std::from_chars(threads.data(), threads.data() + threads.size(), wishes.thread_count);
+    if (error != std::errc() || end != threads.data() + threads.size() || wishes.thread_count < 1 ||
+        wishes.thread_count > threads_max)
+      return broker::cli::wrong_usage(
+          fmt::format("build: -j {}: a number from 1 to {}", threads, threads_max));
+  }
   constexpr const char* levels[] = {"none", "runtool", "model", "all"};
   if (std::ranges::find(levels, wishes.cache_level) == std::end(levels))
-    return broker::cli::wrong_usage("build: --cache " + wishes.cache_level + ": there are none, runtool, model and all");
+    return broker::cli::wrong_usage("build: --cache " + wishes.cache_level +
+                                    ": there are none, runtool, model and all");
   if (models_named.size() > 1) return broker::cli::wrong_usage("build: there can be one model only");
   if (!models_named.empty()) wishes.model = models_named[0];
   if (!wishes.selector.empty() && wishes.target.empty())
@@ -216,8 +253,10 @@ int build(const broker::CommandOptions&, char* const* arguments) {
   on_deep_stack([&] {
     try {
       const Result<int> done = wishes.only_parses ? parse(*path) : build_in(*path, *repository, wishes);
-      if (done) status = *done;
-      else broker::complain("build: " + done.error().message);
+      if (done)
+        status = *done;
+      else
+        broker::complain("build: " + done.error().message);
     } catch (const std::bad_alloc&) {
       broker::complain("build: out of memory");
     }

@@ -9,6 +9,7 @@
 // and through call(), where a cache can be asked.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -43,6 +44,7 @@ struct Host {
   std::function<void(std::string_view)> print;  // what `_print` prints, whole lines
   std::function<void(const Diagnostic&)> warn;
   Limits limits = {};
+  std::atomic<unsigned>* idle_threads = nullptr;  // how many more may be started for `_par_map`; null: none
 };
 
 // A function's names while it runs.
@@ -67,6 +69,14 @@ class Evaluation {
   // `arguments` are moved from. One more than there are parameters is the callee's `.` in place of `dot`.
   Value call(const Value& callee, std::span<Value> arguments, const Value& dot, const Frame& frame,
              std::uint32_t at);
+  // Calls it `count` times, perhaps side by side, and adds the results in their order; `arguments` is asked by several threads. False: one
+  // has failed; what is wrong with the first that did is told, and there are no results from that one on.
+  bool call_each(const Value& callee, std::size_t count, const std::function<std::vector<Value>(std::size_t)>& arguments,
+                 std::vector<Value>& results, const Value& dot, const Frame& frame, std::uint32_t at);
+  void print(std::string_view text) {
+    if (printed_) printed_->append(text);
+    else if (!text.empty()) host_.print(text);
+  }
 
  private:
   Value evaluate(const Expression& node, const Frame& frame);
@@ -119,6 +129,7 @@ class Evaluation {
   ValueStack stack_;
   std::uint32_t depth_ = 0;
   std::uint64_t steps_left_;
+  std::string* printed_ = nullptr;  // where to print; null: at once
 };
 
 }  // namespace sdl

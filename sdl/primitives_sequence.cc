@@ -100,41 +100,64 @@ const char* unfit(const Value& function, bool maps_binding) {
                       : "over a list needs a function of one parameter";
 }
 
+std::vector<Value> arguments_of(const Value& sequence, std::size_t index) {
+  const auto i = static_cast<std::uint32_t>(index);
+  if (sequence.is_binding()) return {name_at(sequence, i), value_at(sequence, i)};
+  return {element(sequence, i)};
+}
+
+// Adds a binding's pairs; false, and a message: it is none, or a name is there already.
+bool add_pairs(const Call& call, BindingBuilder& pairs, const Value& binding) {
+  if (!binding.is_binding()) {
+    call.fail(fmt::format("the function has to return bindings, not {}", type_of(binding)));
+    return false;
+  }
+  for (std::uint32_t i = 0; i < length(binding); ++i) {
+    const Value name = name_at(binding, i);
+    if (pairs.add(name, value_at(binding, i))) continue;
+    call.fail(fmt::format("duplicate name '{}' in a binding", view_of(name)));
+    return false;
+  }
+  return true;
+}
+
 Value map(Call& call) {
   const Value &function = call.arguments[0], &sequence = call.arguments[1];
-  const bool maps_binding = sequence.is_binding();
-  if (const char* const why = unfit(function, maps_binding)) return call.fail(why);
+  if (const char* const why = unfit(function, sequence.is_binding())) return call.fail(why);
   const std::uint32_t count = length(sequence);
-  if (!maps_binding) {
-    std::vector<Value> results;
-    results.reserve(count);
-    for (std::uint32_t i = 0; i < count; ++i) {
-      Value arguments[] = {element(sequence, i)};
-      results.push_back(
-          VALUE_OR_STOP(call.evaluation.call(function, arguments, call.dot, call.frame, call.at)));
-    }
-    return make_list(results);
-  }
-  BindingBuilder results(count);
+  std::vector<Value> results;
+  BindingBuilder pairs(sequence.is_binding() ? count : 0);
   for (std::uint32_t i = 0; i < count; ++i) {
-    Value arguments[] = {name_at(sequence, i), value_at(sequence, i)};
-    const Value result =
-        VALUE_OR_STOP(call.evaluation.call(function, arguments, call.dot, call.frame, call.at));
-    if (!result.is_binding())
-      return call.fail(fmt::format("the function has to return bindings, not {}", type_of(result)));
-    for (std::uint32_t j = 0; j < length(result); ++j) {
-      const Value name = name_at(result, j);
-      if (!results.add(name, value_at(result, j)))
-        return call.fail(fmt::format("duplicate name '{}' in a binding", view_of(name)));
-    }
+    std::vector<Value> arguments = arguments_of(sequence, i);
+    Value result = VALUE_OR_STOP(call.evaluation.call(function, arguments, call.dot, call.frame, call.at));
+    if (!sequence.is_binding())
+      results.push_back(std::move(result));
+    else if (!add_pairs(call, pairs, result))
+      return Value::stopped();
   }
-  return results.finish();
+  return sequence.is_binding() ? pairs.finish() : make_list(results);
+}
+
+Value parallel_map(Call& call) {
+  const Value &function = call.arguments[0], &sequence = call.arguments[1];
+  const std::uint32_t count = length(sequence);
+  if (count < 2 || !call.evaluation.host().idle_threads || unfit(function, sequence.is_binding()))
+    return map(call);
+  std::vector<Value> results;
+  const auto arguments = [&](std::size_t i) { return arguments_of(sequence, i); };
+  if (!call.evaluation.call_each(function, count, arguments, results, call.dot, call.frame, call.at))
+    return Value::stopped();
+  if (!sequence.is_binding()) return make_list(results);
+  BindingBuilder pairs(count);
+  for (const Value& result : results)
+    if (!add_pairs(call, pairs, result)) return Value::stopped();
+  return pairs.finish();
 }
 
 constexpr Primitive primitives[] = {
     {"_list1", "v", list1},      {"_head", "c", head},  {"_tail", "c", tail},
     {"_length", "s", length_of}, {"_elem", "si", elem}, {"_sub", "s|ii", sub},
-    {"_append", "cc", append},   {"_map", "fc", map},   {"_par_map", "fc", map}};
+    {"_append", "cc", append},   {"_map", "fc", map},   {"_par_map", "fc", parallel_map}};
 
 }  // namespace
 

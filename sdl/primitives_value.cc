@@ -30,7 +30,7 @@ Value assert_that(Call& call) {
 
 Value print(Call& call) {
   const bool verbose = call.has(2) && call.arguments[2].as_boolean();
-  call.evaluation.host().print(
+  call.evaluation.print(
       printed(call.arguments[0], {verbose, call.evaluation.host().limits.printed_bytes}) + "\n");
   return call.arguments[0];
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -150,6 +151,8 @@ Result<ToolEnded> run_tool(const ToolRequest& request, int standard_input, int s
 }
 
 int serve_tool() {
+  // Whoever asked is gone, and nobody wants what the tool does any more.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   // The command is to inherit none of it.
   ::fcntl(channel, F_SETFD, FD_CLOEXEC);
   const auto serve = []() -> Result<Ended> {

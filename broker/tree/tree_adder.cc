@@ -45,8 +45,10 @@ Result<std::vector<std::string>> names_in(const std::string& path) {
 class Adder {
  public:
   // With a `base` `root` is a layer of overlayfs over that directory.
-  Adder(std::string root, const View& view, cache::BlobStore& blobs, std::optional<Digest> base = {})
-      : root_(std::move(root)), view_(view), blobs_(blobs), base_(base) {}
+  Adder(std::string root, const View& view, cache::BlobStore& blobs, std::optional<Digest> base = {}, const std::string& left_alone = {})
+      : root_(std::move(root)), view_(view), blobs_(blobs), base_(base) {
+    if (!left_alone.empty()) left_alone_ = view_.look(left_alone);
+  }
 
   Result<Added> run() {
     const cache::StoredBlob stored = TRY(add_directory({}, base_));
@@ -138,6 +140,10 @@ class Adder {
         return true;
       }
       case FileType::directory: {
+        if (left_alone_ && facts.device == left_alone_->device && facts.inode == left_alone_->inode) {
+          added_.left_out.push_back({inner, "the cache itself"});
+          return true;
+        }
         const cache::StoredBlob stored = TRY(add_directory(inner, base));
         directory.directories.push_back({name, stored.digest, stored.bytes});
         return true;
@@ -163,15 +169,16 @@ class Adder {
   const View& view_;
   cache::BlobStore& blobs_;
   const std::optional<Digest> base_;
+  std::optional<PathFacts> left_alone_;
   Added added_;
 };
 
 }  // namespace
 
-Result<Added> add(const std::string& directory, const View& view, cache::BlobStore& blobs) {
+Result<Added> add(const std::string& directory, const View& view, cache::BlobStore& blobs, const std::string& cache_directory) {
   const std::string root = TRY(real_path_of(directory));
   if (view.look(root).type != FileType::directory) return fail(Fault::invalid, directory + ": not a directory");
-  return Adder(root, view, blobs).run();
+  return Adder(root, view, blobs, {}, cache_directory).run();
 }
 
 Result<Added> add_changed(const std::string& layer, const Digest& tree, const View& view, cache::BlobStore& blobs) {

@@ -29,8 +29,8 @@ struct Added {
 
 // `directory` is absolute; a symlink at its end is followed. Sockets, FIFOs and devices are left out, and so are set-user-ID,
 // set-group-ID and sticky bits. Fault::io for what cannot be read, Fault::changed for what changes meanwhile: then nothing is
-// added, though some contents may be stored. Any thread.
-cache::Result<Added> add(const std::string& directory, const View& view, cache::BlobStore& blobs);
+// added, though some contents may be stored. The cache, which would change by being added, is left out where it lies in the directory. Any thread.
+cache::Result<Added> add(const std::string& directory, const View& view, cache::BlobStore& blobs, const std::string& cache_directory = {});
 
 // What somebody has changed in a tree, as overlayfs keeps it (Documentation/filesystems/overlayfs.rst, "userxattr"): entries that
 // are new or changed, a character device 0/0 in place of one that has been removed, and "y" in the attribute

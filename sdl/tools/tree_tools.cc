@@ -251,18 +251,35 @@ Result<ToolResult> TreeTools::execute(const Call& call) {
   return result;
 }
 
+std::optional<ToolResult> TreeTools::known_result(const Call& call) {
+  if (!options_.uses_results) return std::nullopt;
+  for (ToolResult& result : results_.look_up(call.key)) {
+    if (!call.fits(result)) continue;
+    const auto holds = hold(result.needs.files, directories_, result.tree, call.tree);
+    if (holds && *holds) return std::move(result);
+  }
+  return std::nullopt;
+}
+
 Result<ToolResult> TreeTools::result_of(const Call& call) {
   const auto trace = [&](std::string_view outcome) {
     if (options_.trace) options_.trace(fmt::format("{:<6} {}", outcome, call.command_line()));
   };
-  if (options_.uses_results) {
-    for (ToolResult& result : results_.look_up(call.key)) {
-      if (!call.fits(result)) continue;
-      const auto holds = hold(result.needs.files, directories_, result.tree, call.tree);
-      if (!holds || !*holds) continue;
-      trace("hit");
-      return std::move(result);
-    }
+  const std::pair own(call.key, call.tree);
+  {
+    std::unique_lock lock(running_mutex_);
+    some_have_ended_.wait(lock, [&] { return !running_.contains(own); });
+    running_.insert(own);
+  }
+  const auto leave = [&](const TreeTools*) {
+    const std::lock_guard lock(running_mutex_);
+    running_.erase(own);
+    some_have_ended_.notify_all();
+  };
+  const std::unique_ptr<const TreeTools, decltype(leave)> runs(this, leave);
+  if (auto known = known_result(call)) {
+    trace("hit");
+    return std::move(*known);
   }
   trace(options_.uses_results ? "miss" : "run");
   ToolResult result = TRY(execute(call));
@@ -280,8 +297,9 @@ Result<ToolResult> TreeTools::result_of(const Call& call) {
     const std::string how = is_killed ? fmt::format("was ended by signal {} ({})", WTERMSIG(result.status),
                                                     ::strsignal(WTERMSIG(result.status)))
                                       : fmt::format("ended with status {}", WEXITSTATUS(result.status));
-    if (!options_.keeps_going)
-      return fail(Fault::unsupported, fmt::format("{} {}", call.command_line(), how));
+    const std::string failure = fmt::format("{} {}", call.command_line(), how);
+    if (!options_.keep_going) return fail(Fault::unsupported, failure);
+    options_.keep_going(failure);
     return result;
   }
   const bool spoilt =

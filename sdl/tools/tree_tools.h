@@ -2,7 +2,11 @@
 // known whose needs are there as they were. Spec: 8.
 #pragma once
 
+#include <condition_variable>
 #include <functional>
+#include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -16,7 +20,8 @@ namespace sdl {
 struct ToolOptions {
   std::string cache_directory;  // absolute
   bool uses_results = true;     // of earlier runs
-  bool keeps_going = false;     // a tool that fails is an error only for who looks at its status
+  // Set: a tool that fails does not end the evaluation, and this is told what became of it.
+  std::function<void(const std::string& failure)> keep_going;
   // What a tool prints and is to be shown: to standard output, or else to standard error.
   std::function<void(std::string_view text, bool is_output)> show;
   // One line for each call: what became of it, and the command.
@@ -33,6 +38,7 @@ class TreeTools final : public ToolRunner {
   struct Call;
   cache::Result<Call> understand(std::span<const Value> arguments, const Value& dot);
   cache::Result<std::string> program_path(const Call& call);
+  std::optional<ToolResult> known_result(const Call& call);
   cache::Result<ToolResult> result_of(const Call& call);
   cache::Result<ToolResult> execute(const Call& call);
   cache::Result<Value> value_of(const Call& call, const ToolResult& result);
@@ -41,6 +47,10 @@ class TreeTools final : public ToolRunner {
   const ToolOptions options_;
   RootTrees roots_;
   const ToolCache results_;
+  // Of two calls that are the same, the second waits for the first.
+  std::mutex running_mutex_;
+  std::condition_variable some_have_ended_;
+  std::set<std::pair<cache::Digest, cache::Digest>> running_;  // key, tree
 };
 
 }  // namespace sdl

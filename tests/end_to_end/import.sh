@@ -189,7 +189,7 @@ if trees_can_be_entered; then
   rm -f model
   run "$VESTAL" import --sdl --env PATH -o imported -- gcc -O2 model.c -o model
   like 'a model: told' "*vestal: import: model: $PWD/imported.ves*" "$err"
-  run "$VESTAL" build --trace imported.ves --shipto built --shipfrom "root$PWD/model"
+  run "$VESTAL" build --trace imported --shipto built --shipfrom "root$PWD/model"
   is 'a model: built' 0 "$status"
   is 'a model: what it makes' 'from a model' "$(./built)"
   cmp model built || is 'a model: the same bytes' yes no
@@ -198,6 +198,11 @@ if trees_can_be_entered; then
   odd=$'a"b\\c\td'
   run "$VESTAL" import --sdl -o odd -- sh -c 'printf "%s" "$1" >made' sh "$odd"
   "$VESTAL" build odd.ves --shipto odd.made --shipfrom "root$PWD/made" && is 'a model: odd words' "$odd" "$(cat odd.made)"
+  # A program that the command makes and runs is none of its root.
+  run "$VESTAL" import --sdl --env PATH -o makes -- sh -c 'printf "#!/bin/sh\necho ran\n" >prog; chmod +x prog; ./prog'
+  [ ! -e "makes$PWD/prog" ] || is 'a program of its own' none "makes$PWD/prog"
+  run "$VESTAL" build makes --shipto prog.made --shipfrom "root$PWD/prog"
+  is 'a model: a program that it makes' ran "$(./prog.made)"
   run "$VESTAL" import --sdl --tar x.tar -- true
   result 'a model without a directory' 2 '' 'vestal: import: --sdl goes with -o DIR*'
 fi

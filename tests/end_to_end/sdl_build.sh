@@ -76,4 +76,30 @@ sed -n '/^## Errors/,/^## /s/^    //p' "$SOURCE/docs/sdl.md" >page.text
 printf '{\n  // Texts are not made of numbers.\n  greet(n) { return "No " + n; };\n  return greet(1);\n}\n' >letters.ves
 run vestal build letters
 is 'the error of the documentation' "$(cat page.text)" "$err"
+# ---- several calls at once ----
+cat >parallel.ves <<'V'
+{ f(x) { dummy = _print(x); return x * 2; };
+  g(n, v) { return [ $(n + n) = v ]; };
+  return < _par_map(f, < 1, 2, 3, 4, 5, 6, 7, 8, 9 >), _par_map(g, [ a = 1, b = 2, c = 3 ]) >; }
+V
+for threads in 1 2 8; do
+  for round in 1 2 3; do
+    run vestal build -j $threads --result parallel
+    is "with $threads threads, in order" $'1\n2\n3\n4\n5\n6\n7\n8\n9\n< < 2, 4, 6, 8, 10, 12, 14, 16, 18 >, [ aa=1, bb=2, cc=3 ] >' "$out"
+  done
+done
+cat >failing.ves <<'V'
+{ f(x) { dummy = _print(x);
+         return if x == 6 then _assert(FALSE, "six") else if x == 4 then _assert(FALSE, "four") else x; };
+  return _par_map(f, < 1, 2, 3, 4, 5, 6, 7, 8 >); }
+V
+for threads in 1 8; do
+  run vestal build -j $threads --result failing
+  result "with $threads threads, the first that fails" 1 $'1\n2\n3\n4' '*error: _assert: four*'
+  is "with $threads threads, one error" 1 "$(grep -c 'error:' err.text)"
+done
+run vestal build -j 0 parallel
+result 'no threads' 2 '' 'vestal: build: -j 0: a number from 1 to *'
+run vestal build -j many parallel
+result 'a number that is none' 2 '' 'vestal: build: -j many: *'
 finish

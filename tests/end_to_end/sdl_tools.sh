@@ -145,9 +145,19 @@ like 'and what it said' '*cat: none: No such file*' "$err"
 refused 'a tool that is killed' 'sh -c kill -9 $$ was ended by signal 9 (Killed)*' 'r = _run_tool("linux", < "sh", "-c", "kill -9 $$" >);'
 printf 'files os;\n{ . = [ root = os ++ [ .WD = [] ], envVars = [ PATH = "/usr/bin:/bin" ] ];\n  r = _run_tool("linux", < "cat", "none" >, "", "ignore", "ignore"); return r/code; }\n' >one/build.ves
 build -k one
-result 'a tool that fails, going on' 0 1 '*miss*cat none*'
+result 'a tool that fails, going on' 1 1 '*miss*cat none*vestal: build: cat none ended with status 1'
 build -k one
 like 'and it is not kept' '*miss*cat none*' "$err"
+
+# ---- a build that is killed takes its tool with it ----
+printf 'files os;\n{ . = [ root = os ++ [ .WD = [] ], envVars = [ PATH = "/usr/bin:/bin" ] ];\n  r = _run_tool("linux", < "sh", "-c", "while :; do :; done; exit 271828" >); return 1; }\n' >one/build.ves
+vestal build one 2>/dev/null & pid=$!
+for round in {1..200}; do pgrep -f 'exit 271828' >/dev/null && break; sleep 0.05; done
+is 'a tool that does not end' yes "$(pgrep -f 'exit 271828' >/dev/null && echo yes)"
+kill -KILL $pid
+wait $pid 2>/dev/null
+for round in {1..200}; do pgrep -f 'exit 271828' >/dev/null || break; sleep 0.05; done
+is 'ends with its build' '' "$(pgrep -f 'exit 271828')"
 
 # ---- a damaged result is none ----
 build project

@@ -84,4 +84,11 @@ chmod u+w "$blob" && echo jello >"$blob"
 run "$VESTAL" tree cat "$digest" a
 is 'nothing is shown of a damaged blob' '' "$out"
 [ "$status" != 0 ] || is 'and that is a failure' failure success
+# ---- a directory that the cache lies in ----
+mkdir -p around/work && echo x >around/work/f
+VESTAL_DIR=$PWD/around/cache "$VESTAL" tree add around >digest.text 2>err.text
+is 'the cache is left out: status' 0 $?
+is 'the cache is left out: told' 'vestal: left out: cache: the cache itself' "$(cat err.text)"
+is 'the cache is left out' 'd                  work/' "$(VESTAL_DIR=$PWD/around/cache "$VESTAL" tree ls "$(cat digest.text)")"
+kill "$(broker_pid around/cache)"
 finish
