@@ -1,6 +1,7 @@
 // Models from texts, without a disk.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <string>
 
@@ -56,6 +57,7 @@ class FilesInMemory final : public sdl::ModelFiles {
 struct Play {
   FilesInMemory files;
   sdl::Limits limits;
+  unsigned more_threads = 0;  // for `_par_map`
   std::string result, printed, error, warnings;
 
   Play& run(const std::string& model) {
@@ -65,6 +67,8 @@ struct Play {
       sdl::NoToolRunner tools;
       sdl::Host host{models, tools, [&](std::string_view text) { printed += text; },
                      [&](const sdl::Diagnostic& each) { warnings += each.text(); }, limits};
+      std::atomic<unsigned> idle_threads = more_threads;
+      if (more_threads > 0) host.idle_threads = &idle_threads;
       sdl::Evaluation evaluation(host);
       const sdl::Value value = evaluation.run(models.model("/main.ves"), sdl::BindingBuilder().finish());
       for (const sdl::Diagnostic& each : evaluation.diagnostics()) error += each.text();
