@@ -132,9 +132,11 @@ runs 'contents' "$lines" 'cat in' 'echo 0 >> in'
 runs 'contents' '' 'cat /proc/self/maps >/dev/null' :
 
 hits 'contents and stack' grep "$lines" 'grep 1 in' "$later in"
+hits 'contents and stack' cmp "$lines" 'cmp in old || echo other' "$later in"
 hits 'contents and stack' m4 "$lines" 'm4 in' "$later in"
 hits 'contents and stack' grep "$lines" 'grep -P "1(?=0)" in' "$later in"
 runs 'contents and stack' "$lines" 'grep 1 in' 'echo 10 >> in'
+runs 'contents and stack' "$lines" 'cmp in old || echo other' 'cp in old'
 runs 'contents and stack' '' 'grep -c heap /proc/self/maps' :
 
 hits 'awk' awk "$lines" "awk '{ print \$1 + 1 }' in" "$later in"
