@@ -18,7 +18,9 @@ tl::unexpected<Error> refused(const std::string& path, const std::string& why) {
 Result<bool> make_directories(const std::string& path) {
   for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const std::string prefix = path.substr(0, end);
-    if (::mkdir(prefix.c_str(), 0700) != 0 && errno != EEXIST) {
+    const bool made = ::mkdir(prefix.c_str(), 0700) == 0;
+    // Its owner's bits may have been taken away by the umask.
+    if (made ? ::chmod(prefix.c_str(), 0700) != 0 : errno != EEXIST) {
       return refused(prefix, std::string("cannot make this directory: ") + std::strerror(errno));
     }
     if (end == std::string::npos) return true;

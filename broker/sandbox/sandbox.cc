@@ -74,7 +74,8 @@ class Place {
   Result<bool> prepare(std::uint32_t root_mode, const std::vector<std::string>& holes) {
     clear();
     for (const char* part : {"/upper", "/work", "/holes", "/mount", "/cache", "/cache/blobs", "/cache/images"})
-      if (::mkdir((path_ + part).c_str(), 0700) != 0 && errno != EEXIST) return fail(Fault::io, fmt::format("{}{}: {}", path_, part, std::strerror(errno)));
+      // Whatever the umask is.
+      if ((::mkdir((path_ + part).c_str(), 0700) != 0 && errno != EEXIST) || ::chmod((path_ + part).c_str(), 0700) != 0) return fail(Fault::io, fmt::format("{}{}: {}", path_, part, std::strerror(errno)));
     for (const std::string& hole : holes) TRY(make_place_for(hole));
     // The directory on top is what "/" is.
     const timespec times[] = {{tree_time, 0}, {tree_time, 0}};
@@ -227,6 +228,7 @@ std::string cache_inside() { return std::string(runtime_directory) + "/cache"; }
     ::_exit(1);
   };
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::umask(022);
   meant_for = 0;
   forget_environment();
   close_others({lock, words, report});

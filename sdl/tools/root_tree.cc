@@ -143,4 +143,21 @@ Result<Value> changes_between(Directories& directories, const Digest& from_diges
   return made.finish();
 }
 
+bool are_changes_stored(Directories& directories, const Digest& from_digest, const Digest& to_digest) {
+  if (from_digest == to_digest) return true;
+  const auto from = directories.directory(from_digest), to = directories.directory(to_digest);
+  if (!from || !to) return false;
+  for (const File& file : (*to)->files) {
+    const Directories::Entry was = Directories::entry(**from, file.name);
+    const auto* const old = std::get_if<const File*>(&was);
+    if ((!old || (*old)->digest != file.digest) && !directories.blobs().has(file.digest)) return false;
+  }
+  static const Digest empty = cache::digest_of(broker::tree::encode({}));
+  return std::ranges::all_of((*to)->directories, [&](const Subdirectory& below) {
+    const Directories::Entry was = Directories::entry(**from, below.name);
+    const auto* const old = std::get_if<const Subdirectory*>(&was);
+    return are_changes_stored(directories, old ? (*old)->digest : empty, below.digest);
+  });
+}
+
 }  // namespace sdl

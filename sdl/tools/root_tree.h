@@ -48,4 +48,7 @@ class RootTrees {
 cache::Result<Value> changes_between(Directories& directories, const cache::Digest& from,
                                      const cache::Digest& to);
 
+// Whether the store has all contents that this names.
+bool are_changes_stored(Directories& directories, const cache::Digest& from, const cache::Digest& to);
+
 }  // namespace sdl

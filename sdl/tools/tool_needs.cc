@@ -19,8 +19,9 @@ using cache::Fault;
 using cache::Result;
 
 constexpr int links_max = 40;
+constexpr std::string_view replacement = "\xef\xbf\xbd";  // U+FFFD
 // Of the sandbox itself, the same in each.
-constexpr std::string_view own_places[] = {"dev", "proc", "sys"};
+constexpr std::string_view own_places[] = {"dev", "proc"};
 
 class Resolver {
  public:
@@ -217,23 +218,40 @@ Result<ToolNeeds> needs_of(std::string_view text, Directories& directories, cons
                                                        : NeedKind::value;
     add(std::move(found), kind);
   }
-  // What it has made was not there: it would have found it, and may not write to it.
+  // What stood where it has made something decides what it could do there, and what it has made is told
+  // against that.
   for (const auto& path : needs.at("made"))
-    add(TRY(resolver.resolve(path.get<std::string>(), false, files)), NeedKind::existence);
-  for (const auto& path : needs.at("absent"))
-    add(TRY(resolver.resolve(path.get<std::string>(), false, files)), NeedKind::existence);
+    add(TRY(resolver.resolve(path.get<std::string>(), false, files)), NeedKind::value);
+  for (const auto& path : needs.at("absent")) {
+    Resolver::Found found = TRY(resolver.resolve(path.get<std::string>(), false, files));
+    // Whether it was not there, or could not be, for there was a file on the way.
+    if (const std::size_t slash = found.path.rfind('/'); slash != std::string::npos)
+      add({found.path.substr(0, slash), true}, NeedKind::type);
+    add(std::move(found), NeedKind::existence);
+  }
   for (const auto& program : needs.at("programs"))
     add(TRY(resolver.resolve(program.at("path").get<std::string>(), true, files)), NeedKind::value);
   ToolNeeds found;
   needs.at("variables").get_to(found.variables);
   std::sort(found.variables.begin(), found.variables.end());
   found.whole_environment = needs.at("whole_environment").get<bool>();
-  if (!needs.at("others").empty()) {
+  // Names that are not UTF-8 cannot be told in JSON.
+  const bool is_lossy = text.find(replacement) != text.npos;
+  if (is_lossy || !needs.at("others").empty()) {
     files = {{std::string(), NeedKind::value}};
     found.whole_environment = true;
   }
   found.files.assign(files.begin(), files.end());
   return found;
+}
+
+Result<bool> add_need(ToolNeeds& needs, Directories& directories, const Digest& tree,
+                      const std::string& path) {
+  std::set<ToolNeed> files(needs.files.begin(), needs.files.end());
+  Resolver::Found found = TRY(Resolver(directories, tree).resolve(path, true, files));
+  files.insert({std::move(found.path), found.is_directory ? NeedKind::type : NeedKind::value});
+  needs.files.assign(files.begin(), files.end());
+  return true;
 }
 
 Result<bool> hold(const std::vector<ToolNeed>& needs, Directories& directories, const Digest& then,

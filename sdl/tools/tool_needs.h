@@ -40,6 +40,10 @@ struct ToolNeeds {
 cache::Result<ToolNeeds> needs_of(std::string_view report, Directories& directories,
                                   const cache::Digest& tree);
 
+// What a path leads to, links followed, or that it leads nowhere.
+cache::Result<bool> add_need(ToolNeeds& needs, Directories& directories, const cache::Digest& tree,
+                             const std::string& path);
+
 // Whether all of them have in both trees the same.
 cache::Result<bool> hold(const std::vector<ToolNeed>& needs, Directories& directories,
                          const cache::Digest& then, const cache::Digest& now);

@@ -1,7 +1,9 @@
 #include "sdl/tools/tree_tools.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,7 +29,7 @@ using cache::OwnedFd;
 using cache::Result;
 
 // Raise it when the same call gives another result.
-constexpr std::string_view version = "_run_tool 1";
+constexpr std::string_view version = "_run_tool 2";
 
 // How an argument is called in messages, and where it stands.
 enum Argument : std::size_t {
@@ -95,6 +97,34 @@ Result<OwnedFd> memory_file(std::string_view contents) {
   return file;
 }
 
+template <class List>
+void sort_and_unite(List& list) {
+  std::ranges::sort(list);
+  const auto [from, end] = std::ranges::unique(list);
+  list.erase(from, end);
+}
+
+// Read by ld.so and malloc before anybody is there to see it.
+bool is_read_by_loader(std::string_view name) {
+  return name.starts_with("LD_") || name.starts_with("MALLOC_") || name == "GLIBC_TUNABLES";
+}
+
+std::string describe_surroundings() {
+  std::string text;
+  for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
+    rlimit limit{};
+    if (::getrlimit(static_cast<__rlimit_resource>(resource), &limit) == 0)
+      text += fmt::format("{} {} ", limit.rlim_cur, limit.rlim_max);
+  }
+  text += fmt::format("nice {} ignored", ::getpriority(PRIO_PROCESS, 0));
+  for (int signal = 1; signal < NSIG; ++signal) {
+    struct sigaction action {};
+    if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN)
+      text += fmt::format(" {}", signal);
+  }
+  return text;
+}
+
 Digest digest_of_variable(std::string_view value) { return cache::digest_of(value); }
 
 }  // namespace
@@ -135,6 +165,7 @@ struct TreeTools::Call {
 TreeTools::TreeTools(Directories& directories, ToolOptions options)
     : directories_(directories),
       options_(std::move(options)),
+      surroundings_(describe_surroundings()),
       roots_(directories),
       results_(options_.cache_directory + "/tools") {}
 
@@ -185,6 +216,9 @@ Result<TreeTools::Call> TreeTools::understand(std::span<const Value> given, cons
   cache::Hasher key;
   key.add_piece(version);
   key.add_piece(platform_name);
+  key.add_piece(surroundings_);
+  for (const auto& [name, value] : call.variables)
+    if (is_read_by_loader(name)) key.add_piece(name + "=" + value);
   key.add_piece(std::to_string(call.arguments.size()));
   for (const std::string& word : call.arguments) key.add_piece(word);
   key.add_piece(call.input);
@@ -196,10 +230,11 @@ Result<TreeTools::Call> TreeTools::understand(std::span<const Value> given, cons
 }
 
 // A name alone is looked for in the working directory, then along PATH, or in bin and usr/bin. Spec 8.1.
-Result<std::string> TreeTools::program_path(const Call& call) {
+Result<std::string> TreeTools::program_path(const Call& call, ToolNeeds& needs) {
   const std::string& name = call.arguments[0];
   const broker::tree::Reader reader(directories_.blobs());
   const auto is_file = [&](const std::string& path) {
+    static_cast<void>(add_need(needs, directories_, call.tree, path));
     const auto found = reader.find(call.tree, path);
     return found && std::holds_alternative<broker::tree::File>(*found);
   };
@@ -209,6 +244,7 @@ Result<std::string> TreeTools::program_path(const Call& call) {
   }
   if (is_file(call.directory + "/" + name)) return call.directory + "/" + name;
   const std::string* const path = call.variable("PATH");
+  needs.variables.emplace_back("PATH");
   const std::string places = path ? *path : "/bin:/usr/bin";
   for (std::size_t from = 0; from <= places.size();) {
     const std::size_t end = std::min(places.find(':', from), places.size());
@@ -226,7 +262,9 @@ Result<ToolResult> TreeTools::execute(const Call& call) {
   request.tree = call.tree;
   request.directory = call.directory;
   request.arguments = call.arguments;
-  request.arguments[0] = TRY(program_path(call));
+  ToolNeeds chosen;
+  request.arguments[0] = TRY(program_path(call, chosen));
+  TRY(add_need(chosen, directories_, call.tree, call.directory));
   for (const auto& [name, value] : call.variables) request.environment.push_back(name + "=" + value);
   request.fresh = true;  // what is replayed looks at nothing, and what it looks at is wanted
   const OwnedFd input = TRY(memory_file(call.input)), output = TRY(memory_file({})),
@@ -244,6 +282,11 @@ Result<ToolResult> TreeTools::execute(const Call& call) {
     result.needs.whole_environment = true;
   } else {
     result.needs = std::move(*needs);
+    result.needs.files.insert(result.needs.files.end(), chosen.files.begin(), chosen.files.end());
+    result.needs.variables.insert(result.needs.variables.end(), chosen.variables.begin(),
+                                  chosen.variables.end());
+    sort_and_unite(result.needs.files);
+    sort_and_unite(result.needs.variables);
   }
   for (const auto& [name, value] : call.variables)
     if (result.needs.whole_environment || std::ranges::binary_search(result.needs.variables, name))
@@ -256,7 +299,14 @@ std::optional<ToolResult> TreeTools::known_result(const Call& call) {
   for (ToolResult& result : results_.look_up(call.key)) {
     if (!call.fits(result)) continue;
     const auto holds = hold(result.needs.files, directories_, result.tree, call.tree);
-    if (holds && *holds) return std::move(result);
+    if (!holds || !*holds) continue;
+    const auto is_stored = [&](const cache::StoredBlob& blob) {
+      return blob.bytes == 0 || directories_.blobs().has(blob.digest);
+    };
+    if (!is_stored(result.output) || !is_stored(result.errors) ||
+        !are_changes_stored(directories_, result.tree, result.after))
+      continue;
+    return std::move(result);
   }
   return std::nullopt;
 }

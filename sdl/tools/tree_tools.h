@@ -37,7 +37,8 @@ class TreeTools final : public ToolRunner {
  private:
   struct Call;
   cache::Result<Call> understand(std::span<const Value> arguments, const Value& dot);
-  cache::Result<std::string> program_path(const Call& call);
+  // Notes what it has looked at.
+  cache::Result<std::string> program_path(const Call& call, ToolNeeds& needs);
   std::optional<ToolResult> known_result(const Call& call);
   cache::Result<ToolResult> result_of(const Call& call);
   cache::Result<ToolResult> execute(const Call& call);
@@ -45,6 +46,7 @@ class TreeTools final : public ToolRunner {
 
   Directories& directories_;
   const ToolOptions options_;
+  const std::string surroundings_;  // what a tool has of this process: limits, niceness, ignored signals
   RootTrees roots_;
   const ToolCache results_;
   // Of two calls that are the same, the second waits for the first.

@@ -122,6 +122,58 @@ one 'symbolic links lead where they should' '< "input\n", "input" >' 'r = _run_t
 one 'an executable file' '"ran\n"' 'r = sh("printf \"#!/bin/sh\\necho ran\\n\" > s; chmod 755 s"); . ++= [ root = r/root ]; q = _run_tool("linux", < "./s" >, "", "value");' 'q/stdout + ""'
 one 'an eleventh argument is its environment' '"2\n"' 'r = _run_tool("linux", < "sh", "-c", "echo $A" >, "", "value", "report", "report_nocache", "report_nocache", -1, ".WD", FALSE, . ++ [ envVars/A = "2" ]);' 'r/stdout + ""'
 
+# ---- the same tool in one root and then in another: what comes out is what comes out without a cache ----
+two() { # WHAT COMMAND ROOT-1 ROOT-2 [ENVIRONMENT-1 ENVIRONMENT-2]
+  local path='[ PATH = "/p1:/p2:/usr/bin:/bin" ]'
+  cat >one/build.ves <<V
+files os; f;
+{
+  one(more, variables) {
+    . = [ root = (os ++ [ tmp = [], .WD = [] ]) ++ more, envVars = variables ];
+    r = _run_tool("linux", < $2 >, "", "value", "value", "report", "report", -1, ".WD", TRUE);
+    visible(b) { c = []; foreach [ n = v ] in b do c += [ \$n = if _is_text(v) then v + "" else v ]; return c; };
+    wd = (./root ++ r/root)/.WD;
+    return < r/code, r/stdout + "", r/stderr + "", if _is_binding(wd) then visible(wd) else wd, r/root >;
+  };
+  return < one($3, ${5-$path}), one($4, ${6-${5-$path}}) >;
+}
+V
+  run vestal build --cache none --result one
+  local plain=$out
+  run vestal build --result one
+  is "$1" "$plain" "$out"
+  [ "$status" = 0 ] || { is "$1: status" 0 "$status"; cat err.text; }
+}
+mkdir -p one/f && for n in one two; do printf '#!/bin/sh\necho %s\n' $n >one/f/$n; chmod 755 one/f/$n; done
+two 'an output that was there with other contents' '"sh", "-c", "echo new > t; mv t out"' '[ .WD = [ out = "new\n" ] ]' '[ .WD = [ out = "old\n" ] ]'
+two 'an output that was there and is written to' '"sh", "-c", "echo new > out"' '[ .WD = [ out = "new\n" ] ]' '[ .WD = [ out = "old\n" ] ]'
+two 'an output that was not there' '"sh", "-c", "echo new > out"' '[ .WD = [ out = "new\n" ] ]' '[]'
+two 'an output that is a directory now' '"sh", "-c", "echo x > a"' '[ .WD = [ a = "1" ] ]' '[ .WD = [ a = [] ] ]'
+two 'a directory that something is moved to' '"mv", "x", "d"' '[ .WD = [ x = "2", d = "1" ] ]' '[ .WD = [ x = "2", d = [] ] ]'
+two 'an output that is a link now' '"sh", "-c", "echo x > f"' '[ .WD = [ f = "1" ] ]' '[ .WD = [ f = < "g" >, g = "2" ] ]'
+two 'a program in the working directory' '"tool"' '[ p1 = [ tool = f/one ] ]' '[ .WD = [ tool = f/two ], p1 = [ tool = f/one ] ]'
+two 'a program earlier on PATH' '"tool"' '[ p2 = [ tool = f/one ] ]' '[ p1 = [ tool = f/two ], p2 = [ tool = f/one ] ]'
+two 'another PATH' '"tool"' '[ p1 = [ tool = f/one ], p2 = [ tool = f/two ] ]' '[ p1 = [ tool = f/one ], p2 = [ tool = f/two ] ]' '[ PATH = "/p1:/p2:/usr/bin:/bin" ]' '[ PATH = "/p2:/p1:/usr/bin:/bin" ]'
+two 'a working directory that is a link' '"cat", "x"' '[ .WD = < "a" >, a = [ x = "1" ], b = [ x = "2" ] ]' '[ .WD = < "b" >, a = [ x = "1" ], b = [ x = "2" ] ]'
+two 'what ld.so is told' '"cat", "a"' '[ .WD = [ a = "1" ] ]' '[ .WD = [ a = "1" ] ]' '[ PATH = "/usr/bin" ]' '[ PATH = "/usr/bin", LD_PRELOAD = "/none.so" ]'
+two 'a name that is not UTF-8' '"cat", "n\xff"' '[ .WD = [ "n\xff" = "1" ] ]' '[ .WD = [ "n\xff" = "2" ] ]'
+two 'a directory called sys' '"ls", "/sys"' '[ sys = [ x = "1" ] ]' '[ sys = [ y = "1" ] ]'
+two 'a file on the way' '"cat", "e/d/e"' '[ .WD = [ e = [ d = [] ] ] ]' '[ .WD = [ e = [ d = "1" ] ] ]'
+printf 'files os;\n{ . = [ root = os ++ [ .WD = [] ], envVars = [ PATH = "/usr/bin:/bin" ] ];\n  r = _run_tool("linux", < "sh", "-c", "ulimit -n; echo made > f" >, "", "value"); return < r/stdout + "", r/root/.WD/f + "" >; }\n' >one/build.ves
+few=$(ulimit -n 99; vestal build --result one)
+is 'limits: with few' '< "99\n", "made\n" >' "$few"
+run vestal build --result one
+[ "$out" != "$few" ] || is 'limits: others' another "$out"
+all=$out
+# What a result names is gone.
+for blob in $(printf 'made\n' | sha256sum | sed 's/^\(..\)\([0-9a-f]*\).*/\1\/\2/'); do rm -f "$VESTAL_DIR/blobs/$blob"; done
+run vestal build --trace --result one
+is 'contents that are gone' "$all" "$out"
+is 'contents that are gone: the tool runs' 'miss sh ' "$(tools)"
+(umask 0111; VESTAL_DIR=$PWD/masked vestal build --result one >out.text 2>err.text; cat out.text)  >masked.text
+is 'a first build under another umask' "$all" "$(cat masked.text)"
+kill "$(broker_pid masked)"
+
 # ---- what cannot be done ----
 refused() { # WHAT MESSAGE STATEMENTS
   printf 'files os;\n{\n  . = [ root = os ++ [ .WD = [ input = "x" ] ], envVars = [ PATH = "/usr/bin:/bin" ] ];\n  %s\n  return 1;\n}\n' "$3" >one/build.ves

@@ -203,13 +203,25 @@ TEST_CASE("a report becomes needs without symbolic links on the way, each of whi
   CHECK(needs->files == std::vector<ToolNeed>{{"bin", NeedKind::value},
                                               {"src", NeedKind::names},
                                               {"src/d", NeedKind::type},
+                                              {"src/none", NeedKind::type},
                                               {"src/none/x", NeedKind::existence},
-                                              {"src/out", NeedKind::existence},
+                                              {"src/out", NeedKind::value},
+                                              {"usr/bin", NeedKind::type},
                                               {"usr/bin/other", NeedKind::existence},
                                               {"usr/bin/tool", NeedKind::value},
                                               {"usr/lib/libx.so", NeedKind::value},
                                               {"usr/lib/libx.so.1", NeedKind::value}});
   CHECK(needs->variables == std::vector<std::string>{"HOME", "PATH"});
+}
+
+TEST_CASE("so does a name that JSON cannot tell") {
+  Store store;
+  const auto needs = needs_of(
+      "{\"needs\": {\"paths\": [], \"absent\": [\"/n\xef\xbf\xbd\"], \"programs\": [], \"made\": [], "
+      "\"variables\": [], \"whole_environment\": false, \"others\": []}}",
+      store.directories, store.tree({}));
+  REQUIRE(needs);
+  CHECK(needs->files == std::vector<ToolNeed>{{"", NeedKind::value}});
 }
 
 TEST_CASE("what could not be seen makes everything a need") {
