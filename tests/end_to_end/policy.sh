@@ -131,6 +131,10 @@ hits 'contents' wc "$lines" 'wc in' "$later in"
 runs 'contents' "$lines" 'cat in' 'echo 0 >> in'
 runs 'contents' '' 'cat /proc/self/maps >/dev/null' :
 
+hits 'arguments' xargs "$lines" 'xargs echo < in' "$later in"
+runs 'arguments' "$lines" 'xargs echo < in' 'echo 0 >> in'
+runs 'arguments' "$lines" 'xargs echo < in' 'export XARGS_TEST=1'
+
 hits 'contents and stack' grep "$lines" 'grep 1 in' "$later in"
 hits 'contents and stack' cmp "$lines" 'cmp in old || echo other' "$later in"
 hits 'contents and stack' m4 "$lines" 'm4 in' "$later in"

@@ -146,7 +146,7 @@ for ends in '' '< a' '> o; cat o' '2> /dev/null'; do
 done
 hazard 'where its input stands' "$f" "\$V $bin/kinds i < a" '= :' "> echo | \$V $bin/kinds i" "> \$V $bin/kinds i < /dev/null" "> \$V $bin/kinds i < b"
 hazard 'its input is its output' ': > e; echo 1 > a; cp a b' "sh -c 'cat a >> b; cat b'" '= cp a b' "> sh -c 'cat a >> a; echo \$?; cat a'" "> sh -c 'cat a e > e; echo \$?; cat e'"
-hazard 'fstat of what was given' "$f" "\$V $bin/at_position z < a" '! echo 9 > a'
+hazard 'fstat of what was given' "$f; touch -d @1000000 a" "\$V $bin/at_position z < a" '! echo 9 > a'
 uncached 'ftruncate of what was given' 'echo 12345 > o' "\$V $bin/at_position t 1<> o" '! echo 6789 > o' "> \$V $bin/at_position t 1>> a"
 uncached 'fchmod of what was given' 'touch o p; chmod 644 o p' "\$V $bin/at_position m 1<> o" '! chmod 644 o' "> \$V $bin/at_position m 1<> p"
 uncached 'pwrite to what was given' 'echo 12345 > o; echo 6789 > p' "\$V $bin/at_position w 1<> o" '! echo 12345 > o' "> \$V $bin/at_position w 1<> p"
