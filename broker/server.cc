@@ -154,7 +154,8 @@ std::string report_text(const SessionReport& report) {
     ordered_json programs = ordered_json::array();
     for (const auto& [path, by] : report.needs->programs) programs.push_back({{"path", path}, {"by", by}});
     object["needs"] = {{"paths", std::move(paths)}, {"absent", report.needs->absent}, {"programs", std::move(programs)}, {"made", report.needs->made},
-                       {"variables", report.needs->variables}, {"whole_environment", report.needs->whole_environment}};
+                       {"variables", report.needs->variables}, {"whole_environment", report.needs->whole_environment},
+                       {"has_ended", report.needs->has_ended}};
     ordered_json& others = object["needs"]["others"] = ordered_json::array();
     for (const auto& [reason, command] : report.needs->others) others.push_back({{"reason", reason}, {"command", command}});
   }

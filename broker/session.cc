@@ -479,6 +479,7 @@ class RunningSession final : public Session {
       if (use.aspects != 0) note_first(path_users_[path], use.observed_first, command);
     if (!step.spoils.empty() && step.spoiled_by.empty()) needs.others.emplace_back(step.spoils, command_line(step.exec));
     if (step.parent && !has_not_ended) return;
+    needs.has_ended = !has_not_ended;
     for (const auto& [file, user] : program_users_) needs.programs[file] = user.command;
     needs.absent.assign(program_absences_.begin(), program_absences_.end());
     for (const auto& [path, use] : step.uses) {

@@ -80,6 +80,7 @@ struct CommandNeeds {
   std::vector<std::string> made;      // made, written or replaced, and there at the end
   std::set<std::string> variables;    // asked for by name
   bool whole_environment = false;
+  bool has_ended = false;             // with all that it has started
   // What spoilt steps, and the command of the one that did it: what is not among the needs.
   std::vector<std::pair<std::string, std::string>> others;
 };

@@ -237,6 +237,7 @@ Result<ToolNeeds> needs_of(std::string_view text, Directories& directories, cons
   found.whole_environment = needs.at("whole_environment").get<bool>();
   // Names that are not UTF-8 cannot be told in JSON.
   const bool is_lossy = text.find(replacement) != text.npos;
+  found.may_be_kept = needs.at("others").empty() && needs.at("has_ended").get<bool>();
   if (is_lossy || !needs.at("others").empty()) {
     files = {{std::string(), NeedKind::value}};
     found.whole_environment = true;

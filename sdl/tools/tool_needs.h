@@ -34,6 +34,7 @@ struct ToolNeeds {
   std::vector<ToolNeed> files;         // sorted, each once
   std::vector<std::string> variables;  // sorted
   bool whole_environment = false;
+  bool may_be_kept = true;  // not: something was seen, or not seen, that may be another next time
 };
 
 // Of a session's report (JSON). What could not be seen makes the whole tree a need, and all variables.

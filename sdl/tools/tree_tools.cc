@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <optional>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -89,13 +90,49 @@ Result<Value> part_of_dot(const Value& dot, std::string_view name) {
   return part;
 }
 
-Result<OwnedFd> memory_file(std::string_view contents) {
+Result<OwnedFd> memory_file() {
   OwnedFd file(::memfd_create("tool", MFD_CLOEXEC));
-  if (!file || !cache::write_all(file.get(), contents) || ::lseek(file.get(), 0, SEEK_SET) != 0)
-    return fail(Fault::io,
-                fmt::format("no memory for what a tool reads or writes: {}", std::strerror(errno)));
+  if (!file)
+    return fail(Fault::io, fmt::format("no memory for what a tool writes: {}", std::strerror(errno)));
   return file;
 }
+
+// A text to be read: by a pipe, which a thread fills, or as nothing at all.
+class Input {
+ public:
+  static Result<Input> open(const std::string& text) {
+    Input input;
+    int ends[2];
+    if (text.empty()) {
+      input.reader_ = OwnedFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    } else if (::pipe2(ends, O_CLOEXEC) == 0) {
+      input.reader_ = OwnedFd(ends[0]);
+      input.writer_ = std::thread([&text, end = ends[1]] {
+        // A reader that goes away is nothing to die of.
+        sigset_t broken_pipe;
+        ::sigemptyset(&broken_pipe);
+        ::sigaddset(&broken_pipe, SIGPIPE);
+        ::pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
+        const OwnedFd writer(end);
+        cache::write_all(writer.get(), text);
+      });
+    }
+    if (!input.reader_) return fail(Fault::io, fmt::format("no input for a tool: {}", std::strerror(errno)));
+    return input;
+  }
+  Input(Input&&) = default;
+  ~Input() {
+    // Whoever has not read all of it will not any more.
+    reader_.reset();
+    if (writer_.joinable()) writer_.join();
+  }
+  int get() const { return reader_.get(); }
+
+ private:
+  Input() = default;
+  OwnedFd reader_;
+  std::thread writer_;
+};
 
 template <class List>
 void sort_and_unite(List& list) {
@@ -267,8 +304,8 @@ Result<ToolResult> TreeTools::execute(const Call& call) {
   TRY(add_need(chosen, directories_, call.tree, call.directory));
   for (const auto& [name, value] : call.variables) request.environment.push_back(name + "=" + value);
   request.fresh = true;  // what is replayed looks at nothing, and what it looks at is wanted
-  const OwnedFd input = TRY(memory_file(call.input)), output = TRY(memory_file({})),
-                errors = TRY(memory_file({}));
+  const Input input = TRY(Input::open(call.input));
+  const OwnedFd output = TRY(memory_file()), errors = TRY(memory_file());
   const auto ended = TRY(broker::sandbox::run_tool(request, input.get(), output.get(), errors.get()));
   ToolResult result;
   result.status = ended.status;
@@ -280,6 +317,7 @@ Result<ToolResult> TreeTools::execute(const Call& call) {
   if (!needs) {
     result.needs.files = {{std::string(), NeedKind::value}};
     result.needs.whole_environment = true;
+    result.needs.may_be_kept = false;
   } else {
     result.needs = std::move(*needs);
     result.needs.files.insert(result.needs.files.end(), chosen.files.begin(), chosen.files.end());
@@ -355,7 +393,8 @@ Result<ToolResult> TreeTools::result_of(const Call& call) {
   const bool spoilt =
       (call.output.spoils && result.output.bytes > 0) || (call.errors.spoils && result.errors.bytes > 0);
   // That it could not be kept costs another run.
-  if (!spoilt && options_.uses_results) static_cast<void>(results_.add(call.key, result));
+  if (!spoilt && result.needs.may_be_kept && options_.uses_results)
+    static_cast<void>(results_.add(call.key, result));
   return result;
 }
 

@@ -197,7 +197,7 @@ TEST_CASE("a report becomes needs without symbolic links on the way, each of whi
   const auto needs = needs_of(
       R"({"needs": {"paths": [{"path": "/src", "listed": true}, {"path": "/src/d", "listed": false}, {"path": "/dev/null", "listed": false},
     {"path": "/bin", "listed": false}], "absent": ["/bin/other", "/src/none/x"], "programs": [{"path": "/bin/tool"}, {"path": "/usr/lib/libx.so"}],
-    "made": ["/src/out"], "variables": ["PATH", "HOME"], "whole_environment": false, "others": []}})",
+    "made": ["/src/out"], "variables": ["PATH", "HOME"], "whole_environment": false, "has_ended": true, "others": []}})",
       store.directories, tree);
   REQUIRE(needs);
   CHECK(needs->files == std::vector<ToolNeed>{{"bin", NeedKind::value},
@@ -212,13 +212,14 @@ TEST_CASE("a report becomes needs without symbolic links on the way, each of whi
                                               {"usr/lib/libx.so", NeedKind::value},
                                               {"usr/lib/libx.so.1", NeedKind::value}});
   CHECK(needs->variables == std::vector<std::string>{"HOME", "PATH"});
+  CHECK(needs->may_be_kept);
 }
 
 TEST_CASE("so does a name that JSON cannot tell") {
   Store store;
   const auto needs = needs_of(
       "{\"needs\": {\"paths\": [], \"absent\": [\"/n\xef\xbf\xbd\"], \"programs\": [], \"made\": [], "
-      "\"variables\": [], \"whole_environment\": false, \"others\": []}}",
+      "\"variables\": [], \"whole_environment\": false, \"has_ended\": true, \"others\": []}}",
       store.directories, store.tree({}));
   REQUIRE(needs);
   CHECK(needs->files == std::vector<ToolNeed>{{"", NeedKind::value}});
@@ -227,11 +228,12 @@ TEST_CASE("so does a name that JSON cannot tell") {
 TEST_CASE("what could not be seen makes everything a need") {
   Store store;
   const auto needs = needs_of(
-      R"({"needs": {"paths": [], "absent": [], "programs": [], "made": [], "variables": [], "whole_environment": false,
+      R"({"needs": {"paths": [], "absent": [], "programs": [], "made": [], "variables": [], "whole_environment": false, "has_ended": true,
     "others": [{"reason": "uses the network", "command": "x"}]}})",
       store.directories, store.tree({}));
   REQUIRE(needs);
   CHECK(needs->files == std::vector<ToolNeed>{{"", NeedKind::value}});
   CHECK(needs->whole_environment);
+  CHECK_FALSE(needs->may_be_kept);
   CHECK_FALSE(needs_of("{}", store.directories, store.tree({})));
 }
