@@ -27,7 +27,7 @@ std::string text_of(const Event& event) {
   static constexpr const char* names[] = {"filler",   "exec",     "exec_failed", "started", "forked",   "forked_child", "exited",  "reaped",
                                           "signalled", "look",    "fstat",       "access",  "open",     "readlink",     "list",    "chdir",
                                           "mkdir",    "rmdir",    "unlink",      "rename",  "link",     "symlink",      "chmod",   "chown",
-                                          "utimens",  "truncate", "mknod",       "xattr_set", "getenv", "clock",        "random",  "spoil", "altered",
+                                          "utimens",  "truncate", "mknod",       "xattr_set", "getenv", "clock",        "random",  "number", "spoil", "altered",
                                           "stream",   "fd_kind",  "fd_read",     "fd_position", "input", "code", "mapped", "holes", "closed", "preserve", "flush"};
   if (event.lost) return "lost";
   const auto kind = static_cast<std::size_t>(event.kind);

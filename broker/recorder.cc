@@ -344,6 +344,7 @@ void Recorder::handle(const Event& event) {
       break;
     case kind_exec_failed: handle_exec_failed(*process, event); break;
     case kind_forked: {
+      if (step->policy.is_perl || step->policy.is_python) step->numbers.insert(event.arg);  // what fork returned
       const auto known = processes_.find(event.arg);
       // Its own records may have come first, even the last of them.
       if (known != processes_.end() && known->second->parent_pid == event.pid && !known->second->confirmed) {
@@ -439,6 +440,10 @@ void Recorder::handle(const Event& event) {
     case kind_clock: handle_clock(*process, event); break;
     case kind_random:
       if (!step->policy.ignores_random) handle_random(*process);
+      break;
+    case kind_number:
+      // What a shell's text says of its own number has been looked at.
+      if (!step->policy.is_shell) step->numbers.insert(event.arg);
       break;
     case kind_spoil:
       if (step->policy.ignores_file_system && event.text == "asked for the state of a file system") break;

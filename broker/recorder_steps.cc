@@ -695,6 +695,10 @@ bool Recorder::store(Step& step, Position at, std::string& reason) {
   if (reason.empty() && std::ranges::any_of(step.uses, is_from_the_future)) reason = "asks for the time of a file from the future";
   if (reason.empty() && reads_its_output(step)) reason = reads_its_output_reason;
   if (reason.empty()) collect_result(step, at, result, reason);
+  if (reason.empty() && shows_number(result, step.numbers, *parts_.blobs)) {
+    reason = "tells the number of a process";
+    step.spoil(reason);
+  }
   // As long as the command lives, nobody waits for its end to do something else with its files. If it has been killed,
   // what has been looked at may be something else already, a directory put back in its place for one.
   pollfd end{top_process_.get(), POLLIN, 0};
@@ -733,6 +737,7 @@ void Recorder::finish(Step& step, Position at) {
     if (!step.started || (step.program && !step.program->spoils.empty())) parts_.programs->doubt();
   }
   finished_(step, stored, reason);
+  if (step.parent && !stored && !step.replayed) step.parent->numbers.merge(step.numbers);
   if (step.parent) merge_into(*step.parent, step, paths_);
 }
 

@@ -19,6 +19,7 @@
 
 #include "broker/path_table.h"
 #include "broker/policy.h"
+#include "broker/process_numbers.h"
 #include "broker/program_table.h"
 #include "broker/view.h"
 #include "cache/record.h"
@@ -160,6 +161,7 @@ struct Step {
   bool guards_environment = false;  // its processes say whether that is so
   std::map<std::uint32_t, std::uint32_t> descriptors;  // fd -> FdQuestions asked
   std::map<std::uint32_t, InheritedFile> inherited_files;  // by descriptor
+  ProcessNumbers numbers;  // that processes in it were told, who may show them; of inner steps that were kept none
   std::vector<ProgramUse> programs;  // of inner steps
   std::vector<cache::StreamPiece> streams;
   std::uint64_t stream_bytes = 0;

@@ -248,6 +248,16 @@ long handle_prctl(const Call& call) {
   return result;
 }
 
+long handle_number(const Call& call) {
+  const long result = native(call);
+  if (result <= 0 || seen(mix(kind_number, static_cast<uint64_t>(result)))) return result;
+  LogRecord record;
+  record.kind = kind_number;
+  record.arg = static_cast<int>(result);
+  append(record);
+  return result;
+}
+
 // uname(2). Of what it tells only the name may be another than the real one.
 long handle_host(const Call& call) {
   const long result = native(call);

@@ -60,7 +60,7 @@
 namespace preload {
 
 inline constexpr uint64_t region_magic = 0x6c61747365763031;  // "10vestal"
-inline constexpr uint32_t protocol_version = 11;
+inline constexpr uint32_t protocol_version = 12;
 
 // The variables a traced process is started with, behind all others:
 //   LD_PRELOAD=<shim>:<user's own>:<closure>
@@ -359,6 +359,7 @@ enum Kind : uint16_t {
   kind_getenv,     // arg: GetenvKind; text: name
   kind_clock,      // arg: ClockSource
   kind_random,     // arg: how many bytes
+  kind_number,     // was told the number of a process, group or session. arg: the number
   kind_spoil,      // did something that cannot be recorded. text: what, for a human; arg: SpoilReach
   kind_altered,    // has other limits, processors, ... from now on, as all that it starts. arg: Attribute; payload: what was set
 

@@ -56,6 +56,38 @@ anew 'Python' '$python -c "import random; print(random.random())"'
 anew 'the process id, in a text from a pipe' 'echo "echo \$\$" | sh'
 anew 'the process id, in a text of its own making' 'sh -c "echo echo \\\$\\\$ > t.noise2; . ./t.noise2; rm t.noise2"'
 anew 'the process id, in a text that is another one afterwards' 'sh -c "echo echo \\\$\\\$ > t.noise3; . ./t.noise3; echo : > t.noise3"'
+program number -D_GNU_SOURCE <<'C'
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+int main(int n, char** a) {
+  char t[100];
+  sprintf(t, "n%07dx", getpid());
+  if (!strcmp(a[1], "own")) puts(t);
+  if (!strcmp(a[1], "parent")) printf("%d\n", getppid());
+  if (!strcmp(a[1], "group")) printf("%d %d\n", getpgrp(), getsid(0));
+  if (!strcmp(a[1], "session")) printf("%d\n", setsid());
+  if (!strcmp(a[1], "file")) { FILE* f = fopen("t.noise4", "w"); fputs(t, f); fclose(f); return system("cat t.noise4; rm t.noise4"); }
+  if (!strcmp(a[1], "kept")) { FILE* f = fopen("t.noise5", "w"); fputs(t, f); fclose(f); }
+  if (!strcmp(a[1], "name")) { mkdir(t, 0777); return system("echo n*x; rmdir n*x"); }
+  if (!strcmp(a[1], "link")) { symlink(t, "t.noise6"); }
+  if (!strcmp(a[1], "child")) { sprintf(t, "echo %d > t.noise7", getpid()); return system(t); }
+  if (!strcmp(a[1], "quiet")) puts(getpid() == getpgrp() ? "leads" : "follows");
+}
+C
+for number in own parent file name; do anew "the process id, of a program: $number" "$bin/number $number"; done
+anew 'the process id, of a program: group' "setsid -w $bin/number group"
+anew 'the process id, of a program: session' "setsid -w $bin/number session"
+anew 'the process id, in a file' "$bin/number kept; cat t.noise5; rm t.noise5"
+anew 'the process id, in a link' "$bin/number link; readlink t.noise6; rm t.noise6"
+anew 'the process id, by a child' "$bin/number child; cat t.noise7; rm t.noise7"
+hazard 'a process id that is not shown' ':' "sh -c '$bin/number quiet; :'" '= touch c'
+anew 'the process id, by a script of Perl' 'echo "print \$\$" > t.noise8; $perl t.noise8; rm t.noise8'
+anew 'the process id, of a child of Perl' 'echo "my \$p = fork; exit unless \$p; wait; print \$p" > t.noise9; $perl t.noise9; rm t.noise9'
+anew 'the process id, by a script of Python' 'echo "import os; print(os.getpid())" > t.noise10; /usr/bin/python3 t.noise10; rm t.noise10'
 two='touch -d @1000000 a; touch -d @2000000 b; echo "[ a -nt b ] && echo newer || echo older" > f'
 hazard 'times compared by a text from a pipe' "$two" "sh -c 'cat f | sh'" '= touch c' '! touch -d @3000000 a' '! touch -d @4000000 b'
 hazard 'a text from a pipe' 'echo 1 > a; echo "cat a" > f' "bash -c 'sed s/x/y/ f | bash'" '= touch c' '! echo 2 > a' '! echo "cat a a" > f'

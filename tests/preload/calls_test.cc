@@ -280,6 +280,14 @@ TEST_CASE("who asks what its children used has read a clock, who asks for memory
   CHECK(sources("sysconf(_SC_PHYS_PAGES);") == clock_by_machine);
 }
 
+TEST_CASE("the numbers of processes that a program is told are logged, each once") {
+  const auto run = Snippet("for (int i = 0; i < 3; ++i) { getpid(); getppid(); getpgrp(); getpgid(0); getsid(0); }").run();
+  std::set<int> told;
+  for (const Event& event : run.of(kind_number)) CHECK(told.insert(event.arg).second);
+  CHECK(told.size() >= 2);  // it need not lead its group or session
+  CHECK(told.contains(::getpid()));
+}
+
 TEST_CASE("a program that only calls malloc has not asked for random numbers") {
   CHECK(Snippet("char* volatile place = (char*)malloc(100); free(place);").run().of(kind_random).empty());
 }
