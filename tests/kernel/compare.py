@@ -38,7 +38,7 @@ class Logged:
 class Log:
     def __init__(self, path, directory):
         self.programs, self.faults = {}, []
-        self.counts, self.cwd = {}, {}
+        self.counts, self.cwd, self.ended = {}, {}, set()
         with open(path, errors='surrogateescape') as lines:
             for number, line in enumerate(lines, 1):
                 found = EVENT.match(line.rstrip('\n'))
@@ -49,11 +49,13 @@ class Log:
         pid, kind, result, arg = int(found[2]), found[3], int(found[5]), int(found[6], 0)
         texts = [plain(text) for text in re.findall(r'"(?:[^"\\]|\\.)*"', found[10])]
         parent = int(found[8]) if found[8] else arg if kind == 'forked_child' else None
-        if pid not in self.counts:
+        # A number is used again, if there are many processes.
+        if pid not in self.counts or kind == 'forked_child' or (parent is not None and pid in self.ended):
             above = self.programs.get((parent, self.counts.get(parent)))
-            self.counts[pid] = 0
-            self.programs[pid, 0] = Logged(frozenset(above.all()) if above else frozenset())
+            self.counts[pid] = self.counts.get(pid, -1) + 1
+            self.programs[pid, self.counts[pid]] = Logged(frozenset(above.all()) if above else frozenset())
             self.cwd[pid] = self.cwd.get(parent, directory)
+            self.ended.discard(pid)
         if kind == 'started':
             self.counts[pid] += 1
             self.programs[pid, self.counts[pid]] = Logged()
@@ -85,7 +87,10 @@ class Log:
         elif kind == 'fd_kind': note('described', arg)
         elif kind == 'fd_read': note('described', arg), note('read', arg)
         elif kind == 'stream': program.written[arg] += int(found[9])
-        elif kind == 'exited': program.end = result
+        elif kind == 'exited':
+            program.end = result
+            self.ended.add(pid)
+        elif kind == 'reaped' and arg in self.counts and self.programs[arg, self.counts[arg]].end is None: self.ended.add(arg)
 
 
 class Rows:

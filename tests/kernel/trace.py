@@ -4,6 +4,7 @@ A program is what one process is between two execve. Its facts are tuples: a kin
 succeeded). Paths are absolute, by the working directory, and otherwise as the program spelled them. Written for the
 options in watch.sh: strace -f -y -i, with the environment of every execve in full.
 """
+import collections
 import errno
 import os
 import re
@@ -107,10 +108,10 @@ class Trace:
         self.own_sites = own_sites(shim)
         self.top = None
         lines = list(complete_lines(path))
-        for tid, _, text, _ in lines:
+        for tid, _, text, number in lines:
             call = CALL.match(text)
             if call and call[1] in FORKS and call[3].isdigit() and int(call[3]) > 0:
-                self.children[int(call[3])] = (tid, call[1], call[2])
+                self.children.setdefault(int(call[3]), collections.deque()).append((number, tid, call[1], call[2]))
         for tid, at, text, number in lines:
             self.line(tid, at, text, number)
 
@@ -125,13 +126,14 @@ class Trace:
     def process_of(self, tid):
         if tid in self.tasks:
             return self.tasks[tid]
-        if tid not in self.children:
+        if not self.children.get(tid):
+            if self.top is not None: raise SystemExit(f'process {tid} comes from nowhere')
             process = Process(tid, self.directory, {}, None)
             self.top = tid
             self.begin(process, 'vestal')
             process.phase = 'client'
         else:
-            parent_tid, call, words = self.children[tid]
+            _, parent_tid, call, words = self.children[tid].popleft()
             parent = self.process_of(parent_tid)
             if 'CLONE_THREAD' in words:
                 self.tasks[tid] = parent
@@ -195,7 +197,10 @@ class Trace:
         if ended:
             if tid == process.pid:
                 process.program.end = int(ended[2]) if ended[1] == 'exited with' else ended[2]
+            del self.tasks[tid]  # the number is used again, if there are many processes
             return
+        replaced = re.match(r'\+\+\+ superseded by execve in pid (\d+)', text)
+        if replaced: self.tasks.pop(int(replaced[1]), None)  # a thread that goes on under the number of its process
         call = CALL.match(text)
         if not call:
             return
@@ -203,8 +208,9 @@ class Trace:
         result = int(call[3], 0) if call[3] != '?' else None
         if result is None:
             return
-        if name in FORKS and result > 0:
-            self.process_of(result)  # which has the descriptors of now
+        # It has the descriptors of now. (It may have begun before, and ended.)
+        if name in FORKS and result > 0 and any(made[0] == number for made in self.children[result]):
+            self.process_of(result)
         error = number_of_error(call[4])
         place = int(at, 16) if '?' not in at else 0
         for word in words[:1]:
