@@ -26,6 +26,8 @@ result '--version' 0 'vestal [0-9]*Licence: Apache-2.0' ''
 
 run "$VESTAL" mak
 result 'a word like make' 2 '' "vestal: unknown command 'mak'; did you mean 'make'[?]$see"
+run "$VESTAL" biuld
+result 'a word like build' 2 '' "vestal: unknown command 'biuld'; did you mean 'build'[?]$see"
 run "$VESTAL" frobnicate
 result 'a word like nothing' 2 '' "vestal: unknown command 'frobnicate'$see"
 run "$VESTAL" --sumary make
