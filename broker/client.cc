@@ -79,7 +79,7 @@ void nap(int ms) {
 std::vector<char*> broker_environment() {
   std::vector<char*> variables;
   for (char** variable = environ; variable && *variable; ++variable) {
-    for (const char* name : {"VESTAL_IDLE=", "VESTAL_SHIM=", "VESTAL_EVENTS=", "TZ=",
+    for (const char* name : {"VESTAL_IDLE=", "VESTAL_MAX_SIZE=", "VESTAL_SHIM=", "VESTAL_EVENTS=", "TZ=",
 #ifdef VESTAL_FAILPOINTS
                              "VESTAL_FAILPOINT=",
 #endif

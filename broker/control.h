@@ -11,6 +11,7 @@
 //   clear                        nothing: counters have been set to zero
 //   why       a path             all explanations are in their file; JSON: list of the commands that made the path
 //   tree_add  a directory        JSON: digest, bytes, what was counted, what was left out (broker/tree/tree_adder.h)
+//   collect   CollectRequest     JSON: what was removed (broker/collector.h)
 //   stop                         nothing: the broker leaves after its sessions
 //
 // The heads stay as they are for ever, for a broker may meet a client of another
@@ -38,7 +39,7 @@ struct BuildId {
   static BuildId of_this_program();
 };
 
-enum class RequestKind : std::uint32_t { session = 1, stats = 2, clear = 3, why = 4, stop = 5, tree_add = 6 };
+enum class RequestKind : std::uint32_t { session = 1, stats = 2, clear = 3, why = 4, stop = 5, tree_add = 6, collect = 7 };
 enum class ReplyStatus : std::uint32_t {
   done = 0,
   refused = 1,  // and asking again would not help
@@ -71,6 +72,11 @@ struct SessionRequest {
   std::int32_t top_pid = 0;     // the process that becomes the command
   std::uint32_t fresh = 0, verbose = 0, wants_report = 0, wants_needs = 0;
   preload::SessionPolicies policies{};
+};
+
+struct CollectRequest {
+  std::uint64_t bytes_max = 0, unused_s = 0;
+  std::uint32_t only_tells = 0, unused = 0;
 };
 
 struct Request {

@@ -27,6 +27,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "broker/collector.h"
 #include "broker/configuration.h"
 #include "broker/control.h"
 #include "broker/images/elf_file.h"
@@ -47,6 +48,7 @@ using std::chrono::milliseconds;
 constexpr int request_ms_max = 10'000;     // for a client to begin to say what it wants
 constexpr int storing_ms_max = 5'000;      // to wait for what the previous command is still storing
 constexpr milliseconds place_look{1'000};  // how often an idle broker looks whether its directory is still there
+constexpr std::chrono::seconds collector_pause{10};  // without sessions, before the cache is kept within its size
 constexpr int acceptors_wanted = 2;        // threads that wait for clients
 constexpr int wake_signal = SIGUSR1;       // from our own threads to the first one
 
@@ -184,6 +186,10 @@ std::string added_text(const tree::Added& added) {
   return text_of(object);
 }
 
+std::string collected_text(const Collected& collected) {
+  return text_of(ordered_json{{"bytes_before", collected.bytes_before}, {"bytes", collected.bytes}, {"blobs", collected.blobs}, {"trees", collected.trees}, {"results", collected.results}});
+}
+
 // ---- the server -----------------------------------------------------------------------------------------------------------
 
 class Server {
@@ -193,7 +199,8 @@ class Server {
     ::fstatat(directory_, socket_name, &socket_, AT_SYMLINK_NOFOLLOW);
   }
 
-  // Until SIGTERM, idleness or a request ends it. Signals are blocked in all threads.
+  // Until SIGTERM, idleness or a request ends it. Signals are blocked in all threads. Meanwhile, in a pause after sessions, it
+  // keeps the cache within its size.
   void run();
 
  private:
@@ -213,6 +220,7 @@ class Server {
   void start_session(int client, const SessionRequest& wanted, std::string_view configuration, pid_t peer);
   void run_session(Session& session, std::int32_t top_pid);
   void wait_for_ended_sessions();
+  void collect_unasked();
   // Whether clients who look for the broker of this directory still find this one.
   bool can_be_found() const;
   bool is_own_socket(int directory, const std::string& path) const;
@@ -232,6 +240,8 @@ class Server {
   int threads_ = 0, waiting_threads_ = 0;
   int busy_ = 0;
   Clock::time_point idle_since_ = Clock::now();
+  bool has_grown_ = false;     // there were sessions since the cache was last kept within its size
+  std::mutex collector_mutex_;
   bool leaving_ = false;       // no new sessions
   bool leave_early_ = false;   // as soon as nothing is under way
 };
@@ -287,6 +297,13 @@ void Server::run() {
   for (;;) {
     const bool idle = busy_ == 0;
     if (idle && (leaving_ || leave_early_)) break;
+    if (idle && has_grown_ && Clock::now() - idle_since_ >= std::min(collector_pause, idle_max)) {
+      has_grown_ = false;
+      lock.unlock();
+      collect_unasked();
+      lock.lock();
+      continue;
+    }
     const auto deadline = (idle ? idle_since_ : Clock::now()) + idle_max;
     const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now()).count();
     if (idle && (left <= 0 || !can_be_found())) break;
@@ -306,6 +323,17 @@ void Server::run() {
   ::shutdown(listening_.get(), SHUT_RDWR);
   for (Running& running : sessions_) running.session->stop();
   changed_.wait(lock, [&] { return threads_ == 0; });
+}
+
+void Server::collect_unasked() {
+  // In a sandbox the blobs are somebody else's.
+  const auto bytes_max = cache_bytes_max();
+  if (!bytes_max || peers_ == Peers::may_have_other_mounts) return;
+  const std::lock_guard lock(collector_mutex_);
+  CollectorLimits limits;
+  limits.bytes_max = *bytes_max;
+  const auto collected = collect(parts_.cache_directory, *parts_.blobs, *parts_.cache, limits);
+  if (!collected) log_.line("the cache cannot be kept within its size: " + collected.error().message);
 }
 
 bool Server::is_own_socket(int directory, const std::string& path) const {
@@ -438,6 +466,19 @@ void Server::answer(int client, const Request& request, pid_t peer) {
       else send_reply(client, ReplyStatus::refused, added.error().message);
       return;
     }
+    case RequestKind::collect: {
+      CollectRequest wanted;
+      if (request.body.size() != sizeof wanted) break;
+      std::memcpy(&wanted, request.body.data(), sizeof wanted);
+      wait_for_ended_sessions();
+      ensure_acceptors();
+      const std::lock_guard lock(collector_mutex_);
+      const auto collected = collect(parts_.cache_directory, *parts_.blobs, *parts_.cache,
+                                     {wanted.bytes_max, std::chrono::seconds(wanted.unused_s), wanted.only_tells != 0});
+      if (collected) send_reply(client, ReplyStatus::done, collected_text(*collected));
+      else send_reply(client, ReplyStatus::refused, collected.error().message);
+      return;
+    }
     case RequestKind::stop: {
       {
         const std::lock_guard lock(mutex_);
@@ -460,6 +501,10 @@ void Server::start_session(int client, const SessionRequest& wanted, std::string
     return;
   }
   wait_for_ended_sessions();
+  {
+    const std::lock_guard lock(mutex_);
+    has_grown_ = true;
+  }
   SessionOptions options;
   options.top_pid = wanted.top_pid;
   options.fresh = wanted.fresh != 0;

@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include "broker/wording.h"
+
 namespace broker {
 namespace {
 
@@ -17,6 +19,8 @@ std::string variable(const char* name) {
   const char* const value = std::getenv(name);
   return value ? value : "";
 }
+
+constexpr std::string_view unlimited = "unlimited";
 
 std::optional<int> idle_in(const std::string& text) {
   int seconds = 0;
@@ -29,6 +33,12 @@ std::optional<int> idle_in(const std::string& text) {
 
 int idle_seconds() { return idle_in(variable("VESTAL_IDLE")).value_or(idle_s_default); }
 
+std::optional<std::uint64_t> cache_bytes_max() {
+  const std::string text = variable("VESTAL_MAX_SIZE");
+  if (text == unlimited) return std::nullopt;
+  return size_in(text).value_or(cache_bytes_default);
+}
+
 std::string events_path() {
   std::string path = variable("VESTAL_EVENTS");
   return path.starts_with('/') ? path : std::string();
@@ -38,6 +48,8 @@ std::vector<std::string> wrong_settings() {
   std::vector<std::string> wrong;
   if (const std::string idle = variable("VESTAL_IDLE"); !idle.empty() && !idle_in(idle))
     wrong.push_back(fmt::format("VESTAL_IDLE={}: not a number of seconds from 1 to {}; {} is used", idle, idle_s_max, idle_s_default));
+  if (const std::string size = variable("VESTAL_MAX_SIZE"); !size.empty() && size != unlimited && !size_in(size))
+    wrong.push_back(fmt::format("VESTAL_MAX_SIZE={}: not a size like 500M or 20G, nor `{}`; {} is used", size, unlimited, size_text(cache_bytes_default)));
   if (const std::string events = variable("VESTAL_EVENTS"); !events.empty()) {
     const std::string path = events_path();
     const std::string folder = path.substr(0, path.rfind('/') + 1);

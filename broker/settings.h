@@ -3,10 +3,13 @@
 //
 //   VESTAL_IDLE     seconds after which an idle broker leaves
 //   VESTAL_EVENTS   a file that the broker appends every event to
+//   VESTAL_MAX_SIZE how large the cache may grow (broker/collector.h): a size as size_in() takes it, or `unlimited`
 //
 // A value that makes no sense counts as none: no build fails for that.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,7 +17,10 @@ namespace broker {
 
 inline constexpr int idle_s_default = 300, idle_s_max = 1'000'000;
 
+inline constexpr std::uint64_t cache_bytes_default = std::uint64_t{20} << 30;
+
 int idle_seconds();
+std::optional<std::uint64_t> cache_bytes_max();  // nothing: unlimited
 // Empty if there is to be none.
 std::string events_path();
 // A sentence for each value that makes no sense.

@@ -1,6 +1,9 @@
 #include "broker/wording.h"
 
 #include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -51,6 +54,23 @@ std::string size_text(std::uint64_t bytes) {
   std::size_t unit = 0;
   for (size /= 1024; size >= 1024 && unit + 1 < std::size(units); size /= 1024) ++unit;
   return fmt::format("{:.1f} {}", size, units[unit]);
+}
+
+std::optional<std::uint64_t> size_in(std::string_view text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  if (unit.size() > 1 && unit[0] == ' ') unit.remove_prefix(1);
+  if (error != std::errc() || text[0] < '0' || text[0] > '9') return std::nullopt;
+  if (!unit.empty() && unit != "B") {
+    constexpr std::string_view letters = "KMGT";
+    const std::size_t power = letters.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit[0]))));
+    const std::string_view rest = unit.substr(1);
+    if (power == letters.npos || (!rest.empty() && rest != "B" && rest != "iB")) return std::nullopt;
+    number *= std::pow(rest == "B" ? 1000.0 : 1024.0, static_cast<double>(power + 1));
+  }
+  if (number >= 0x1p63) return std::nullopt;
+  return static_cast<std::uint64_t>(number);
 }
 
 std::string count_text(std::uint64_t count, std::string_view one, std::string_view many) {

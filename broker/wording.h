@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,8 @@ inline constexpr char not_ended[] = "has not ended with the command";
 
 std::string duration_text(double seconds);       // 0.02 s, 12.3 s, 4 min 05 s, 2 h 10 min
 std::string size_text(std::uint64_t bytes);      // 120 bytes, 4.2 KiB, 1.3 GiB
+// A number of bytes: 500M, 1.5GiB, 20 GB, 4096. Powers of 1024 but for KB, MB, GB and TB.
+std::optional<std::uint64_t> size_in(std::string_view text);
 std::string count_text(std::uint64_t count, std::string_view one, std::string_view many);  // 1 hit, 2 hits
 
 // Why steps were not cacheable, as `vestal stats` counts it: names of files are left out, and a step that is so because of

@@ -10,6 +10,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -23,6 +24,7 @@ namespace {
 // Up to this size a file is read into memory and hashed before anything is written.
 constexpr std::size_t small_bytes_max = 256 << 10;
 constexpr std::size_t buffer_bytes = 256 << 10;
+constexpr char unfinished[] = "tmp-";  // how names begin that are no blobs yet, or no more
 
 // `reason` is an errno, taken before the message was put together.
 tl::unexpected<Error> failed(int reason, const std::string& what) {
@@ -105,7 +107,7 @@ class PrivateFile {
       std::uint64_t number = 0;
       if (::getrandom(&number, sizeof number, 0) != sizeof number) return std::nullopt;
       char name[32];
-      std::snprintf(name, sizeof name, "tmp-%016llx", static_cast<unsigned long long>(number));
+      std::snprintf(name, sizeof name, "%s%016llx", unfinished, static_cast<unsigned long long>(number));
       if (FAILPOINT("blob_open")) return std::nullopt;
       const int file = ::openat(root, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
       if (file >= 0) return PrivateFile(root, name, file);
@@ -145,8 +147,12 @@ class PrivateFile {
 // A blob cut short by a power failure does not count as stored, so that it is mended by who has its contents.
 bool stored(int root, const StoredBlob& blob) {
   struct stat status;
-  return ::fstatat(root, place_of(blob.digest).c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-         S_ISREG(status.st_mode) && static_cast<std::uint64_t>(status.st_size) == blob.bytes;
+  const std::string place = place_of(blob.digest);
+  if (::fstatat(root, place.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode) ||
+      static_cast<std::uint64_t>(status.st_size) != blob.bytes)
+    return false;
+  note_use(root, place.c_str(), status);
+  return true;
 }
 
 // Calls visit(directory, name) for each entry of `name` below `at`.
@@ -164,6 +170,20 @@ void each_entry(int at, const char* name, const Visit& visit) {
 }
 
 }  // namespace
+
+std::int64_t used_ns(const struct ::stat& status) {
+  return static_cast<std::int64_t>(status.st_atim.tv_sec) * 1'000'000'000 + status.st_atim.tv_nsec;
+}
+
+void note_use(int directory, const char* name, const struct ::stat& status) {
+  timespec now;
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  const std::int64_t age = (static_cast<std::int64_t>(now.tv_sec) - status.st_atim.tv_sec) * 1'000'000'000;
+  if (age >= 0 && age < use_ns_step) return;
+  const timespec times[] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
+  // If it cannot be said, it is taken for older than it is.
+  static_cast<void>(::utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW));
+}
 
 BlobStore::BlobStore(std::string directory) : directory_(std::move(directory)) {}
 BlobStore::BlobStore(BlobStore&&) noexcept = default;
@@ -219,14 +239,20 @@ Result<StoredBlob> BlobStore::put_file(int file) {
 
 bool BlobStore::has(const Digest& digest) const {
   struct stat status;
-  return ::fstatat(root_.get(), place_of(digest).c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-         S_ISREG(status.st_mode);
+  const std::string place = place_of(digest);
+  if (::fstatat(root_.get(), place.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode)) return false;
+  note_use(root_.get(), place.c_str(), status);
+  return true;
 }
 
 Result<OwnedFd> BlobStore::open_blob(const Digest& digest) const {
   OwnedFd blob(
       ::openat(root_.get(), place_of(digest).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (blob) return blob;
+  if (blob) {
+    struct stat status;
+    if (::fstat(blob.get(), &status) == 0) note_use(root_.get(), place_of(digest).c_str(), status);
+    return blob;
+  }
   const int reason = errno;
   if (reason == ENOENT) return fail(Fault::not_found, path_of(digest) + ": is no longer in the cache");
   return failed(reason, path_of(digest) + ": cannot be read");
@@ -267,22 +293,45 @@ Result<std::string> BlobStore::read(const Digest& digest, std::uint64_t bytes_ma
 
 void BlobStore::remove(const Digest& digest) const { ::unlinkat(root_.get(), place_of(digest).c_str(), 0); }
 
-BlobStore::Usage BlobStore::usage() const {
-  constexpr std::string_view hexadecimal = "0123456789abcdef";
-  const auto is_part_of_digest = [&](const char* name, std::size_t length) {
-    return std::strlen(name) == length && std::strspn(name, hexadecimal.data()) == length;
-  };
-  Usage usage;
+namespace {
+
+bool is_part_of_digest(const char* name, std::size_t length) {
+  return std::strlen(name) == length && std::strspn(name, "0123456789abcdef") == length;
+}
+
+}  // namespace
+
+void BlobStore::each(const std::function<void(const Kept&)>& visit) const {
   each_entry(root_.get(), ".", [&](int root, const char* folder) {
     if (!is_part_of_digest(folder, 2)) return;
     each_entry(root, folder, [&](int parent, const char* name) {
       struct stat status;
-      if (!is_part_of_digest(name, 62) || ::fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return;
-      ++usage.blobs;
-      usage.bytes += static_cast<std::uint64_t>(status.st_size);
+      if (!is_part_of_digest(name, 62) || ::fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode)) return;
+      const auto digest = Digest::from_hex(std::string(folder) + name);
+      if (digest) visit({*digest, static_cast<std::uint64_t>(status.st_size), used_ns(status)});
     });
   });
-  return usage;
+}
+
+bool BlobStore::remove_unused(const Kept& blob) const {
+  // Whoever has looked it up before it gets the other name has said so by its time of access.
+  const std::string place = place_of(blob.digest), aside = unfinished + blob.digest.hex();
+  if (::renameat(root_.get(), place.c_str(), root_.get(), aside.c_str()) != 0) return false;
+  struct stat status;
+  if (::fstatat(root_.get(), aside.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && used_ns(status) > blob.used_ns) {
+    static_cast<void>(::renameat(root_.get(), aside.c_str(), root_.get(), place.c_str()));
+    return false;
+  }
+  return ::unlinkat(root_.get(), aside.c_str(), 0) == 0;
+}
+
+void BlobStore::remove_unfinished() const {
+  constexpr std::int64_t old_s = 24 * 3600;
+  each_entry(root_.get(), ".", [&](int root, const char* name) {
+    struct stat status;
+    if (std::strncmp(name, unfinished, sizeof unfinished - 1) != 0 || ::fstatat(root, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return;
+    if (std::time(nullptr) - status.st_ctime >= old_s) ::unlinkat(root, name, 0);
+  });
 }
 
 }  // namespace cache

@@ -7,11 +7,17 @@
 // because whoever reads a blob gets its bytes checked against its name. A blob
 // that does not match is removed and reported as Fault::corrupt.
 //
+// Its time of access says when a blob was last stored, asked for or read, to
+// within use_ns_step, whatever the file system's own habit is.
+//
 // Any thread and any number of processes may use one directory at once.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -20,6 +26,13 @@
 #include "cache/digest.h"
 
 namespace cache {
+
+inline constexpr std::int64_t use_ns_step = std::int64_t{3600} * 1'000'000'000;
+
+// Makes the time of access of `name`, relative to `directory`, today's, unless `status`, which was just taken, says that it is
+// already. Its other times stay.
+void note_use(int directory, const char* name, const struct ::stat& status);
+std::int64_t used_ns(const struct ::stat& status);
 
 struct StoredBlob {
   Digest digest;
@@ -51,9 +64,18 @@ class BlobStore {
 
   // Not an Error if it is not there.
   void remove(const Digest& digest) const;
-  // Of all blobs, by walking the directory.
-  struct Usage { std::uint64_t blobs = 0, bytes = 0; };
-  Usage usage() const;
+
+  struct Kept {
+    Digest digest;
+    std::uint64_t bytes = 0;
+    std::int64_t used_ns = 0;  // since 1970
+  };
+  // All blobs, by walking the directory, in no order.
+  void each(const std::function<void(const Kept&)>& visit) const;
+  // Removes it unless it is used meanwhile. A look-up at just that moment may miss it.
+  bool remove_unused(const Kept& blob) const;
+  // Files that were to become blobs, of processes that were killed: at least a day old.
+  void remove_unfinished() const;
 
  private:
   explicit BlobStore(std::string directory);

@@ -244,6 +244,7 @@ struct StepCache::State {
   std::unordered_set<Digest> known_sets;  // some of those that are stored
   std::unordered_map<Digest, NeedSet> decoded;
   std::size_t decoded_bytes = 0;
+  std::uint64_t drops = 0;  // how often need sets were removed
 
   std::mutex counter_mutex;
   std::map<std::string, std::int64_t> counters;
@@ -400,14 +401,16 @@ std::vector<Digest> StepCache::need_sets(const Digest& step_key) {
 }
 
 std::optional<NeedSet> StepCache::need_set(const Digest& digest) {
+  std::uint64_t drops = 0;
   {
     const std::lock_guard lock(state_->mutex);
     const auto found = state_->decoded.find(digest);
     if (found != state_->decoded.end()) return found->second;
+    drops = state_->drops;
   }
   auto names = state_->read(key('n', digest), decode_need_set);
   const std::lock_guard lock(state_->mutex);
-  if (names)
+  if (names && drops == state_->drops)
     state_->hold(digest, *names);
   else
     state_->let_go(digest);
@@ -510,6 +513,59 @@ void StepCache::note_run(const Digest& step_key, const NeedSet& names, const Las
 
 void StepCache::forget_result(const Digest& step_key, const Digest& need_set, const Digest& values) {
   state_->database.remove(result_key(step_key, need_set, values));
+}
+
+std::uint64_t StepCache::drop_results(const std::function<bool(const StepResult&)>& is_to_go) {
+  constexpr std::size_t batch_bytes_max = 1 << 20;
+  const std::lock_guard lock(state_->mutex);
+  Database& database = state_->database;
+  leveldb::WriteBatch batch;
+  const auto remove = [&](const std::string& row_key) {
+    batch.Delete(row_key);
+    if (batch.ApproximateSize() < batch_bytes_max) return;
+    database.write(batch);
+    batch.Clear();
+  };
+  // Results first: what is left of a step whose result is gone is no more than a miss.
+  std::uint64_t dropped = 0;
+  std::unordered_set<Digest> steps, sets;
+  database.each('r', [&](std::string_view name, std::string_view row) {
+    const auto step_key = Digest::from_bytes(name.substr(0, 32)), set = Digest::from_bytes(name.substr(32, 32));
+    const auto result = decode_step_result(row);
+    if (step_key && set && result && !is_to_go(*result)) {
+      steps.insert(*step_key);
+      sets.insert(*set);
+      return;
+    }
+    ++dropped;
+    remove(key('r', name));
+  });
+  std::unordered_set<Digest> gone;
+  database.each('k', [&](std::string_view name, std::string_view) {
+    const auto step_key = Digest::from_bytes(name);
+    if (step_key && steps.contains(*step_key)) return;
+    remove(key('k', name));
+    remove(key('l', name));
+    if (step_key) gone.insert(*step_key);
+  });
+  database.each('l', [&](std::string_view name, std::string_view row) {
+    const auto step_key = Digest::from_bytes(name);
+    const auto run = decode_last_run(row);
+    if (run && step_key && !gone.contains(*step_key)) sets.insert(run->need_set);
+  });
+  database.each('n', [&](std::string_view name, std::string_view) {
+    const auto set = Digest::from_bytes(name);
+    if (set && sets.contains(*set)) return;
+    remove(key('n', name));
+    if (set) state_->let_go(*set);
+  });
+  database.each('o', [&](std::string_view name, std::string_view row) {
+    const auto makers = digests_in(row, makers_max);
+    if (std::ranges::all_of(makers, [&](const Digest& maker) { return gone.contains(maker); })) remove(key('o', name));
+  });
+  database.write(batch);
+  ++state_->drops;
+  return dropped;
 }
 
 // ---- what others keep here ---------------------------------------------------------------------------

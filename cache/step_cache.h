@@ -64,6 +64,10 @@ class StepCache {
   void note_run(const Digest& step_key, const NeedSet& names, const LastRun& run);
   void forget_result(const Digest& step_key, const Digest& need_set, const Digest& values);
 
+  // Removes results, and all that is known of steps of which no result is left. Returns how many results it was. Who stores
+  // waits meanwhile.
+  std::uint64_t drop_results(const std::function<bool(const StepResult&)>& is_to_go);
+
   void each_short_key(const std::function<void(std::uint64_t)>& visit);
   void each_last_run(const std::function<void(const Digest& step_key, const LastRun&)>& visit);
 

@@ -24,7 +24,10 @@ Result<std::string> part_root(const std::string& cache_directory, cache::BlobSto
   const std::string name = "trees/" + tree.hex();
   const std::string path = cache_directory + "/" + name;
   // It appears complete or not at all.
-  if (::access(path.c_str(), F_OK) == 0) return name;
+  if (struct stat status; ::stat(path.c_str(), &status) == 0) {
+    cache::note_use(AT_FDCWD, path.c_str(), status);
+    if (::access(path.c_str(), F_OK) == 0) return name;  // it may have been removed until then
+  }
   auto made = tree::Reader(blobs).check_out(tree, path, tree_time);
   if (!made && ::access(path.c_str(), F_OK) != 0) return tl::unexpected(std::move(made.error()));
   return name;

@@ -5,7 +5,8 @@
 // one is made part by part: a directory alone is a tree itself, with that
 // directory in it.
 //
-//   <cache>/trees/<digest>/   such a part; every time in it is `tree_time`
+//   <cache>/trees/<digest>/   such a part; every time in it is `tree_time`, but the time of access of the part itself
+//                             is when it was last used (cache/blob_store.h)
 //   <cache>/trees/base/       what each sandbox has besides: empty dev, proc and tmp
 //
 // Any number of processes may make the same at once.

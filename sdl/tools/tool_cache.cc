@@ -97,6 +97,7 @@ std::string ToolCache::path_of(const Digest& key) const {
 std::vector<ToolResult> ToolCache::look_up(const Digest& key) const {
   const OwnedFd file(::open(path_of(key).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!file) return {};
+  if (struct stat status; ::fstat(file.get(), &status) == 0) cache::note_use(AT_FDCWD, path_of(key).c_str(), status);
   const std::string bytes = cache::read_all(file.get());
   auto reader = SealedReader::open(bytes, results_tag, "results of a tool");
   if (!reader) return {};

@@ -3,7 +3,7 @@
 //
 //   <cache>/tools/ab/cdef...   by primary key: the latest results, the newest first
 //
-// A file is sealed (cache/sealed_bytes.h), written beside its place and renamed; one that is damaged is no
+// Its time of access says when it was last used (cache/blob_store.h). A file is sealed (cache/sealed_bytes.h), written beside its place and renamed; one that is damaged is no
 // result. Two who add at once may lose one of the two, which costs a run. Any thread, any number of
 // processes.
 #pragma once

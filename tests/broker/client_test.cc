@@ -107,6 +107,14 @@ TEST_CASE("numbers are told in units a person would choose") {
   CHECK(size_text(1023) == "1023 bytes");
   CHECK(size_text(1536) == "1.5 KiB");
   CHECK(size_text(5ull << 40) == "5.0 TiB");
+  for (const auto& [text, bytes] : {std::pair("0", 0ull), {"4096", 4096ull}, {"1K", 1024ull}, {"1.5GiB", 3ull << 29}, {"20 G", 20ull << 30}, {"2MB", 2'000'000ull}, {"7B", 7ull}, {"1t", 1ull << 40}}) {
+    INFO(text);
+    CHECK(size_in(text) == bytes);
+  }
+  for (const char* text : {"", "G", "-1", "1.5.2G", "5x", "1Gx", "1e9", "99999999999T", "nan", "inf", " 1", "1 "}) {
+    INFO(text);
+    CHECK_FALSE(size_in(text));
+  }
 }
 
 TEST_CASE("a report is one line, or one for each step and that one, and never breaks a line") {

@@ -25,6 +25,18 @@ BlobStore store_in(const std::string& directory) {
   return *std::move(store);
 }
 
+std::vector<BlobStore::Kept> all_in(const BlobStore& store) {
+  std::vector<BlobStore::Kept> all;
+  store.each([&](const BlobStore::Kept& blob) { all.push_back(blob); });
+  return all;
+}
+std::size_t blobs_in(const BlobStore& store) { return all_in(store).size(); }
+std::uint64_t bytes_in(const BlobStore& store) {
+  std::uint64_t bytes = 0;
+  for (const auto& blob : all_in(store)) bytes += blob.bytes;
+  return bytes;
+}
+
 std::string path_of(const std::string& directory, const Digest& digest) {
   return directory + "/" + digest.hex().insert(2, "/");
 }
@@ -74,7 +86,7 @@ TEST_CASE("what is stored comes back, from memory and from files of every size")
     CHECK((scratch::read(directory.at("copy")) == bytes));
     CHECK(store_in(directory.at("other")).put(bytes)->digest == stored->digest);
   }
-  CHECK(store.usage().blobs == 7);
+  CHECK(blobs_in(store) == 7);
   CHECK(files_below(directory.at("blobs")) == 7);
 }
 
@@ -106,8 +118,46 @@ TEST_CASE("equal contents are stored once") {
     CHECK(inode() == before);
   }
   CHECK(files_below(directory.path()) == 2);
-  CHECK(store.usage().blobs == 2);
-  CHECK(store.usage().bytes == 1'000'010);
+  CHECK(blobs_in(store) == 2);
+  CHECK(bytes_in(store) == 1'000'010);
+}
+
+TEST_CASE("a blob that has long been unused says when it was used again, and keeps its other times") {
+  scratch::Directory directory;
+  BlobStore store = store_in(directory.path());
+  const Digest digest = store.put("contents")->digest;
+  const std::string path = path_of(directory.path(), digest);
+  constexpr std::int64_t long_ago_ns = 1'000'000'000'000'000'000;
+  const auto age = [&] {
+    const timespec times[] = {{1'000'000'000, 0}, {1'000'000'001, 0}};
+    ::utimensat(AT_FDCWD, path.c_str(), times, 0);
+    REQUIRE(all_in(store).at(0).used_ns == long_ago_ns);
+  };
+  const auto is_fresh = [&] {
+    struct stat status {};
+    ::stat(path.c_str(), &status);
+    CHECK(status.st_mtim.tv_sec == 1'000'000'001);
+    return all_in(store).at(0).used_ns > long_ago_ns;
+  };
+  age();
+  CHECK(store.has(digest));
+  CHECK(is_fresh());
+  age();
+  CHECK(store.read(digest));
+  CHECK(is_fresh());
+  age();
+  CHECK(store.put("contents"));
+  CHECK(is_fresh());
+  // So is what is looked up between the look at all and the removal.
+  age();
+  const BlobStore::Kept old = all_in(store).at(0);
+  CHECK(store.has(digest));
+  CHECK_FALSE(store.remove_unused(old));
+  CHECK(store.read(digest) == "contents");
+  age();
+  CHECK(store.remove_unused(old));
+  CHECK_FALSE(store.has(digest));
+  CHECK(files_below(directory.path()) == 0);
 }
 
 TEST_CASE("blobs are private and read-only") {

@@ -213,6 +213,34 @@ TEST_CASE("a forgotten result is a miss, and the others stay") {
   CHECK(replayed(*cache, step, {{"/a", "2"}}) == "two");
 }
 
+TEST_CASE("of a step whose results are dropped nothing is left, and other steps keep theirs") {
+  scratch::Directory directory;
+  const Digest other = digest_of("ld main.o"), third = digest_of("ar");
+  {
+    const auto cache = open_in(directory.at("index"));
+    store(*cache, step, names_of({"/a", "/b"}), {"1", "2"}, "old");
+    store(*cache, step, names_of({"/a", "/b"}), {"3", "2"}, "older");
+    store(*cache, other, names_of({"/a", "/c"}), {"1", "2"}, "old");
+    store(*cache, other, names_of({"/a"}), {"1"}, "new");
+    store(*cache, third, names_of({"/d"}), {"1"}, "new");
+    const auto is_old = [](const StepResult& result) { return result.streams.at(0).bytes.starts_with("old"); };
+    CHECK(cache->drop_results(is_old) == 3);
+    CHECK(replayed(*cache, step, {{"/a", "1"}, {"/b", "2"}}) == "miss");
+    CHECK_FALSE(cache->last_run(step));
+    CHECK(cache->need_sets(step).empty());
+    CHECK_FALSE(cache->need_set(digest_of(names_of({"/a", "/b"}))));
+    CHECK(replayed(*cache, other, {{"/a", "1"}, {"/c", "2"}}) == "new");
+    CHECK(cache->last_run(other));
+    CHECK(cache->drop_results(is_old) == 0);
+    // A need set that was dropped is stored again with the next result.
+    store(*cache, step, names_of({"/a", "/b"}), {"1", "2"}, "again");
+  }
+  const auto cache = open_in(directory.at("index"));
+  CHECK(replayed(*cache, step, {{"/a", "1"}, {"/b", "2"}}) == "again");
+  CHECK(replayed(*cache, other, {{"/a", "1"}}) == "new");
+  CHECK(replayed(*cache, third, {{"/d", "1"}}) == "new");
+}
+
 TEST_CASE("a row with a flipped bit is absent, is removed, and can be stored again") {
   scratch::Directory directory;
   const NeedSet names = names_of({"/a"});

@@ -220,6 +220,26 @@ for script in '(while :; do :; done) & echo x > f' 'echo $$ > f'; do
   is "not kept: $script" 'miss sh ' "$(tools)"
 done
 
+# ---- what has gone from the cache is made again ----
+build project
+before=$out
+run vestal gc --size 0 --unused 0s
+result 'gc' 0 'Removed *forgotten' ''
+is 'no result is left' '' "$(find "$VESTAL_DIR/tools" -type f)"
+for times in 'miss gcc miss gcc miss ./hello ' 'hit gcc hit gcc hit ./hello '; do
+  build project
+  is 'after all has gone' "$times" "$(tools)"
+  is 'the same after all has gone' "$before" "$out"
+done
+# Their contents alone.
+find "$VESTAL_DIR/tools" -type f -exec touch -a -d 'tomorrow' {} +
+find "$VESTAL_DIR/blobs" -type f -exec touch -a -d '3 days ago' {} +
+find "$VESTAL_DIR/trees" -mindepth 1 -maxdepth 1 -exec touch -a -d '3 days ago' {} +
+run vestal gc --size 0 --unused 1h
+build project
+is 'results without contents' 'miss gcc miss gcc miss ./hello ' "$(tools)"
+is 'the same' "$before" "$out"
+
 # ---- a damaged result is none ----
 build project
 for file in "$VESTAL_DIR"/tools/*/*; do printf x | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") / 2)) conv=notrunc 2>/dev/null; done
