@@ -41,8 +41,8 @@ endif
 cache_sources  := $(sort $(wildcard cache/*.cc cache/base/*.cc))
 broker_sources := $(sort $(wildcard broker/*.cc broker/images/*.cc broker/tree/*.cc broker/sandbox/*.cc))
 # The language is a library too, for what tests it without a command line.
-sdl_sources    := $(sort $(filter-out sdl/build_command.cc,$(wildcard sdl/*.cc)))
-face_sources   := $(sort $(wildcard makecompat/*.cc crude-import/*.cc sdl/tools/*.cc sdl/build_command.cc broker/cli/*.cc))
+sdl_sources    := $(sort $(filter-out sdl/%_command.cc,$(wildcard sdl/*.cc)))
+face_sources   := $(sort $(wildcard makecompat/*.cc crude-import/*.cc sdl/tools/*.cc sdl/*_command.cc broker/cli/*.cc))
 shim_sources   := $(sort $(wildcard preload/*.cc preload/*.S))
 test_sources   := $(sort $(shell find tests -name '*.cc' -not -path 'tests/bench/*' -not -path 'tests/fuzz/*' -not -path 'tests/end_to_end/*' -not -path 'tests/random/*'))
 random_sources := $(sort $(wildcard tests/random/*.cc))

@@ -105,6 +105,12 @@ bool python_text_asks_for_times(std::string_view text) {
   return false;
 }
 
+bool python_text_asks_of_input(std::string_view text) {
+  for (const std::string_view word : {"fstat", "S_IS", "stat(0", "stat(sys.", "stat(fd", "pathconf", "fileno"})
+    if (text.find(word) != text.npos) return true;
+  return false;
+}
+
 bool python_text_measures(std::string_view text) {
   for (const std::string_view word : {"monotonic", "perf_counter", "process_time", "thread_time", "timeit", "clock_gettime", "loop.time"})
     if (text.find(word) != text.npos) return true;

@@ -78,6 +78,9 @@ bool perl_text_varies(std::string_view text);
 // Whether a text of Python may look at times of files.
 bool python_text_asks_for_times(std::string_view text);
 
+// Whether it may look what its standard input is: Python itself does as well, so that the call alone does not tell.
+bool python_text_asks_of_input(std::string_view text);
+
 // A text of Python, or a module compiled from one, that may tell how long something took.
 bool python_text_measures(std::string_view text);
 

@@ -1,6 +1,8 @@
 #include "broker/process_numbers.h"
 
 #include <charconv>
+#include <map>
+#include <string>
 
 namespace broker {
 
@@ -19,8 +21,11 @@ bool mentions_number(std::string_view text, const ProcessNumbers& numbers) {
 
 bool shows_number(const cache::StepResult& result, const ProcessNumbers& numbers, const cache::BlobStore& blobs) {
   if (numbers.empty()) return false;
-  for (const cache::StreamPiece& piece : result.streams)
-    if (mentions_number(piece.bytes, numbers)) return true;
+  // In pieces, with something on another descriptor in between.
+  std::map<std::uint32_t, std::string> streams;
+  for (const cache::StreamPiece& piece : result.streams) streams[piece.fd] += piece.bytes;
+  for (const auto& [fd, text] : streams)
+    if (mentions_number(text, numbers)) return true;
   for (const cache::Change& change : result.changes) {
     if (change.what == cache::Change::What::removed || change.what == cache::Change::What::attributes) continue;
     // Of the directories above it those that the step made have changes of their own.

@@ -196,6 +196,8 @@ Recorder::Process& Recorder::add_process(std::int32_t pid, Process* parent) {
     process->attributes = parent->attributes;
     process->spoils_what_follows = parent->spoils_what_follows;
     if (process->step) ++process->step->processes;
+    // What fork, vfork or posix_spawn has returned.
+    if (process->step && (process->step->policy.is_perl || process->step->policy.is_python)) process->step->numbers.insert(pid);
   }
   auto& place = processes_[pid];
   place = std::move(process);
@@ -344,7 +346,6 @@ void Recorder::handle(const Event& event) {
       break;
     case kind_exec_failed: handle_exec_failed(*process, event); break;
     case kind_forked: {
-      if (step->policy.is_perl || step->policy.is_python) step->numbers.insert(event.arg);  // what fork returned
       const auto known = processes_.find(event.arg);
       // Its own records may have come first, even the last of them.
       if (known != processes_.end() && known->second->parent_pid == event.pid && !known->second->confirmed) {

@@ -104,7 +104,7 @@ class Recorder {
   // The path of an event for a step, after noting the symlinks crossed.
   // If the call `succeeded`, the directories were there then, even if they are gone now.
   PathId resolve(Process& process, std::string_view spelled, bool follow, Position at, bool* complete = nullptr, bool succeeded = false);
-  void observe_type(Process& process, PathId path, Position at, std::uint32_t extra_aspects = 0);
+  void observe_type(Process& process, PathId path, Position at, std::uint32_t extra_aspects = 0, bool is_there = true);
   void observe_unknown(Process& process, PathId path);
   bool step_owns_or_lost(Process& process, PathId path, Position at);
   void observe_failure(Process& process, PathId path, bool complete, int error, Position at);
@@ -141,6 +141,7 @@ class Recorder {
   };
   std::vector<Changed> changes_of(const Step& step);
   bool collect_result(Step& step, Position at, cache::StepResult& result, std::string& problem);
+  void spoil_if_numbers_show(Step& step, Position at);
   bool store(Step& step, Position at, std::string& reason);
   void spoil(Process& process, const std::string& reason);
 

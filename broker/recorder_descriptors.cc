@@ -69,6 +69,7 @@ void Recorder::look_through(Process& process, PathId path, Position at) {
     const auto text = text_read(process, path, at);
     if (text && options_.policies.clock == clock_real && python_text_measures(*text)) spoil(process, "reads a text that may measure time");
     // Who looks at the times of a directory is no more Python alone, which wants to know whether to list it again.
+    if (text && python_text_asks_of_input(*text) && step.exec.fd(0)) step.descriptors[0] |= fd_asked_exactly;
     if (text && python_text_asks_for_times(*text)) step.policy.ignores_listed_directory_times = false;
   }
 }
@@ -111,6 +112,19 @@ void Recorder::handle_input(Process& process, const Event& event) {
 constexpr std::uint32_t asked_by_fstat = aspect_mode | aspect_links | aspect_times;
 
 // The contents of a file that the step was given are a need by the descriptor's number; with it what fstat tells.
+namespace {
+
+// What a file is like that the step was given is not known any more: neither is it to those who have passed the descriptor
+// on, nor, under its name, to who has opened it and all around.
+void keep_none(Step& step, const FdPayload& given, const char* reason) {
+  for (Step* each = &step; each; each = each->parent) {
+    if (!each->exec.same_stream(given)) return each->spoil(reason);
+    each->not_storable(reason);
+  }
+}
+
+}  // namespace
+
 void Recorder::note_inherited(Step& step, const FdPayload& given, PathId path, Position at, std::uint64_t inode, std::uint32_t aspects) {
   if (step.owns(path, at)) return;
   PathFacts facts;
@@ -119,7 +133,10 @@ void Recorder::note_inherited(Step& step, const FdPayload& given, PathId path, P
   InheritedFile& file = place->second;
   const bool is_same = fresh || (digest && file.contents == *digest && value_of(aspects | file.aspects, file.facts, {}) == value_of(aspects | file.aspects, facts, {}));
   file.aspects |= aspects;
-  if (!digest || facts.inode != inode || !is_same) step.not_storable("reads a file that changed while in use");
+  if (digest && facts.inode == inode && is_same) return;
+  constexpr const char* reason = "reads a file that changed while in use";
+  if (aspects != 0) keep_none(step, given, reason);
+  else step.not_storable(reason);
 }
 
 void Recorder::handle_fd(Process& process, const Event& event) {
@@ -141,7 +158,7 @@ void Recorder::handle_fd(Process& process, const Event& event) {
       const auto given = std::find_if(states_.begin(), states_.end(), [&](const auto& each) {
         return each.second.digest && each.second.facts.inode == what.inode && each.second.facts.device == what.device;
       });
-      if (given == states_.end()) step.not_storable("asks what a file is like that it was given");
+      if (given == states_.end()) keep_none(step, *own, "asks what a file is like that it was given");
       else note_inherited(step, *own, given->first, event.position, what.inode, told);
     }
     // Where standard input stands matters to who reads from it, and reading is logged.

@@ -99,10 +99,12 @@ void Recorder::observe_absent(Process& process, PathId path, Position at) { obse
 
 void Recorder::observe_unknown(Process& process, PathId path) { process.step->uses[path].unknown = true; }
 
-void Recorder::observe_type(Process& process, PathId path, Position at, std::uint32_t extra_aspects) {
+void Recorder::observe_type(Process& process, PathId path, Position at, std::uint32_t extra_aspects, bool is_there) {
   const std::uint32_t aspects = aspect_type | extra_aspects;
   const auto known = process.step->uses.find(path);
-  if (known != process.step->uses.end() && (known->second.aspects & aspects) == aspects) return;
+  // Known already, unless it has come or gone since.
+  const auto agrees = [&](FileType type) { return is_there ? type != FileType::absent : type != FileType::directory; };
+  if (known != process.step->uses.end() && (known->second.aspects & aspects) == aspects && agrees(known->second.facts.type)) return;
   if (process.step->owns(path, at)) {
     // What it has only written to has the mode from before.
     if (extra_aspects && !touched_later(path, at, extra_aspects & aspect_mode))
@@ -129,7 +131,7 @@ void Recorder::observe_failure(Process& process, PathId path, bool complete, int
   if (!complete || error == ENOENT) {
     if (complete) return observe_absent(process, path, at);
     // A directory on the way is missing, or is something else.
-    return observe_type(process, path, at);
+    return observe_type(process, path, at, 0, false);
   }
   switch (error) {
     case EEXIST: case EISDIR: case ENOTDIR: case EINVAL: case ELOOP: return observe_type(process, path, at);

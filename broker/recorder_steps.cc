@@ -514,8 +514,11 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
       problem = text + ": was changed again before it could be kept";
       return false;
     }
-    // It must be as the step left it: what others did since is none of its result.
     const bool exists = facts.type != FileType::absent;
+    // Opened to be written to, and not written to: that it has these contents is a need, and that is all.
+    const bool is_older = !use->fresh && !use->was_absent && !use->attributes_changed && !use->times_set && use->moved_from == no_path && use->linked_to == no_path;
+    if (facts.type == FileType::regular && use->contents_changed && is_older && facts.mtime_ns < step.floor_ns - tick_ns && !use->unknown && use->aspects & aspect_bytes) continue;
+    // It must be as the step left it: what others did since is none of its result.
     if ((use->contents_changed && exists != use->present) || (exists && step.ended_ns > 0 && facts.ctime_ns > step.ended_ns && facts.type != FileType::directory)) {
       problem = text + ": was changed again before it could be kept";
       return false;
@@ -678,6 +681,14 @@ bool Recorder::reads_its_output(const Step& step) const {
   });
 }
 
+// The steps around it may hide the number in what they make of it, so this is looked for whether it can be stored or not.
+void Recorder::spoil_if_numbers_show(Step& step, Position at) {
+  if (step.numbers.empty() || !step.spoils.empty()) return;
+  StepResult result;
+  std::string problem;
+  if (!collect_result(step, at, result, problem) || shows_number(result, step.numbers, *parts_.blobs)) step.spoil("tells the number of a process");
+}
+
 bool Recorder::store(Step& step, Position at, std::string& reason) {
   if (!step.spoils.empty()) reason = step.spoils;
   else if (!step.unstorable.empty()) reason = step.unstorable;
@@ -695,10 +706,6 @@ bool Recorder::store(Step& step, Position at, std::string& reason) {
   if (reason.empty() && std::ranges::any_of(step.uses, is_from_the_future)) reason = "asks for the time of a file from the future";
   if (reason.empty() && reads_its_output(step)) reason = reads_its_output_reason;
   if (reason.empty()) collect_result(step, at, result, reason);
-  if (reason.empty() && shows_number(result, step.numbers, *parts_.blobs)) {
-    reason = "tells the number of a process";
-    step.spoil(reason);
-  }
   // As long as the command lives, nobody waits for its end to do something else with its files. If it has been killed,
   // what has been looked at may be something else already, a directory put back in its place for one.
   pollfd end{top_process_.get(), POLLIN, 0};
@@ -732,6 +739,7 @@ void Recorder::finish(Step& step, Position at) {
     verify_observations(step);
     observe_leave_to_make_names(step, at);
     if (!step.started) step.spoil(step.program && step.program->untraced ? step.program->reason : step.exec.program + ": ran without the shim");
+    spoil_if_numbers_show(step, at);
     stored = store(step, at, reason);
     // What it changed was not logged.
     if (!step.started || (step.program && !step.program->spoils.empty())) parts_.programs->doubt();

@@ -360,6 +360,9 @@ void merge_into(Step& outer, const Step& inner, PathTable& paths) {
     if (same) {
       InheritedFile& own = outer.inherited_files.try_emplace(same->fd, InheritedFile{same->offset, file.contents, 0, file.facts, file.path, file.at}).first->second;
       own.aspects |= file.aspects;
+    } else if (const auto moved = outer.uses.find(file.path); moved != outer.uses.end() && moved->second.moved_from != no_path) {
+      // The outer one has opened it under another name and moved it then.
+      outer.uses[moved->second.moved_from].unknown = true;
     } else if (file.aspects != 0 && file.path != no_path && !outer.owns(file.path, file.at)) {
       // The outer one has opened it, and so knows its contents.
       outer.observe(file.path, file.aspects, file.facts, {}, file.at, false);

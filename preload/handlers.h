@@ -71,6 +71,7 @@ long handle_umask(const Call& call);
 long handle_identity(const Call& call);
 // getpid and the like.
 long handle_number(const Call& call);
+long handle_socket_option(const Call& call);
 long handle_host(const Call& call);
 // Makes the call and, if it succeeds, spoils the process.
 long spoiling(const Call& call, const char* what);

@@ -248,13 +248,25 @@ long handle_prctl(const Call& call) {
   return result;
 }
 
-long handle_number(const Call& call) {
-  const long result = native(call);
-  if (result <= 0 || seen(mix(kind_number, static_cast<uint64_t>(result)))) return result;
+static void note_number(long number) {
+  if (number <= 0 || seen(mix(kind_number, static_cast<uint64_t>(number)))) return;
   LogRecord record;
   record.kind = kind_number;
-  record.arg = static_cast<int>(result);
+  record.arg = static_cast<int>(number);
   append(record);
+}
+
+long handle_number(const Call& call) {
+  const long result = native(call);
+  note_number(result);
+  return result;
+}
+
+// Who is at the other end. What else it tells is of a socket that has been logged otherwise.
+long handle_socket_option(const Call& call) {
+  constexpr int level_socket = 1, peer_credentials = 17;  // SOL_SOCKET, SO_PEERCRED
+  const long result = native(call);
+  if (result == 0 && call.integer(1) == level_socket && call.integer(2) == peer_credentials) note_number(*call.pointer<const int>(3));
   return result;
 }
 

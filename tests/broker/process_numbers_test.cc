@@ -50,6 +50,8 @@ TEST_CASE("a result shows a number by what was written and by the names of what 
   CHECK(shows(change_of(Change::What::directory, "/d4711")));
   CHECK(shows(change_of(Change::What::symlink, "/d/l", "to 4711")));
   CHECK(shows(change_of(Change::What::removed, "/d/f"), {{1, "4711\n"}}));
+  CHECK(shows(change_of(Change::What::removed, "/d/f"), {{1, "47"}, {2, "."}, {1, "11"}}));
+  CHECK_FALSE(shows(change_of(Change::What::removed, "/d/f"), {{1, "47"}, {2, "11"}, {1, "\n"}}));
   // Of directories that were there before, and of what is gone, it tells nothing.
   CHECK_FALSE(shows(file("/4711/f", "")));
   CHECK_FALSE(shows(change_of(Change::What::removed, "/d/f.4711")));

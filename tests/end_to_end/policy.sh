@@ -180,9 +180,12 @@ shows 'cmake' cmake '\(hit\|miss\) *cmake -E echo done' 'not cacheable *cmake -E
 runs 'cmake' 'export SOME=1' 'cmake -E environment' 'export SOME=2'
 runs 'cmake' 'echo "string(RANDOM r)" > s.cmake; touch -d 2020-01-01 s.cmake' 'cmake -P s.cmake' :
 
-hits 'single variables' diff "$lines" 'diff in old' 'export UNRELATED=1'
-runs 'single variables' "$lines" 'stat -c %y in' "$later in"
-runs 'single variables' "$lines" 'stat -c %y in' 'export TZ=XYZ5'
+hits 'single variables' du "$lines" 'du -b in' 'export UNRELATED=1'
+runs 'single variables' "$lines" 'date -r in' "$later in"
+runs 'single variables' "$lines" 'date -r in' 'export TZ=XYZ5'
+hits 'single variables of stat and diff' diff "$lines" 'diff in old' 'export UNRELATED=1'
+runs 'single variables of stat and diff' "$lines" 'stat -c %y in' "$later in"
+runs 'single variables of stat and diff' "$lines" 'stat -c %y in' 'export TZ=XYZ5'
 
 python=/usr/bin/python3
 script='echo "print(open(\"in\").read(), len({1, 2}))" > s.py; echo 1 > in'

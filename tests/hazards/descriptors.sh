@@ -184,4 +184,12 @@ int main() { int f = open("z", O_RDWR); return fchmod(f, 0600) || ftruncate(f, 1
 C
 deep=$(printf 'd%.0s' {1..200})
 uncached 'a file with a long name, by its number' "mkdir -p $deep/$deep/$deep; cd $deep/$deep/$deep; echo hello > z" "$bin/change_by_number" '! echo hello > z; chmod 644 z' '! echo hello > z; chmod 755 z'
+echo 'import os, stat; print(stat.S_ISFIFO(os.fstat(0).st_mode), stat.S_ISREG(os.fstat(0).st_mode))' >"$bin/input.py"
+for what in 'stat -c %F -' '$python $bin/input.py'; do
+  eval "what=\"$what\""
+  for first in "echo x | \$V $what" "\$V $what < a" "\$V $what < /dev/null"; do
+    places='top one' uncached "what its input is: $first" 'echo 1 > a' "{ $first; }" "> { echo x | \$V $what; }" "> { \$V $what < a; }" "> { \$V $what < /dev/null; }" "> { echo x | \$V $what; }"
+  done
+done
+uncached 'the time of an open file that was moved' 'echo 1 > a; touch -d @1000000 a' "bash -c 'exec 3<a; mv a c; stat -c %Y - <&3; mv c a'" '! touch -d @2000000 a' '! touch -d @3000000 a'
 finish

@@ -205,4 +205,43 @@ done
 unseen="ulimit -v 9000; $bin/size; (ulimit -n 3; $bin/size-static)"
 uncached 'without the shim' "$f" "sh -c '$unseen'" '! :' '! echo longer > in' '! rm in; echo long > in'
 uncached 'without the shim, further in' "$f" "sh -c 'sh -c \"$unseen; :\"; :'" '! :' '! echo longer > in' '! rm in; echo long > in'
+program await <<'C'
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+int main(int n, char** a) {
+  int made = n > 1 && !access("go", F_OK);
+  fclose(fopen("up", "w"));
+  if (n > 1) { while (access("stop", F_OK)) usleep(1000); puts(made || mkdir("go", 0777) ? "somebody else made it" : "made"); return 0; }
+  for (;; usleep(1000)) {
+    if (!access("go", F_OK)) { puts("came"); return 0; }
+    if (!access("stop", F_OK)) { puts("never"); return 0; }
+  }
+}
+C
+uncached 'a name that is waited for' 'echo 1 > A' "sh -c 'rm -f go stop up; $bin/await & until [ -e up ]; do :; done; read x < A; if [ \$x = 1 ]; then : > go; else : > stop; fi; wait'" \
+  '! echo 0 > A' '! echo 1 > A' '! echo 0 > A'
+uncached 'a name that comes meanwhile' 'echo 1 > A' "sh -c 'rm -rf go stop up; $bin/await x & until [ -e up ]; do :; done; read x < A; if [ \$x = 1 ]; then mkdir go; fi; : > stop; wait'" \
+  '! echo 0 > A' '! echo 1 > A' '! echo 0 > A'
+program send <<'C'
+#include <stdio.h>
+#include <stdlib.h>
+#include <fcntl.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+int main(int n, char** a) {
+  off_t at = 2;
+  int file = n > 1 ? open(a[1], O_RDONLY) : 0;
+  long sent = n > 2 ? sendfile(1, file, &at, atol(a[2])) : sendfile(1, file, 0, 100000);
+  dprintf(2, "%ld %ld %ld\n", sent, (long)at, (long)lseek(file, 0, SEEK_CUR));
+  return sent < 0;
+}
+C
+places='top one' hazard 'sendfile' 'seq 3000 > a' "\$V $bin/send < a > o" '= rm o' '! seq 9 > a' "> \$V $bin/send < a >> o" "> \$V $bin/send 1< a" "> \$V $bin/send none > o"
+hazard 'sendfile from a file of its own' 'seq 3000 > a' "$bin/send a" '= :' '! seq 9 > a' "> $bin/send a 5" "> $bin/send a 9999"
+uncached 'sendfile to a pipe' 'seq 3000 > a' "sh -c '$bin/send < a | cat; $bin/send a 5 | cat'" '! seq 9 > a'
+# Opened to be written to, and not written to.
+hazard 'an open file that keeps its time' 'echo 1 > f; touch -d @1000000 f' "bash -c ': >> f; cat f'" '= :' '! echo 2 > f; touch -d @2000000 f' '! rm f; : > f; touch -d @3000000 f'
+uncached 'a log that nothing is written to' 'printf "all: report\na.o: a.c\n\tgcc -c a.c 2>>err.log\nreport: err.log a.o\n\tcat err.log > report; echo made\n" > Makefile; : > err.log; touch -d @1000000 err.log; echo "int x;" > a.c' \
+  'make' '! touch a.c' '! rm a.o'
 finish

@@ -61,6 +61,7 @@ program number -D_GNU_SOURCE <<'C'
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 int main(int n, char** a) {
@@ -75,18 +76,25 @@ int main(int n, char** a) {
   if (!strcmp(a[1], "name")) { mkdir(t, 0777); return system("echo n*x; rmdir n*x"); }
   if (!strcmp(a[1], "link")) { symlink(t, "t.noise6"); }
   if (!strcmp(a[1], "child")) { sprintf(t, "echo %d > t.noise7", getpid()); return system(t); }
+  if (!strcmp(a[1], "input")) { while (getchar() != EOF) { } puts(t); }
+  if (!strcmp(a[1], "pieces")) for (char* c = t; *c; ++c) { write(1, c, 1); write(2, ".", 1); }
+  if (!strcmp(a[1], "peer")) { int s[2]; struct ucred c; socklen_t b = sizeof c; socketpair(AF_UNIX, SOCK_STREAM, 0, s); getsockopt(s[0], SOL_SOCKET, SO_PEERCRED, &c, &b); printf("%d\n", c.pid); }
   if (!strcmp(a[1], "quiet")) puts(getpid() == getpgrp() ? "leads" : "follows");
 }
 C
-for number in own parent file name; do anew "the process id, of a program: $number" "$bin/number $number"; done
+for number in own parent file name peer; do anew "the process id, of a program: $number" "$bin/number $number"; done
 anew 'the process id, of a program: group' "setsid -w $bin/number group"
 anew 'the process id, of a program: session' "setsid -w $bin/number session"
 anew 'the process id, in a file' "$bin/number kept; cat t.noise5; rm t.noise5"
 anew 'the process id, in a link' "$bin/number link; readlink t.noise6; rm t.noise6"
 anew 'the process id, by a child' "$bin/number child; cat t.noise7; rm t.noise7"
+anew 'the process id, of one that reads a pipe' "echo x | $bin/number input | cut -c 2-"
+anew 'the process id, in pieces' "$bin/number pieces 2>/dev/null"
+anew 'the process id, in pieces, to a pipe' "$bin/number pieces 2>t.dots | cat; rm t.dots"
 hazard 'a process id that is not shown' ':' "sh -c '$bin/number quiet; :'" '= touch c'
 anew 'the process id, by a script of Perl' 'echo "print \$\$" > t.noise8; $perl t.noise8; rm t.noise8'
 anew 'the process id, of a child of Perl' 'echo "my \$p = fork; exit unless \$p; wait; print \$p" > t.noise9; $perl t.noise9; rm t.noise9'
+anew 'the process id, of a child of Python' 'echo "import subprocess; p = subprocess.Popen([\"true\"]); p.wait(); print(p.pid)" > t.noise11; /usr/bin/python3 t.noise11; rm t.noise11'
 anew 'the process id, by a script of Python' 'echo "import os; print(os.getpid())" > t.noise10; /usr/bin/python3 t.noise10; rm t.noise10'
 two='touch -d @1000000 a; touch -d @2000000 b; echo "[ a -nt b ] && echo newer || echo older" > f'
 hazard 'times compared by a text from a pipe' "$two" "sh -c 'cat f | sh'" '= touch c' '! touch -d @3000000 a' '! touch -d @4000000 b'
