@@ -31,12 +31,12 @@ run vestal build --result model/it --repository repository
 result 'beside the repository' 1 '' "*$PWD/model is not in /vestal or in $PWD/repository, *"
 mkdir -p alone/bin && cp "$VESTAL" alone/bin/vestal
 echo '{ return 1; }' >it.ves
-run env VESTAL_SHIM="$BUILD/lib/vestal/libvestal_shim.so" VESTAL_DIR="$PWD/cache" alone/bin/vestal build --result it
+run env VESTAL_SHIM="$BUILD/lib/vestal/libvestal_shim.so" VESTAL_DIR="$TMPDIR/other" alone/bin/vestal build --result it
 result 'a program alone' 0 1 ''
 echo 'from /vestal import generic; { return 1; }' >it.ves
-run env VESTAL_SHIM="$BUILD/lib/vestal/libvestal_shim.so" VESTAL_DIR="$PWD/cache" alone/bin/vestal build --result it
+run env VESTAL_SHIM="$BUILD/lib/vestal/libvestal_shim.so" VESTAL_DIR="$TMPDIR/other" alone/bin/vestal build --result it
 result 'has no models' 1 '' "*the models that come with vestal: $PWD/alone/share/vestal/sdl: No such file*"
-kill "$(broker_pid cache)"
+kill "$(broker_pid "$TMPDIR/other")"
 
 # ---- functions on texts, lists and bindings ----
 generic() { evaluates "$1" "$2" <<<"from /vestal import generic; { help = generic(); return < $1 >; }"; }
