@@ -101,21 +101,18 @@ bool ComponentFiles::real_directory(const std::string& path, std::string& real, 
   return true;
 }
 
-void ComponentFiles::add(const std::string& path) {
-  std::string real;
-  const std::string name = path.substr(path.rfind('/') + 1);
-  if (name.empty() || name == "." || !real_directory(above(path), real, nullptr, links_max)) return;
-  real += '/' + name;
+// False: it is not there, or no part of a component, which is noted.
+bool ComponentFiles::look_at(const std::string& path, Entry& entry) {
+  const std::string place = origin_ + path;
   struct stat status {};
-  if (::lstat(real.c_str(), &status) != 0) return;
-  Entry entry;
+  if (::lstat(place.c_str(), &status) != 0) return false;
   if (S_ISLNK(status.st_mode)) {
     entry.kind = 'l';
-    entry.target = target_of(real);
+    entry.target = target_of(place);
   } else if (S_ISREG(status.st_mode)) {
-    if (::access(real.c_str(), R_OK) != 0) {
+    if (::access(place.c_str(), R_OK) != 0) {
       left_out_.push_back({path, "may not be read"});
-      return;
+      return false;
     }
     if (status.st_mode & (S_ISUID | S_ISGID)) left_out_.push_back({path, "that it runs as its owner or group"});
     entry.kind = 'f';
@@ -125,10 +122,28 @@ void ComponentFiles::add(const std::string& path) {
     entry.is_executable = (status.st_mode & 0111) != 0;
   } else if (!S_ISDIR(status.st_mode)) {
     left_out_.push_back({path, "is neither file nor directory nor symbolic link"});
-    return;
+    return false;
   }
+  return true;
+}
+
+void ComponentFiles::add(const std::string& path) {
+  std::string real;
+  const std::string name = path.substr(path.rfind('/') + 1);
+  Entry entry;
+  if (name.empty() || name == "." || !real_directory(above(path), real, nullptr, links_max) ||
+      !look_at(real + '/' + name, entry))
+    return;
   real_directory(above(path), real, &entries_, links_max);
   entries_.try_emplace(real + '/' + name, std::move(entry));
+}
+
+void ComponentFiles::add_real(const std::string& path) {
+  Entry entry;
+  if (!look_at(path, entry)) return;
+  for (std::size_t slash = path.find('/', 1); slash != path.npos; slash = path.find('/', slash + 1))
+    entries_.try_emplace(path.substr(0, slash), Entry{});
+  entries_.try_emplace(path, std::move(entry));
 }
 
 bool ComponentFiles::has(const std::string& path) const {
@@ -180,7 +195,7 @@ Result<ComponentFiles::Totals> ComponentFiles::write(const std::string& director
   }
   for (const auto& [path, entry] : entries_) {
     bool changed = false;
-    TRY(make(entry, path, directory + path, changed));
+    TRY(make(entry, origin_ + path, directory + path, changed));
     totals.changed += changed;
     totals.files += entry.kind == 'f';
     totals.links += entry.kind == 'l';

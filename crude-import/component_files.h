@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cache/base/result.h"
@@ -19,9 +20,14 @@ namespace crude_import {
 
 class ComponentFiles {
  public:
+  // `origin`: the root that the files are in; empty for that of the machine.
+  explicit ComponentFiles(std::string origin = {}) : origin_(std::move(origin)) {}
+
   // `path` is absolute. What cannot be part of a component is left out and noted: devices, what may not be read, and of a
   // file that runs as its owner that it does so. A file that is not there is no part of it, and not noted.
   void add(const std::string& path);
+  // The same, where no directory on the way is a symbolic link; with an origin there is only this.
+  void add_real(const std::string& path);
 
   struct LeftOut {
     std::string path, reason;
@@ -47,10 +53,12 @@ class ComponentFiles {
     bool is_executable = false;
     std::string target;  // of a link
   };
+  bool look_at(const std::string& path, Entry& entry);
   // Where the directory is really; empty for "/". False: there is none.
   bool real_directory(const std::string& path, std::string& real, std::map<std::string, Entry>* links, int links_left) const;
   static cache::Result<bool> make(const Entry& entry, const std::string& source, const std::string& path, bool& changed);
 
+  const std::string origin_;
   std::map<std::string, Entry> entries_;  // by where they really are, so a directory stands before what is in it
   std::vector<LeftOut> left_out_;
 };
