@@ -61,4 +61,30 @@ echo 'error here' >>lib/twice.c
 run vestal build program --shipto out
 is 'what cannot be compiled: status' 1 "$status"
 like 'what cannot be compiled' "*twice.c:3:*error: *gcc-12 * -c twice.c *ended with status 1*called at program.ves:11:*" "$err"
+
+# C++, and objects of C in one program with it.
+if dpkg-query -W g++-12 >/dev/null 2>&1; then
+  run vestal component add g++-12
+  like 'what C++ wants besides' '*vestal: component: * components in components, *' "$err"
+  mkdir mixed
+  printf '#include <iostream>\n#include <string>\nextern "C" int twice(int);\nint main() { std::cout << std::string("twice: ") << twice(4) << "\\n"; }\n' >mixed/main.cpp
+  printf 'int twice(int n) { return 2 * n; }\n' >mixed/twice.c
+  cat >mixed.ves <<'V'
+files mixed;
+import components = components;
+from /vestal import std_env;
+{
+  . = std_env([ components = components() ]);
+  . += [ root = ./build_root(./required(< "g++-12" >)) ];
+  . ++= [ C/options/compiler = "gcc-12", Cxx/options/compiler = "g++-12" ];
+  . ++= [ Cxx/switches/compile/other = < "-std=c++20" > ];
+  return ./Cxx/link("mixed", ./Cxx/objects(./Cxx/sources(mixed), mixed) + ./C/objects(./C/sources(mixed), mixed));
+}
+V
+  run vestal build --trace -j 1 mixed --shipto out
+  result 'C++: its tools' 0 '' "vestal: miss   g++-12 -O2 -std=c++20 -c main.cpp -o /.made/main.o
+vestal: miss   gcc-12 -O2 -c twice.c -o /.made/twice.o
+vestal: miss   g++-12 -o /.made/mixed main.o twice.o"
+  is 'C++: it runs' 'twice: 8' "$(out/mixed)"
+fi
 finish
