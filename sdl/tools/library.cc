@@ -17,7 +17,8 @@ Result<cache::Digest> library_tree(Directories& directories) {
   DiskFiles disk;
   const auto names = disk.names(place);
   if (error || !names)
-    return fail(Fault::io, "the models that come with vestal: " + (error ? error.message() : names.error().message));
+    return fail(Fault::io,
+                "the models that come with vestal: " + (error ? error.message() : names.error().message));
   broker::tree::Directory directory;
   for (const std::string& name : *names) {
     if (TRY(disk.type(place + "/" + name)) != ModelFiles::Type::file) continue;

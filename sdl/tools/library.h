@@ -10,8 +10,8 @@ namespace sdl {
 
 inline constexpr char library_directory[] = "/vestal";
 
-// Of the files in ../share/vestal/sdl from where the program really lies, which has no directories in it. They are read each
-// time, for they are few and small. Fault::io: they are not there.
+// Of the files in ../share/vestal/sdl from where the program really lies; it has no directories in it. They
+// are read each time, for they are few and small. Fault::io: they are not there.
 cache::Result<cache::Digest> library_tree(Directories& directories);
 
 }  // namespace sdl

@@ -24,8 +24,8 @@ class SnapshotFiles final : public ModelFiles {
 
   // For whom absolute paths may lead into a directory.
   enum class Reach { relative, absolute };
-  // Absolute, as ModelFiles has paths. Of two that hold a path the longer one counts, of the same the first. An error is told to
-  // whoever asks for something in it.
+  // Absolute, as ModelFiles has paths. Of two that hold a path the longer one counts, of the same the first.
+  // An error is told to whoever asks for something in it.
   void add(std::string directory, cache::Result<cache::Digest> tree, Reach reach) {
     snapshots_.push_back({std::move(directory), std::move(tree), reach});
   }
