@@ -5,6 +5,7 @@ command -v dpkg-query >/dev/null || { echo 'no dpkg-query'; exit 77; }
 os=$PWD/os
 mkdir -p db/info db/alternatives os/{bin,lib,etc} os/usr/share/greet
 ln -s bin os/sbin
+echo 1 >db/info/format  # files of Multi-Arch: same packages have the architecture in their names
 export DPKG_ADMINDIR=$PWD/db
 # package NAME FIELDS PATH...: installed, with these files
 package() {
@@ -80,6 +81,20 @@ fi
 run vestal component add --only unrelated -o parts
 like 'one more' '*: 1 component in parts, 1 new or changed: *' "$err"
 like 'is in the list' '*"unrelated" = *' "$(cat parts/build.ves)"
+
+# Of another architecture, which wants libraries of its own.
+foreign() { sed -n "/^Package: $1\$/,/^\$/{s/^Architecture: .*/Architecture: i386\nMulti-Arch: same/;s/^Version: .*/&\n$2/;p}" db/status >db/one && cat db/one >>db/status; }
+echo other >os/lib/foreign.so
+foreign unrelated 'Depends: libgreet1'
+foreign libgreet1 'Conflicts: none'
+sed -i '/^Package: \(unrelated\|libgreet1\)$/,/^$/{/^Architecture: amd64$/a Multi-Arch: same
+}' db/status
+for name in unrelated libgreet1; do mv db/info/$name.list db/info/$name:amd64.list; printf '%s\n' /. "$os/lib/foreign.so" >db/info/$name:i386.list; done
+run vestal component add --only unrelated:amd64 unrelated:i386 -o foreign
+like 'of two architectures' '*: 2 components in foreign, 2 new or changed: *' "$err"
+like 'the foreign one' '*name = "unrelated:i386",*arch = "i386",*requires = < "libgreet1:i386" >,*' "$(cat foreign/unrelated:i386/build.ves)"
+is 'has files of its own' other "$(cat "foreign/unrelated:i386/root$os/lib/foreign.so")"
+like 'the own one' '*name = "unrelated",*requires = <>,*' "$(cat foreign/unrelated/build.ves)"
 
 # Refused.
 run vestal component add greet removed gret -o none
