@@ -3,8 +3,9 @@
 //
 // Here it is decided where absolute paths may lead: into directories that were added
 // for that. A relative path begins below a directory that was added and goes down only, so
-// a question about what stands above one, or nowhere near, is part of an absolute path. One that leads
-// into the directory of the model is only noticed if none that was added for that lies in there.
+// a question about what stands above one, or nowhere near, is part of an absolute path. Should a
+// directory that was added for them lie inside that of the model, absolute paths to something else in the
+// model's are not told from relative ones.
 //
 // Any thread, once all snapshots are there.
 #pragma once
@@ -22,7 +23,7 @@ class SnapshotFiles final : public ModelFiles {
  public:
   explicit SnapshotFiles(Directories& directories) : directories_(directories) {}
 
-  // For whom absolute paths may lead into a directory.
+  // Which paths may lead into a directory: relative ones of models in it, or any.
   enum class Reach { relative, absolute };
   // Absolute, as ModelFiles has paths. Of two that hold a path the longer one counts, of the same the first.
   // An error is told to whoever asks for something in it.
