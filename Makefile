@@ -26,6 +26,8 @@ exec_prefix ?= $(prefix)
 bindir ?= $(exec_prefix)/bin
 # vestal looks for ../lib/vestal from its own real path, so the shim's place follows from bindir.
 shimdir = $(patsubst %/,%,$(dir $(bindir)))/lib/vestal
+# And for ../share/vestal, the models that models import from /vestal.
+modeldir = $(patsubst %/,%,$(dir $(bindir)))/share/vestal/sdl
 INSTALL ?= install
 STRIP ?= strip
 
@@ -67,13 +69,14 @@ all_objects    := $(host_objects) $(shim_objects)
 
 vestal := $(O)/bin/vestal
 shim   := $(O)/lib/vestal/libvestal_shim.so
+models := $(patsubst sdl/lib/%,$(O)/share/vestal/sdl/%,$(sort $(wildcard sdl/lib/*.ves)))
 libraries := $(O)/libsdl.a $(O)/libbroker.a $(O)/libcache.a
 unit_tests := $(O)/tests/unit_tests
 random_builder := $(O)/tests/random_builder
 bench_programs := $(patsubst tests/bench/%.cc,$(O)/bench/%,$(bench_sources))
 
 programs := $(if $(face_sources),$(vestal)) $(if $(shim_sources),$(shim))
-all: $(libraries) $(programs)
+all: $(libraries) $(programs) $(models)
 
 # ---- how -------------------------------------------------------------------------------------------------------
 
@@ -151,6 +154,10 @@ $(vestal): $(face_objects) $(client_objects) $(libraries) $(fmt_object)
 
 $(shim): $(shim_objects) $(shim_map)
 	$(call say,LINK,$@)mkdir -p $(@D) && $(CXX) $(shim_ldflags) -o $@ $(filter %.o,$^)
+
+$(models): $(O)/share/vestal/sdl/%: sdl/lib/%
+	$(call say,COPY,$@)mkdir -p $(@D) && cp $< $@
+$(vestal): | $(models)
 
 # A face's main() is the one in broker/cli; the tests bring their own.
 face_library_objects := $(call object,$(filter-out broker/cli/main.cc,$(face_sources)))
@@ -244,9 +251,10 @@ tidy:
 	$(Q)clang-tidy --quiet $(filter %.cc,$(shim_sources)) -- -I. -std=c++20 -ffreestanding -fno-exceptions -fno-rtti
 
 install: all
-	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(shimdir)'
+	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(shimdir)' '$(DESTDIR)$(modeldir)'
 	$(INSTALL) -m 755 $(vestal) '$(DESTDIR)$(bindir)/vestal'
 	$(INSTALL) -m 644 $(shim) '$(DESTDIR)$(shimdir)/libvestal_shim.so'
+	$(INSTALL) -m 644 $(models) '$(DESTDIR)$(modeldir)'
 
 # Without debugging information, as packages do: of the program that is five sixths.
 install-strip: install
@@ -255,7 +263,8 @@ install-strip: install
 
 uninstall:
 	rm -f '$(DESTDIR)$(bindir)/vestal' '$(DESTDIR)$(shimdir)/libvestal_shim.so'
-	-rmdir '$(DESTDIR)$(shimdir)' 2>/dev/null
+	rm -f $(patsubst $(O)/share/vestal/sdl/%,'$(DESTDIR)$(modeldir)/%',$(models))
+	-rmdir '$(DESTDIR)$(shimdir)' '$(DESTDIR)$(modeldir)' '$(DESTDIR)$(patsubst %/,%,$(dir $(modeldir)))' 2>/dev/null
 
 clean:
 	rm -rf '$(O)'

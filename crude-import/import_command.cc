@@ -61,9 +61,8 @@ Result<bool> pack(const Wishes& wishes) {
   return write_image(wishes.root, wishes.image, configuration);
 }
 
-Result<bool> write_model_of(const Wishes& wishes, const CommandReport& report) {
+Result<bool> write_model_of(const Wishes& wishes, const RootTotals& totals, const CommandReport& report) {
   ModelOfCommand model;
-  model.root = std::filesystem::path(wishes.root).filename().string();
   for (char* const* word = wishes.arguments; *word; ++word) model.arguments.emplace_back(*word);
   model.directory = std::filesystem::current_path().string();
   std::string left_out;
@@ -74,9 +73,8 @@ Result<bool> write_model_of(const Wishes& wishes, const CommandReport& report) {
   }
   for (const std::string& name : wishes.values_of)
     if (const char* const value = std::getenv(name.c_str()); value && std::ranges::find(report.variables, name) == report.variables.end()) model.variables.emplace_back(name, value);
-  const std::string file = wishes.root + ".ves";
-  TRY(write_model(model, file));
-  complain("import: model: " + file);
+  const std::size_t components = TRY(write_model(wishes.root, totals, model));
+  complain(fmt::format("import: model: {}.ves, with {}", wishes.root, broker::count_text(components, "component", "components")));
   if (!left_out.empty()) complain("import: model: it does not set what the command asks for besides: " + left_out + " (--env NAME)");
   return true;
 }
@@ -108,7 +106,7 @@ Result<bool> write_and_tell(const Wishes& wishes, const std::string& text) {
   const RootTotals totals = TRY(write_root(wishes.root, TRY(contents_of(wishes, text)), true));
   TRY(pack(wishes));
   tell_totals(totals, wishes);
-  if (wishes.writes_model) TRY(write_model_of(wishes, *CommandReport::from(text)));
+  if (wishes.writes_model) TRY(write_model_of(wishes, totals, *CommandReport::from(text)));
   return true;
 }
 
@@ -140,7 +138,7 @@ Result<int> import_and_verify(const Wishes& wishes, const broker::CommandOptions
       TRY(pack(wishes));
       tell_totals(totals, wishes);
       complain("import: verify: in the root alone the command did the same");
-      if (wishes.writes_model) TRY(write_model_of(wishes, first.report));
+      if (wishes.writes_model) TRY(write_model_of(wishes, totals, first.report));
       return first.status;
     }
     std::set<std::string> missing = comparison.missing;
@@ -179,6 +177,7 @@ Result<bool> prepare(Wishes& wishes) {
   }
   if (!wishes.session.empty()) TRY(check_session_name(wishes.session));
   if (!wishes.image.empty()) TRY(check_image(wishes.image));
+  if (wishes.writes_model) TRY(check_model(wishes.root, wishes.session));
   if (wishes.root.empty()) return make_temporary(wishes);
   return check_root(wishes.root, wishes.session);
 }
@@ -198,7 +197,7 @@ int import(const broker::CommandOptions& given, char* const* arguments) {
   accepted.word("--oci", "DIR", wishes.image, "The root as an image of the Open Container Initiative, a directory that skopeo, umoci or podman read");
   accepted.word("--session", "NAME", wishes.session, "Add this run to the earlier ones of that name: the root is for all of them");
   accepted.flag("--verify", wishes.verifies, "Run the command again, in the root alone, and compare; what is missing is added. Its output goes through a pipe");
-  accepted.flag("--sdl", wishes.writes_model, "Write DIR.ves as well, a model that runs the command in the root (vestal build)");
+  accepted.flag("--sdl", wishes.writes_model, "Write DIR.ves as well, a model that runs the command in the root (vestal build), and in DIR.sdl components of its Debian packages");
   accepted.words("--env", "NAME", values_of, "A variable whose value is to stand in the manifest, in an image and in a model; of others there are the names");
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
   wishes.values_of = {values_of.begin(), values_of.end()};

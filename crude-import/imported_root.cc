@@ -42,6 +42,12 @@ std::string session_of(const std::string& root) {
   return manifest.is_object() && manifest.contains("session") && manifest["session"].is_string() ? manifest["session"].get<std::string>() : std::string();
 }
 
+// /lib and the like are directories to packages.
+bool leads_to_a_directory(const std::string& link) {
+  std::error_code error;
+  return std::filesystem::is_directory(link, error);
+}
+
 template <class Container>
 void add_all(std::set<std::string>& to, const Container& from) { to.insert(from.begin(), from.end()); }
 
@@ -87,7 +93,7 @@ Result<RootTotals> write_root(const std::string& root, const RootContents& conte
 
   std::vector<std::string> files;
   for (const auto& [path, entry] : writer.entries())
-    if (entry.kind == 'f') files.push_back(path);
+    if (entry.kind == 'f' || (entry.kind == 'l' && !leads_to_a_directory(path))) files.push_back(path);
   const auto packages = packages_of(files);
   ordered_json manifest;
   RootTotals totals;
@@ -98,9 +104,10 @@ Result<RootTotals> write_root(const std::string& root, const RootContents& conte
     if (!entry.digest.empty()) one["sha256"] = entry.digest;
     one["by"] = entry.user;
     totals.links += entry.kind == 'l';
-    if (entry.kind != 'f') continue;
     const auto package = packages.find(path);
     if (package != packages.end()) one["package"] = package->second;
+    totals.entries.emplace(path, package != packages.end() ? package->second : std::string());
+    if (entry.kind != 'f') continue;
     RootTotals::Share& share = totals.packages[package != packages.end() ? package->second : std::string()];
     ++share.files;
     share.bytes += entry.bytes;

@@ -23,6 +23,8 @@ struct RootTotals {
   std::uint64_t files = 0, links = 0, bytes = 0;
   struct Share { std::uint64_t files = 0, bytes = 0; };
   std::map<std::string, Share> packages;  // by name; "" for what is of none
+  // Of each path in the root the package that its file or link is of; empty for what is of none, and for directories.
+  std::map<std::string, std::string> entries;
 };
 
 // Whether `root` can be made: it is not there, or empty, or of that session.

@@ -26,6 +26,7 @@
 #include "sdl/evaluator.h"
 #include "sdl/printer.h"
 #include "sdl/ship.h"
+#include "sdl/tools/library.h"
 #include "sdl/tools/snapshot_files.h"
 #include "sdl/tools/tree_tools.h"
 
@@ -161,14 +162,17 @@ Result<cache::Digest> snapshot(const std::string& directory) {
 // Fault::io: there is no cache, or a directory cannot be stored.
 Result<int> build_in(const std::string& path, const std::string& repository, const Wishes& wishes) {
   const std::string place = TRY(broker::cache_place());
-  std::vector<std::string> roots{std::filesystem::path(path).parent_path().string()};
-  if (!repository.empty()) roots.push_back(repository);
+  using Reach = SnapshotFiles::Reach;
+  std::vector<std::pair<std::string, Reach>> roots;
+  if (!repository.empty()) roots.emplace_back(repository, Reach::absolute);
+  roots.emplace_back(std::filesystem::path(path).parent_path().string(), Reach::relative);
   std::vector<cache::Digest> trees;
-  for (const std::string& root : roots) trees.push_back(TRY(snapshot(root)));
+  for (const auto& [root, reach] : roots) trees.push_back(TRY(snapshot(root)));
   Directories directories(TRY(cache::BlobStore::open(place + "/blobs")));
   SnapshotFiles files(directories);
-  for (std::size_t i = 0; i < roots.size(); ++i) files.add(roots[i], trees[i]);
-  ModelLoader models(files, repository);
+  files.add(library_directory, library_tree(directories), Reach::absolute);
+  for (std::size_t i = 0; i < roots.size(); ++i) files.add(roots[i].first, trees[i], roots[i].second);
+  ModelLoader models(files, "/");  // what absolute paths may name is for `files` to say
   return evaluate(models, models.model(path), directories, place, wishes);
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include <fmt/format.h>
+
 namespace sdl {
 
 using broker::tree::File;
@@ -30,7 +32,7 @@ Result<SnapshotFiles::Place> SnapshotFiles::find(const std::string& path) {
     place.is_above_a_snapshot = place.is_above_a_snapshot || is_below(each.directory, path);
   }
   if (!snapshot) return place;
-  place.below = TRY(directories_.directory(snapshot->tree));
+  place.below = TRY(directories_.directory(TRY(snapshot->tree)));
   std::string_view rest = path;
   rest.remove_prefix(snapshot->directory == "/" ? 0 : snapshot->directory.size());
   while (!rest.empty()) {
@@ -47,7 +49,20 @@ Result<SnapshotFiles::Place> SnapshotFiles::find(const std::string& path) {
   return place;
 }
 
+bool SnapshotFiles::may_lead_to(const std::string& path) const {
+  return std::ranges::any_of(snapshots_, [&](const Snapshot& each) {
+    const bool is_inside = is_below(path, each.directory) && path.size() > each.directory.size();
+    return is_inside || (each.reach == Reach::absolute && is_below(each.directory, path));
+  });
+}
+
 Result<ModelFiles::Type> SnapshotFiles::type(const std::string& path) {
+  if (!may_lead_to(path)) {
+    std::string places;
+    for (const Snapshot& each : snapshots_)
+      if (each.reach == Reach::absolute) places += (places.empty() ? "" : " or in ") + each.directory;
+    return fail(Fault::invalid, fmt::format("{} is not in {}, where absolute paths may lead", path, places));
+  }
   const Place place = TRY(find(path));
   if (place.below) return Type::directory;
   if (std::holds_alternative<const File*>(place.entry)) return Type::file;

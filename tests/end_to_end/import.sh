@@ -188,7 +188,17 @@ if trees_can_be_entered; then
   printf '#include <stdio.h>\nint main(void) { puts("from a model"); return 0; }\n' >model.c
   rm -f model
   run "$VESTAL" import --sdl --env PATH -o imported -- gcc -O2 model.c -o model
-  like 'a model: told' "*vestal: import: model: $PWD/imported.ves*" "$err"
+  like 'a model: told' "*vestal: import: model: $PWD/imported.ves, with *" "$err"
+  # Each file of the root stands in one component, or in what is of none.
+  contents() { find "$@" -type f -printf '%P ' -exec md5sum {} \; | sed 's/  .*//' | sort; }
+  is 'a model: its parts are the root' "$(contents imported)" "$(contents imported.sdl/root imported.sdl/components/*/root)"
+  is 'a model: links as well' "$(find imported -type l -printf '%P %l\n' | sort)" "$(find imported.sdl -type l -printf '%P %l\n' | sed 's,^root/,,; s,^components/[^/]*/root/,,' | sort)"
+  [ -f "imported.sdl/root$PWD/model.c" ] || is 'a model: a file of no package' there none
+  if command -v dpkg-query >/dev/null && package=$(dpkg-query -S "$(readlink -f "$(command -v gcc)")" 2>/dev/null); then
+    package=${package%%:*}
+    like 'a model: a component' "*name = \"$package\",*version = \"$(dpkg-query -W -f '${Version}' "$package")\",*" "$(cat "imported.sdl/components/$package/build.ves")"
+    [ -f "imported.sdl/components/$package/root$(readlink -f "$(command -v gcc)")" ] || is 'a model: a file of a package' there none
+  fi
   run "$VESTAL" build --trace imported --shipto built --shipfrom "root$PWD/model"
   is 'a model: built' 0 "$status"
   is 'a model: what it makes' 'from a model' "$(./built)"
@@ -203,6 +213,15 @@ if trees_can_be_entered; then
   [ ! -e "makes$PWD/prog" ] || is 'a program of its own' none "makes$PWD/prog"
   run "$VESTAL" build makes --shipto prog.made --shipfrom "root$PWD/prog"
   is 'a model: a program that it makes' ran "$(./prog.made)"
+  rm -rf makes makes.json
+  run "$VESTAL" import --sdl -o makes -- touch ran
+  result 'a model whose components would be in the way' 125 '' "vestal: import: $PWD/makes.sdl: is there, and not empty"
+  [ ! -e ran ] || is 'nothing has run for a model' '' ran
+  run "$VESTAL" import --session models --sdl -o several -- sort model.c
+  run "$VESTAL" import --session models --sdl -o several -- wc -l model.c
+  like 'a model of a session' '*model: */several.ves, with *' "$err"
+  run "$VESTAL" build several
+  result 'is of its last command' 0 '2 model.c' ''
   run "$VESTAL" import --sdl --tar x.tar -- true
   result 'a model without a directory' 2 '' 'vestal: import: --sdl goes with -o DIR*'
 fi

@@ -19,6 +19,9 @@ for target in install install-strip; do
   rm out
   [ -n "${whole:-}" ] && is 'it is smaller without' yes "$([ "$(size root/usr/bin/vestal)" -lt $((whole / 2)) ] && echo yes)"
   whole=$(size root/usr/bin/vestal)
+  echo 'from /vestal import generic; { help = generic(); return help/join(< "its", "models" >, " "); }' >model.ves
+  run root/usr/bin/vestal build --result model
+  result "the models that come with it, after $target" 0 '"its models"' ''
   kill "$(broker_pid)" && gone "$(broker_pid)"
 done
 # A static program is given the shim of the file.
@@ -29,5 +32,5 @@ if command -v gcc >/dev/null && echo 'int main(void){return 0;}' >s.c && gcc -st
 fi
 kill "$(broker_pid)" && gone "$(broker_pid)"
 run install uninstall
-is 'nothing is left' '' "$(find root -type f)"
+is 'nothing is left' '' "$(find root -type f -o -name '*vestal*')"
 finish
