@@ -476,7 +476,7 @@ class RunningSession final : public Session {
       program_absences_.insert(step.program->absences.begin(), step.program->absences.end());
     }
     for (const auto& [path, use] : step.uses)
-      if (use.aspects != 0) note_first(path_users_[path], use.observed_first, command);
+      if (use.aspects != 0 || use.unknown) note_first(path_users_[path], use.observed_first, command);
     if (!step.spoils.empty() && step.spoiled_by.empty()) needs.others.emplace_back(step.spoils, command_line(step.exec));
     if (step.parent && !has_not_ended) return;
     needs.has_ended = !has_not_ended;
@@ -485,7 +485,12 @@ class RunningSession final : public Session {
     for (const auto& [path, use] : step.uses) {
       const std::string& text = recorder_.paths().text(path);
       if (use.contents_changed && use.present) needs.made.push_back(text);
-      if (use.aspects == 0) continue;
+      if (use.aspects == 0) {
+        // Looked at, and written to before anybody knew what was there: needed all the same.
+        if (use.unknown && !use.fresh && !use.was_absent && parts_.view->look(text).type != FileType::absent)
+          needs.paths.push_back({text, true, false, use.changed(), path_users_[path].command});
+        continue;
+      }
       if (use.facts.type == FileType::absent || use.facts.type == FileType::error) {
         needs.absent.push_back(text);
       } else if (!use.replaceable() || use.aspects & aspect_bytes) {

@@ -84,10 +84,11 @@ std::vector<Role> roles_of(const std::vector<Lexeme>& tokens) {
   return roles;
 }
 
-bool is_between_operands(Token token) {
+bool stands_between_operands(Token token) {
   switch (token) {
     case Token::assign: case Token::equal: case Token::not_equal: case Token::less_equal: case Token::greater_equal:
-    case Token::implies: case Token::or_else: case Token::and_also:
+    case Token::implies: case Token::or_else: case Token::and_also: case Token::plus: case Token::plus_plus:
+    case Token::star: case Token::less: case Token::greater:
       return true;
     default:
       return false;
@@ -186,10 +187,15 @@ class Formatter {
     if (before == Token::semicolon || before == Token::comma) return true;
     if (roles_[i - 1] == Role::open || roles_[i] == Role::close) return true;
     // One sign with the operator before it: `+=`, `++=`.
-    const bool joins = token == Token::assign && (before == Token::plus || before == Token::plus_plus || before == Token::minus || before == Token::star);
-    if (joins) return kept;
-    if (is_between_operands(token) || is_between_operands(before)) return true;
-    return kept;
+    if (token == Token::assign && is_operator(i - 1) && before != Token::assign) return kept;
+    return is_operator(i) || is_operator(i - 1) || token == Token::open_brace || kept;
+  }
+
+  // Between two operands.
+  bool is_operator(std::size_t i) const {
+    if (roles_[i] != Role::plain) return false;
+    const Token token = tokens_[i].token;
+    return stands_between_operands(token) || (token == Token::minus && i > 0 && ends_operand(tokens_[i - 1].token) && roles_[i - 1] != Role::open);
   }
 
   void note(std::size_t i) {
