@@ -62,9 +62,8 @@ struct Scope {
       return {};
     }
     const Access there = outer->find(name);
-    if (there.where != Access::Where::local && there.where != Access::Where::captured &&
-        there.where != Access::Where::itself)
-      return there;
+    // The model is captured too: so a function carries all that it depends on but its code.
+    if (there.where == Access::Where::constant || there.where == Access::Where::nowhere) return there;
     const auto number = static_cast<std::uint32_t>(captures.size());
     captures.push_back({name, there});
     capture_numbers.emplace(name, number);
@@ -88,6 +87,8 @@ class Resolver {
 
  private:
   void function(Function& function, Scope& outer) {
+    function.number = static_cast<std::uint32_t>(syntax_.functions.size());
+    syntax_.functions.push_back(&function);
     Scope scope{function, &outer, {}, {}, 0, 1, {}, {}};
     scope.slot_count += static_cast<std::uint32_t>(function.formals.size());
     // Defaults see what has been captured, but neither the parameters nor the `.` of the call.

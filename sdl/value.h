@@ -9,10 +9,13 @@
 // the evaluation has failed (why stands in the Evaluation), `unbound` is a name
 // that has no value yet. A moved-from value is unbound.
 //
+// Where calls are cached a value may have an origin: the number of the place in
+// the inputs of a call that it was taken from as it stands (origins.h). Copies
+// keep it; what is made of other values has none. It is no part of the value.
+//
 // Threads may share values: counts are atomic, and what objects gain after they
-// were made (room at the end of a list's elements, a text's hash) is guarded in
-// their own files. Whoever looks into values does so through access.h, which is
-// where a value's dependencies will be noted.
+// were made (room at the end of a list's elements, a text's hash, the mark) is guarded in
+// their own files.
 #pragma once
 
 #include <atomic>
@@ -31,6 +34,7 @@ struct Object {
 
   mutable std::atomic<std::uint32_t> references{1};
   const Type type;
+  mutable std::atomic<bool> has_no_origins{false};  // known to have none in it, however deep; see origins.cc
   mutable std::uint16_t next_high = 0;  // of an object that is being destroyed, see value.cc
 };
 static_assert(sizeof(Object) == 8);
@@ -48,16 +52,19 @@ inline void release(const Object* object) {
 class Value {
  public:
   Value() : kind_(Kind::unbound), object_(nullptr) {}
-  Value(const Value& other) : kind_(other.kind_), object_(other.object_) {
+  Value(const Value& other) : kind_(other.kind_), origin_(other.origin_), object_(other.object_) {
     if (is_shared()) retain(object_);
   }
-  Value(Value&& other) noexcept : kind_(other.kind_), object_(other.object_) { other.kind_ = Kind::unbound; }
+  Value(Value&& other) noexcept : kind_(other.kind_), origin_(other.origin_), object_(other.object_) {
+    other.kind_ = Kind::unbound;
+  }
   Value& operator=(const Value& other) { return *this = Value(other); }
   Value& operator=(Value&& other) noexcept {
     if (this == &other) return *this;
     const Kind old_kind = kind_;
     const Object* const old_object = object_;
     kind_ = other.kind_;
+    origin_ = other.origin_;
     object_ = other.object_;
     other.kind_ = Kind::unbound;
     if (old_kind >= Kind::text) release(old_object);
@@ -102,10 +109,18 @@ class Value {
   std::int32_t as_integer() const { return integer_; }
   const Object* object() const { return object_; }
 
+  std::uint32_t origin() const { return origin_; }  // 0: none
+  Value with_origin(std::uint32_t origin) const {
+    Value value(*this);
+    value.origin_ = origin;
+    return value;
+  }
+
  private:
   explicit Value(Kind kind) : kind_(kind), object_(nullptr) {}
 
   Kind kind_;
+  std::uint32_t origin_ = 0;
   union {
     bool boolean_;
     std::int32_t integer_;
