@@ -63,16 +63,44 @@ void check_seed(std::uint64_t seed, Sums& sums) {
   }
 }
 
+// One model, asked many times with an environment that changes little by little.
+void check_environments(std::uint64_t seed, Sums& sums) {
+  Play play;
+  play.files.files["/lib.ves"] = RandomModels::Writer(seed, {}, 3).model_of_dot();
+  play.has_tools = play.shows_all = true;
+  play.caches_functions = seed % 3 != 0;
+  Kept kept;
+  RandomValue dot(seed);
+  for (int round = 0; round < 30; ++round) {
+    INFO("seed " << seed << ", round " << round << ": " << dot.text());
+    play.files.files["/main.ves"] = "import lib = lib.ves; { r = lib(" + dot.text() + "); d = _print(" + std::to_string(round) + "); return r; }";
+    play.kept = nullptr;
+    play.run();
+    const std::string result = play.result, printed = play.printed, error = play.error;
+    const unsigned volatile_runs = play.volatile_tools_run;
+    play.kept = &kept;
+    play.run();
+    REQUIRE(play.result == result);
+    REQUIRE(play.printed == printed);
+    REQUIRE(play.error == error);
+    REQUIRE(play.volatile_tools_run == volatile_runs);
+    sums.evaluations += 1;
+    sums.errors += !error.empty();
+    for (const std::string& line : play.trace) (line.starts_with("hit") ? sums.hits : sums.misses) += 1;
+    dot.change();
+  }
+}
+
+std::pair<std::uint64_t, std::uint64_t> seeds(std::uint64_t count) {
+  unsigned long long from = 1, to = count;
+  if (const char* const wanted = std::getenv("VESTAL_SEEDS")) REQUIRE(std::sscanf(wanted, "%llu-%llu", &from, &to) == 2);
+  return {from, to};
+}
+
 }  // namespace
 
 TEST_CASE("random models, changed at random, come out with kept calls as without") {
-  std::uint64_t first = 1, last = 120;
-  if (const char* const seeds = std::getenv("VESTAL_SEEDS")) {
-    unsigned long long from = 0, to = 0;
-    REQUIRE(std::sscanf(seeds, "%llu-%llu", &from, &to) == 2);
-    first = from;
-    last = to;
-  }
+  const auto [first, last] = seeds(120);
   Sums sums;
   for (std::uint64_t seed = first; seed <= last; ++seed) check_seed(seed, sums);
   INFO("evaluations " << sums.evaluations << ", in error " << sums.errors << ", found whole " << sums.builds_found << ", calls found "
@@ -81,5 +109,15 @@ TEST_CASE("random models, changed at random, come out with kept calls as without
   CHECK(sums.unused * 50 > sums.evaluations);
   CHECK(sums.errors * 2 < sums.evaluations);
   CHECK(sums.builds_found * 4 > sums.evaluations);
+  CHECK(sums.hits * 10 > sums.misses);
+}
+
+TEST_CASE("a random model comes out in each environment with kept calls as without") {
+  const auto [first, last] = seeds(150);
+  Sums sums;
+  for (std::uint64_t seed = first; seed <= last; ++seed) check_environments(seed, sums);
+  INFO("evaluations " << sums.evaluations << ", in error " << sums.errors << ", calls found " << sums.hits << ", not found "
+                      << sums.misses);
+  CHECK(sums.errors * 2 < sums.evaluations);
   CHECK(sums.hits * 10 > sums.misses);
 }

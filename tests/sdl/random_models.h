@@ -75,16 +75,28 @@ class RandomModels {
   at(v, k) { return if _is_binding(v) then (if v!$k then v/$k else 0) else if _is_list(v) then (if _length(v) > 0 then _elem(v, 0) else <>) else v; };
   head(v) { return if _is_list(v) then (if _length(v) > 0 then _head(v) else 3) else v; };
   tail(v) { return if _is_list(v) && _length(v) > 0 then _tail(v) else <>; };
+  plain(v) { return if _is_closure(v) then 5 else if _is_list(v) then _map(plain, v) else if _is_binding(v) then { r = []; foreach [ n = w ] in v do r += [ $n = plain(w) ]; return r; } else v; };
+  truth(v) { return _is_bool(v) && v; };
   apply(v, x) { return if _is_closure(v) then v(x) else v; };
   tool(word, r) { . = [ root = r, envVars = [] ]; return _run_tool("p", < word >)/root/out; };
 )";
 
+
+ public:
   // Writes one model, with a generator of its own so that it stays the same until its seed changes.
   class Writer {
    public:
     Writer(std::uint64_t seed, std::vector<std::string> models, int number)
         : random_(seed), models_(std::move(models)), number_(number) {}
 
+    // One that names nothing and imports nothing.
+    std::string model_of_dot() {
+      variables_ = {".", ".", "."};
+      std::string text = "{" + std::string(helpers);
+      const std::size_t statements = below(5);
+      for (std::size_t i = 0; i < statements; ++i) text += "  " + statement(3) + "\n";
+      return text + "  return " + expression(4) + ";\n}\n";
+    }
     std::string model() {
       std::string text = "files data; one; two = two.sh; pair = [ p = one, q = data/sub ];\n";
       if (!models_.empty()) {
@@ -188,9 +200,11 @@ class RandomModels {
         case 1:
           return "num(" + e() + ") - num(" + e() + ")";
         case 2:
-          return "(num(" + e() + ") < num(" + e() + "))";
+          if (below(2)) return "(num(" + e() + ") < num(" + e() + "))";
+          return below(2) ? "!truth(" + e() + ")" : "(truth(" + e() + ") || truth(" + e() + "))";
         case 3:
-          return "(num(" + e() + ") == num(" + e() + "))";
+          if (below(2)) return "(num(" + e() + ") == num(" + e() + "))";
+          return below(2) ? "(plain(" + e() + ") == plain(" + e() + "))" : "_fingerprint(" + e() + ")";
         case 4:
         case 5:
         case 6:
@@ -202,8 +216,9 @@ class RandomModels {
         case 9:
           return "(bind(" + e() + ") - bind(" + e() + "))";
         case 10:
-          return "(bind(" + e() + "))!" + name();
+          return below(2) ? "(bind(" + e() + "))!" + name() : "at(" + e() + ", word(" + e() + "))";
         case 11:
+          if (below(2)) return "(if truth(" + e() + ") then " + e() + " else " + e() + ")";
           return "(if num(" + e() + ") > " + std::to_string(below(12)) + " then " + e() + " else " + e() + ")";
         case 12:
           return "(seq(" + e() + ") + seq(" + e() + "))";
@@ -230,9 +245,9 @@ class RandomModels {
         case 23:
           return models_.empty() ? e() : "apply(at(" + one_of(models_) + "(bind(" + e() + ")), \"f\"), " + e() + ")";
         case 24:
-          return "_print(" + e() + ")";
+          return below(6) == 0 ? "_print(" + e() + ")" : "_print(num(" + e() + "))";
         case 25:
-          return std::string("tool(\"") + (below(6) == 0 ? "volatile" : below(20) == 0 ? "false" : "steady") + "\", bind(" + e() + "))";
+          return std::string("tool(\"") + (below(15) == 0 ? "volatile" : below(20) == 0 ? "false" : "steady") + "\", bind(" + e() + "))";
         case 26:
           return below(2) ? "_type_of(" + e() + ")" : "_is_list(" + e() + ")";
         case 27: {
@@ -261,6 +276,8 @@ class RandomModels {
     unsigned next_ = 0;
   };
 
+
+ private:
   void write() {
     // Each may import those behind it.
     std::vector<std::string> behind;
@@ -276,6 +293,79 @@ class RandomModels {
   std::vector<std::uint64_t> seeds_;
   std::uint64_t main_seed_ = 0;
   int number_ = 1;
+};
+
+// A value that can be written down, and small changes to it.
+class RandomValue {
+ public:
+  explicit RandomValue(std::uint64_t seed) : random_(seed) {
+    for (const char* const name : {"a", "b", "c", "x", "k"}) root_.parts.emplace_back(name, made(3));
+  }
+  void change() {
+    Node* node = &root_;
+    while (!node->parts.empty() && below(3) != 0) node = &node->parts[below(node->parts.size())].second;
+    if (node == &root_ || (!node->parts.empty() && below(2) == 0)) {
+      if (node->parts.empty()) return add(*node, made(2));
+      const std::size_t at = below(node->parts.size());
+      switch (below(4)) {
+        case 0:
+          node->parts.erase(node->parts.begin() + static_cast<std::ptrdiff_t>(at));
+          return;
+        case 1:
+          std::swap(node->parts[at], node->parts[below(node->parts.size())]);
+          return;
+        default:
+          add(*node, made(2));
+          return;
+      }
+    }
+    *node = made(2);
+  }
+  std::string text() const { return text_of(root_); }
+
+ private:
+  struct Node {
+    char kind = 'n';  // or a list, or what stands in `word`
+    std::string word;
+    std::vector<std::pair<std::string, Node>> parts;
+  };
+  std::uint64_t below(std::uint64_t limit) { return limit == 0 ? 0 : random_() % limit; }
+  void add(Node& node, Node part) {
+    static const char* const names[] = {"a", "b", "c", "sub", "p", "q", "x", "v", "f", "k"};
+    const std::string name = names[below(std::size(names))];
+    if (node.kind == 'n')
+      for (auto& [known, value] : node.parts)
+        if (known == name) {
+          value = std::move(part);
+          return;
+        }
+    node.parts.emplace_back(name, std::move(part));
+  }
+  Node made(unsigned depth) {
+    static const char* const words[] = {"0", "1", "2", "TRUE", "FALSE", "\"a\"", "\"abc\"", "\"x\"", "ERR"};
+    Node node;
+    const std::uint64_t kind = depth == 0 ? 2 : below(4);
+    if (kind >= 2) {
+      node.kind = 'w';
+      node.word = words[below(std::size(words))];
+      return node;
+    }
+    node.kind = kind == 0 ? 'n' : 'l';
+    for (std::uint64_t left = below(4); left > 0; --left) add(node, made(depth - 1));
+    return node;
+  }
+  static std::string text_of(const Node& node) {
+    if (node.kind == 'w') return node.word;
+    std::string text = node.kind == 'n' ? "[ " : "< ";
+    for (const auto& [name, part] : node.parts) {
+      if (node.kind == 'n') text += name + " = ";
+      text += text_of(part) + ", ";
+    }
+    return text + (node.kind == 'n' ? "]" : ">");
+  }
+
+  std::mt19937_64 random_;
+  Node root_;
 };
 
 }  // namespace sdl_test
