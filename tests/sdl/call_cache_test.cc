@@ -166,6 +166,61 @@ TEST_CASE("a function that is given: its code, and of what it has captured what 
   CHECK_FALSE(with("g(x) { return x - c/a; };"));
 }
 
+TEST_CASE("each operator and primitive notes what it looks at") {
+  const std::string values[] = {"TRUE", "FALSE", "1", "2", "\"a\"", "\"ab\"", "< 1, 2 >", "< 2, 1 >", "< 1 >", "[ a = 1 ]", "[ a = 2 ]",
+                                "[ b = 1 ]", "[ a = 1, b = 1 ]", "[ b = 1, a = 1 ]", "[ a = [ b = 1 ] ]", "ERR", "[]", "<>"};
+  const std::string bodies[] = {
+      "if ./v then 1 else 2", "./v && TRUE", "TRUE && ./v", "./v || ./w", "./v => ./w", "if TRUE => ./v then 1 else 2", "!./v", "-./v", "./v + ./w",
+      "./v - ./w", "./v ++ ./w", "./v * 2", "./v == ./w", "./v != 1", "< ./v > == < 1 >", "[ a = ./v ] == [ a = 1 ]", "./v < ./w", "./v/a", "./v!a",
+      "./v/$(./w)", "./v!$(./w)", "[ $(./v) = 1 ]", "_length(./v)", "_head(./v)", "_tail(./v)", "_elem(./v, 0)", "_elem(< 5, 6, 7 >, ./v)",
+      "_sub(./v, 1)", "_sub(< 5, 6, 7 >, ./v)", "_append(./v, ./w)", "_append(./v, < ./w >) + <>", "_map(_self, ./v)", "_list1(./v)", "_bind1(./v, 1)",
+      "_bind1(\"n\", ./v)", "_n(./v)", "_v(./v)", "_defined(./v, \"a\")", "_defined(./v, ./w)", "_lookup(./v, \"a\")", "_type_of(./v)",
+      "_same_type(./v, ./w)", "_is_int(./v)", "_is_list(./v)", "_assert(./v, ./w)", "_print(./v)", "_print(< ./v >)", "_fingerprint(./v)",
+      "_fingerprint([ a = < ./v > ])", "_min(./v, 1)", "_div(5, ./v)", "_find(\"xab\", ./v)", "_findr(./v, \"a\")", "_findre(./v, \"a+\")",
+      "_run_tool(\"p\", < \"t\" >, ./v)/code", "{ . = [ root = ./v, envVars = [] ]; return _run_tool(\"p\", < \"t\" >)/code; }",
+      "{ . = [ root = [ a = ./v ], envVars = [] ]; return _run_tool(\"p\", < \"t\" >)/code; }", "_run_tool(./v, < \"t\", ./w >)/code",
+      "{ r = 0; foreach x in ./v do r = [ r, x ]; return r; }", "{ r = 0; foreach x in ./v do r = 1; return r; }",
+      "{ r = 0; foreach [ n = x ] in ./v do r = [ r, n ]; return r; }", "{ r = 0; foreach x in < ./v > do r = x + 1; return r; }",
+      "{ f(a, b = ./v) { return a + b; }; return f(1); }", "{ f(a, b = ./v) { return a; }; return f(1); }",
+      "{ f(a) { return [ a, b = ./v ]; }; return f(./w)/b + 1; }", "{ k = ./v; f(a) { return a + k; }; return f(./w); }",
+      "{ f(n, v) { return v; }; return _map(f, [ x = ./v, y = [] ]); }", "{ f(n, v) { return [ $n = v ]; }; return _map(f, ./v); }",
+      "{ f(x) { return x == ./w; }; return _map(f, ./v); }", "{ f(x) { return x == 1; }; return _par_map(f, < ./v, ./w >); }",
+      "{ f(x) { foreach i in < 1 > do d = i; return _fingerprint(x); }; return f([ a = ./v, b = < ./w > ]); }",
+      "{ f(x) { foreach i in < 1 > do d = i; return x; }; return f(./v) == f([ a = ./w ]); }",
+      "{ f(x) { foreach i in < 1 > do d = i; return if x/v then 1 else x/w; }; return f([ v = ./v, w = ./w ]); }",
+      "{ f(x) { foreach i in < 1 > do d = i; return ./v; }; return f(1) + f(2); }",
+      "{ f(x) { g(y) { return x + y; }; foreach i in < 1 > do d = i; return g; }; return f(./v)(./w); }",
+      "{ f(x) { foreach i in < 1 > do d = i; return if ./w!a then 1 else 2; }; return f(1); }",
+      "{ f(x) { return x(./v); }; g(y) { return y - 1; }; h(y) { return y; }; return < f(g), f(h) >; }",
+      "{ . += [ v = ./w ]; return ./v + 1; }", "{ . ++= [ v = [ a = 7 ] ]; return ./v/b; }", "(./v ++ [ b = ./w ])/b", "([ a/x = 1 ] ++ ./v)/a",
+      "(./v + [ a = 5 ])/a", "(./v - [ a = 5 ])!b", "[ a = ./v ]/a", "< ./v, ./w >", "if _is_binding(./v) && ./v!a then ./v/a + 1 else 0"};
+  for (const std::string& body : bodies) {
+    Builds builds;
+    builds.files["/lib.ves"] = "{ return " + body + "; }";
+    unsigned hits = 0;
+    INFO(body);
+    for (const std::string& v : values)
+      for (const std::string& w : {std::string("1"), std::string("\"a\""), std::string("TRUE"), std::string("[ a = 2, b = 1 ]"), std::string("< 2 >")}) {
+        builds.run("import lib = lib.ves; { x = " + std::to_string(hits % 2) + "; return lib([ v = " + v + ", w = " + w + ", x ]); }");
+        hits += builds.hit("model /lib.ves");
+      }
+    // The same again are found, where they are no errors.
+    for (const std::string& v : values) {
+      builds.run("import lib = lib.ves; { return lib([ v = " + v + ", w = 1, x = 7 ]); }");
+      if (builds.error.empty()) CHECK(builds.hit("model /lib.ves"));
+    }
+  }
+}
+
+TEST_CASE("names that a function has captured are part of its code") {
+  Builds builds;
+  const std::string f = " f(c) { d = 0; foreach i in < 1 > do d = i; return if _length(c) == 1 then x else y; }; return f(< 1 >); }";
+  builds.run("{ x = 1;" + f);
+  CHECK(builds.error.empty());
+  builds.run("{ y = 1;" + f);
+  CHECK_FALSE(builds.error.empty());
+}
+
 TEST_CASE("functions that a model returns are kept with what they have captured") {
   Builds builds;
   builds.files["/lib.ves"] =

@@ -113,7 +113,7 @@ TEST_CASE("random models, changed at random, come out with kept calls as without
 }
 
 TEST_CASE("a random model comes out in each environment with kept calls as without") {
-  const auto [first, last] = seeds(150);
+  const auto [first, last] = seeds(300);
   Sums sums;
   for (std::uint64_t seed = first; seed <= last; ++seed) check_environments(seed, sums);
   INFO("evaluations " << sums.evaluations << ", in error " << sums.errors << ", calls found " << sums.hits << ", not found "

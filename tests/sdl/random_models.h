@@ -203,7 +203,7 @@ class RandomModels {
           if (below(2)) return "(num(" + e() + ") < num(" + e() + "))";
           return below(2) ? "!truth(" + e() + ")" : "(truth(" + e() + ") || truth(" + e() + "))";
         case 3:
-          if (below(2)) return "(num(" + e() + ") == num(" + e() + "))";
+          if (below(3) == 0) return "(num(" + e() + ") == num(" + e() + "))";
           return below(2) ? "(plain(" + e() + ") == plain(" + e() + "))" : "_fingerprint(" + e() + ")";
         case 4:
         case 5:
@@ -342,7 +342,7 @@ class RandomValue {
     node.parts.emplace_back(name, std::move(part));
   }
   Node made(unsigned depth) {
-    static const char* const words[] = {"0", "1", "2", "TRUE", "FALSE", "\"a\"", "\"abc\"", "\"x\"", "ERR"};
+    static const char* const words[] = {"0", "1", "2", "TRUE", "FALSE", "TRUE", "FALSE", "\"a\"", "\"abc\"", "\"x\"", "ERR"};
     Node node;
     const std::uint64_t kind = depth == 0 ? 2 : below(4);
     if (kind >= 2) {
