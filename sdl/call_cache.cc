@@ -32,64 +32,6 @@ std::string result_key(const Digest& key, const Digest& set, const Digest& value
   return row_key('r', hasher.finish());
 }
 
-// Whether there is a loop in it, or a call of anything but a primitive that calls nothing.
-class Weigher {
- public:
-  static bool is_heavy(const Expression& node) {
-    switch (node.form) {
-      case Expression::Form::constant:
-      case Expression::Form::variable:
-      case Expression::Form::function:
-        return false;
-      case Expression::Form::unary:
-        return is_heavy(*as<UnaryExpression>(node).operand);
-      case Expression::Form::binary:
-        return is_heavy(*as<BinaryExpression>(node).left) || is_heavy(*as<BinaryExpression>(node).right);
-      case Expression::Form::logical:
-        return is_heavy(*as<LogicalExpression>(node).left) || is_heavy(*as<LogicalExpression>(node).right);
-      case Expression::Form::conditional: {
-        const auto& conditional = as<ConditionalExpression>(node);
-        return is_heavy(*conditional.condition) || is_heavy(*conditional.yes) || is_heavy(*conditional.no);
-      }
-      case Expression::Form::select:
-        return is_heavy(*as<SelectExpression>(node).base) || is_heavy(as<SelectExpression>(node).arc);
-      case Expression::Form::call:
-        return is_heavy(as<CallExpression>(node));
-      case Expression::Form::list:
-        for (const Expression* each : as<ListExpression>(node).elements)
-          if (is_heavy(*each)) return true;
-        return false;
-      case Expression::Form::binding:
-        for (const BindingElement& element : as<BindingExpression>(node).elements) {
-          for (const Arc& arc : element.path)
-            if (is_heavy(arc)) return true;
-          if (is_heavy(*element.value)) return true;
-        }
-        return false;
-      case Expression::Form::block:
-        for (const Statement* each : as<BlockExpression>(node).statements) {
-          if (each->form == Statement::Form::iterate) return true;
-          if (each->form == Statement::Form::assign && is_heavy(*as<AssignStatement>(*each).value)) return true;
-        }
-        return is_heavy(*as<BlockExpression>(node).result);
-    }
-    return true;
-  }
-
- private:
-  static bool is_heavy(const Arc& arc) { return arc.computed && is_heavy(*arc.computed); }
-  static bool is_heavy(const CallExpression& call) {
-    if (call.callee->form != Expression::Form::variable) return true;
-    const Access& access = as<VariableExpression>(*call.callee).access;
-    if (access.where != Access::Where::constant) return true;
-    const std::string_view name = closure_of(*access.constant).primitive->name;
-    if (name == "_run_tool" || name == "_map" || name == "_par_map") return true;
-    for (const Expression* each : call.arguments)
-      if (is_heavy(*each)) return true;
-    return false;
-  }
-};
-
 }  // namespace
 
 CallCache::CallCache(cache::Rows& rows, TextStore& texts, ModelLoader& models, Options options)
@@ -101,14 +43,6 @@ CallCache::CallCache(cache::Rows& rows, TextStore& texts, ModelLoader& models, O
 
 void CallCache::trace(std::string_view outcome, std::string_view name) const {
   if (options_.trace) options_.trace(std::string(outcome).append(7 - std::min<std::size_t>(outcome.size(), 6), ' ').append(name));
-}
-
-bool CallCache::is_worth_it(const Function& function) {
-  const std::lock_guard lock(mutex_);
-  const auto [known, is_new] = worth_.try_emplace(&function, false);
-  // Only what is recursive is nested so deeply that it could matter, and the parser has a limit for it.
-  if (is_new) known->second = Weigher::is_heavy(*function.body);
-  return known->second;
 }
 
 std::optional<Digest> CallCache::model_key(const Value& model) {

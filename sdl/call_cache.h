@@ -61,8 +61,6 @@ class CallCache {
                                             const std::vector<std::uint8_t>& aspects_in_key);
   // Of a model as the whole build: with all that it could look at.
   std::optional<cache::Digest> build_key(const Value& model, const Value& dot);
-  // Whether calls of it may be worth more than looking them up.
-  bool is_worth_it(const Function& function);
 
   // `roots` have the origins of the call's surroundings, whose recording is `around`; what the result
   // rests on is noted there.
@@ -101,7 +99,6 @@ class CallCache {
   std::mutex changing_;  // for rows that are read to be written changed
   std::mutex mutex_;     // of what follows
   std::unordered_map<cache::Digest, std::shared_ptr<const Set>> known_sets_;
-  std::unordered_map<const Function*, bool> worth_;
   std::uint64_t bytes_left_;
 };
 

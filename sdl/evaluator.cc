@@ -122,8 +122,8 @@ Value Evaluation::binary(const BinaryExpression& node, const Frame& frame) {
   const Value right = VALUE_OR_STOP(evaluate(*node.right, frame));
   // What loops are made of, without the detour.
   if (left.is_integer() && right.is_integer()) {
-    see(left, Aspect::whole);
-    see(right, Aspect::whole);
+    if ((left.origin() | right.origin()) != 0) [[unlikely]]
+      see_both(left, right);
     std::int32_t result = 0;
     switch (node.operation) {
       case Operation::add:
@@ -141,6 +141,11 @@ Value Evaluation::binary(const BinaryExpression& node, const Frame& frame) {
     }
   }
   return operated(node, left, right, frame);
+}
+
+[[gnu::noinline, gnu::cold]] void Evaluation::see_both(const Value& left, const Value& right) {
+  see(left, Aspect::whole);
+  see(right, Aspect::whole);
 }
 
 [[gnu::noinline]] Value Evaluation::operated(const BinaryExpression& node, const Value& left_given,

@@ -113,6 +113,7 @@ class Evaluation {
   Value fail_type(const Expression& node, const Frame& frame, std::string_view what, const Value& value);
   Value fail_unbound(const VariableExpression& node, const Frame& frame);
   const Expression* choose(const ConditionalExpression& node, const Frame& frame);
+  void see_both(const Value& left, const Value& right);
   Value operated(const BinaryExpression& node, const Value& left, const Value& right, const Frame& frame);
   Value variable(const VariableExpression& node, const Frame& frame);
   Value unary(const UnaryExpression& node, const Frame& frame);

@@ -43,7 +43,6 @@ void Evaluation::note_tool(bool may_be_kept) {
 
 bool Evaluation::may_be_cached(const Function& function) {
   return host_.calls->options().caches_functions && recorded_.size() < recorded_max && !(function.pragmas & pragma_nocache) &&
-         host_.calls->is_worth_it(function) &&
          std::ranges::count(recorded_, &function) < static_cast<std::ptrdiff_t>(recorded_of_one_max);
 }
 

@@ -106,7 +106,7 @@ Value Evaluation::call_function(const ClosureObject& callee, std::uint32_t origi
     leave();
     return Value::stopped();
   }
-  Value result = recording_ && may_be_cached(function) ? cached_function(callee, origin, slots)
+  Value result = recording_ && function.may_be_costly && may_be_cached(function) ? cached_function(callee, origin, slots)
                                                        : evaluate(*function.body, inner);
   leave();
   if (result.is_stopped()) [[unlikely]]

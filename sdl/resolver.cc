@@ -6,6 +6,7 @@
 
 #include "sdl/deep_stack.h"
 #include "sdl/primitives.h"
+#include "sdl/weight.h"
 
 namespace sdl {
 namespace {
@@ -99,6 +100,7 @@ class Resolver {
       scope.declare_at(function.formals[i].name, static_cast<std::uint32_t>(1 + i));
     expression(*function.body, scope);
     function.captures = syntax_.keep(scope.captures);
+    function.may_be_costly = may_be_costly(*function.body);
     function.slot_count = scope.slot_count;
   }
 

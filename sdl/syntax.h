@@ -182,6 +182,7 @@ struct Function {
   std::span<Capture> captures;
   std::uint32_t slot_count;
   std::uint32_t number = 0;  // in Syntax::functions
+  bool may_be_costly = false;  // see weight.h
 };
 struct FunctionExpression : Expression {
   Function* function;

@@ -51,22 +51,19 @@ inline void release(const Object* object) {
 
 class Value {
  public:
-  Value() : kind_(Kind::unbound), object_(nullptr) {}
-  Value(const Value& other) : kind_(other.kind_), origin_(other.origin_), object_(other.object_) {
+  Value() : head_{Kind::unbound, 0}, object_(nullptr) {}
+  Value(const Value& other) : head_(other.head_), object_(other.object_) {
     if (is_shared()) retain(object_);
   }
-  Value(Value&& other) noexcept : kind_(other.kind_), origin_(other.origin_), object_(other.object_) {
-    other.kind_ = Kind::unbound;
-  }
+  Value(Value&& other) noexcept : head_(other.head_), object_(other.object_) { other.head_.kind = Kind::unbound; }
   Value& operator=(const Value& other) { return *this = Value(other); }
   Value& operator=(Value&& other) noexcept {
     if (this == &other) return *this;
-    const Kind old_kind = kind_;
+    const Kind old_kind = head_.kind;
     const Object* const old_object = object_;
-    kind_ = other.kind_;
-    origin_ = other.origin_;
+    head_ = other.head_;
     object_ = other.object_;
-    other.kind_ = Kind::unbound;
+    other.head_.kind = Kind::unbound;
     if (old_kind >= Kind::text) release(old_object);
     return *this;
   }
@@ -93,34 +90,38 @@ class Value {
     return value;
   }
 
-  Kind kind() const { return kind_; }
-  bool is_stopped() const { return kind_ == Kind::stopped; }
-  bool is_unbound() const { return kind_ == Kind::unbound; }
-  bool is_boolean() const { return kind_ == Kind::boolean; }
-  bool is_integer() const { return kind_ == Kind::integer; }
-  bool is_text() const { return kind_ == Kind::text; }
-  bool is_list() const { return kind_ == Kind::list; }
-  bool is_binding() const { return kind_ == Kind::binding; }
-  bool is_closure() const { return kind_ == Kind::closure; }
+  Kind kind() const { return head_.kind; }
+  bool is_stopped() const { return head_.kind == Kind::stopped; }
+  bool is_unbound() const { return head_.kind == Kind::unbound; }
+  bool is_boolean() const { return head_.kind == Kind::boolean; }
+  bool is_integer() const { return head_.kind == Kind::integer; }
+  bool is_text() const { return head_.kind == Kind::text; }
+  bool is_list() const { return head_.kind == Kind::list; }
+  bool is_binding() const { return head_.kind == Kind::binding; }
+  bool is_closure() const { return head_.kind == Kind::closure; }
 
-  bool is_shared() const { return kind_ >= Kind::text; }
+  bool is_shared() const { return head_.kind >= Kind::text; }
   // Of a boolean, of an integer, of what is shared; nothing else may be asked for them.
   bool as_boolean() const { return boolean_; }
   std::int32_t as_integer() const { return integer_; }
   const Object* object() const { return object_; }
 
-  std::uint32_t origin() const { return origin_; }  // 0: none
+  std::uint32_t origin() const { return head_.origin; }  // 0: none
   Value with_origin(std::uint32_t origin) const {
     Value value(*this);
-    value.origin_ = origin;
+    value.head_.origin = origin;
     return value;
   }
 
  private:
-  explicit Value(Kind kind) : kind_(kind), object_(nullptr) {}
+  explicit Value(Kind kind) : head_{kind, 0}, object_(nullptr) {}
 
-  Kind kind_;
-  std::uint32_t origin_ = 0;
+  // Copied as one word.
+  struct alignas(8) Head {
+    Kind kind;
+    std::uint32_t origin;
+  };
+  Head head_;
   union {
     bool boolean_;
     std::int32_t integer_;
