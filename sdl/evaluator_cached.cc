@@ -33,7 +33,6 @@ struct Evaluation::Asked {
   std::vector<std::uint8_t> aspects_in_key;
   const Function* function;  // null: a model
   std::string name;          // for people
-  bool is_spoilt = false;    // must not be kept
 };
 
 void Evaluation::note_tool(bool may_be_kept) {
@@ -86,7 +85,6 @@ bool Evaluation::may_be_cached(const Function& function) {
   asked.aspects_in_key = {0, bit(Aspect::code)};
   asked.key = host_.calls->model_key(closure);
   if (is_build) asked.build_key = host_.calls->build_key(closure, asked.roots[0]);
-  asked.is_spoilt = model.has_warnings();
   asked.name = fmt::format("model {}", model.path());
   return through_cache(asked, [&](std::vector<Value>& roots) {
     return model_body(model, syntax, parts, roots[1], std::move(roots[0]));
@@ -99,7 +97,6 @@ std::optional<CallResult> Evaluation::known_result(Asked& asked) {
   const auto fits = [&](const CallResult& result) {
     return depth_ + std::uint64_t{result.height} <= host_.limits.calls && result.steps <= steps_left_;
   };
-  if (asked.is_spoilt) return std::nullopt;
   if (asked.build_key)
     if (auto known = calls.look_up_build(*asked.build_key, asked.roots); known && fits(*known)) return known;
   if (!asked.key) return std::nullopt;
@@ -139,7 +136,6 @@ Value Evaluation::through_cache(Asked& asked, const std::function<Value(std::vec
     spoil();
     return body(asked.roots);
   }
-  if (asked.is_spoilt) calls.origins().spoil(own.get());
   const std::uint32_t deepest_around = deepest_;
   const std::uint64_t cost_before = extra_cost_ - settled_cost_;
   std::string transcript;

@@ -171,6 +171,7 @@ Value Evaluation::model_body(const Model& model, const Syntax& syntax, const std
   if (syntax) {
     if (const std::vector<Value>* const values = host_.models.clause_values(model, diagnostics_)) {
       const Value closure = make_model_closure(model).with_origin(origin);
+      // They are told when a model is called, so it is not the model itself that cannot be looked up.
       if (model.has_warnings()) spoil();
       if (host_.calls && !(syntax->body->pragmas & pragma_nocache))
         result = cached_model(model, *syntax, *values, closure, std::move(dot), frame == nullptr);
