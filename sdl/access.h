@@ -1,8 +1,9 @@
 // How the evaluator and the primitives look into values: only so.
 //
 // Each function is one way in which a result can depend on a value (spec 9.4): on
-// its type, its length or names, one component, all of its bytes. What a call has
-// looked at will be noted here.
+// its type, its length or names, one component, all of its bytes. They note nothing:
+// where calls are cached, the evaluator notes the look (Evaluation::see) before it
+// looks, or opens the value (Evaluation::opened), so that its components have origins.
 #pragma once
 
 #include <cstdint>

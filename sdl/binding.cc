@@ -158,11 +158,23 @@ Value overlay_of(const Value& left, const Value& right) {
   return builder.finish();
 }
 
-Value recursive_overlay_of(const Value& left, const Value& right) {
+Value recursive_overlay_of(const Value& left, const Value& right, const Opener& opener) {
   if (stack_is_low()) return Value();
   // Where both sides have bindings, what comes of them stands on the right of a plain overlay.
   BindingBuilder merged;
   for (const Pair& pair : pairs_of(right)) {
+    if (opener.type) {
+      const Pair* const other = find_pair(left, pair.name);
+      if (!other) continue;
+      opener.type(pair.value);
+      if (!pair.value.is_binding()) continue;
+      opener.type(other->value);
+      if (!other->value.is_binding()) continue;
+      Value both = recursive_overlay_of(opener.open(other->value), opener.open(pair.value), opener);
+      if (both.is_unbound()) return both;
+      merged.add(pair.name, std::move(both));
+      continue;
+    }
     if (!pair.value.is_binding()) continue;
     const Pair* const other = find_pair(left, pair.name);
     if (!other || !other->value.is_binding()) continue;

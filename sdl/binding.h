@@ -9,6 +9,7 @@
 // after its pair, and readers skip pairs outside their window.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -63,8 +64,13 @@ const Pair* find_pair(const Value& binding, std::string_view name);
 Value part_of_binding(const Value& binding, std::uint32_t first, std::uint32_t length);
 
 Value overlay_of(const Value& left, const Value& right);
+// Who wants to know what is looked at inside bindings.
+struct Opener {
+  std::function<void(const Value&)> type;         // its type is looked at; empty: nobody wants to know
+  std::function<Value(const Value&)> open;  // the binding to look into instead
+};
 // Unbound if they are nested too deeply for the stack.
-Value recursive_overlay_of(const Value& left, const Value& right);
+Value recursive_overlay_of(const Value& left, const Value& right, const Opener& opener = {});
 Value difference_of(const Value& left, const Value& right);
 
 }  // namespace sdl

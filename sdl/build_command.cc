@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,6 +24,8 @@
 #include "broker/cli/tree.h"
 #include "broker/client.h"
 #include "broker/wording.h"
+#include "cache/rows.h"
+#include "sdl/call_cache.h"
 #include "sdl/deep_stack.h"
 #include "sdl/evaluator.h"
 #include "sdl/printer.h"
@@ -39,6 +43,7 @@ using cache::Result;
 
 constexpr int status_model_error = 1;
 constexpr unsigned threads_max = 60;  // fewer than there can be sandboxes
+constexpr std::uint64_t calls_bytes_max = std::uint64_t{512} << 20;
 constexpr const char* default_names[] = {".main.ves", "build.ves"};
 
 struct Wishes {
@@ -139,11 +144,33 @@ int evaluate(ModelLoader& models, const Model& model, Directories& directories, 
     std::fwrite(text.data(), 1, text.size(), stream);
     std::fflush(stream);
   };
-  if (wishes.traces) options.trace = [](std::string_view line) { broker::complain(std::string(line)); };
-  TreeTools tools(directories, std::move(options));
+  if (wishes.traces)
+    options.trace = [](std::string_view line) {
+      std::error_code error;
+      const std::string here = " " + std::filesystem::current_path(error).string() + "/";
+      std::string told(line);
+      if (const std::size_t at = error ? told.npos : told.find(here); at != told.npos) told.replace(at, here.size(), " ");
+      broker::complain(told);
+    };
+  const bool uses_calls = wishes.cache_level == "model" || wishes.cache_level == "all";
+  TreeTools tools(directories, options);
   std::atomic<unsigned> idle_threads = wishes.thread_count - 1;
   Host host{models, tools, print, tell};
   host.idle_threads = &idle_threads;
+  // Where another build has them, calls are evaluated.
+  std::unique_ptr<cache::Rows> rows;
+  if (uses_calls)
+    if (auto opened = cache::DiskRows::open(place + "/calls", calls_bytes_max)) rows = std::move(*opened);
+  BlobTexts texts(directories);
+  std::optional<CallCache> calls;
+  if (rows) {
+    CallCache::Options call_options;
+    call_options.salt = fmt::format("{} {} {} {}", tools.surroundings(), host.limits.length,
+                                    host.limits.printed_bytes, wishes.repository);
+    call_options.caches_functions = wishes.cache_level == "all";
+    call_options.trace = options.trace;
+    host.calls = &calls.emplace(*rows, texts, models, std::move(call_options));
+  }
   Evaluation evaluation(host);
   const Value result = evaluation.run(model, BindingBuilder().finish());
   for (const Diagnostic& each : evaluation.diagnostics()) tell(each);
@@ -221,12 +248,12 @@ int build(const broker::CommandOptions&, char* const* arguments) {
   accepted.flag("-k", wishes.keeps_going,
                 "Go on with the result of a tool that fails, which is not kept; the status is 1 then");
   accepted.word("--cache", "LEVEL", wishes.cache_level,
-                "none: run all tools; runtool, model or all: use what tools did before (calls of functions "
-                "are not cached yet)");
+                "none: run all tools and evaluate all calls; runtool: use what tools did before; model: and what calls "
+                "of models came to; all: and of functions");
   std::string threads;
   accepted.word("-j,--maxthreads", "N", threads,
                 "How many calls _par_map makes at once; as many as there are processors");
-  accepted.flag("--trace", wishes.traces, "Tell each tool, and whether its result was known");
+  accepted.flag("--trace", wishes.traces, "Tell each call that is looked up, and whether its result was known");
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
   if (!threads.empty()) {
     const auto [end, error] =

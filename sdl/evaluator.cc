@@ -64,6 +64,7 @@ Value Evaluation::evaluate(const Expression& node, const Frame& frame) {
 [[gnu::noinline]] const Expression* Evaluation::choose(const ConditionalExpression& node,
                                                        const Frame& frame) {
   const Value condition = evaluate(*node.condition, frame);
+  see(condition, Aspect::whole);
   if (condition.is_boolean()) [[likely]]
     return condition.as_boolean() ? node.yes : node.no;
   if (!condition.is_stopped())
@@ -71,17 +72,24 @@ Value Evaluation::evaluate(const Expression& node, const Frame& frame) {
   return nullptr;
 }
 
+Value Evaluation::captured(std::uint32_t index, const Frame& frame) const {
+  const Value& value = frame.closure->captured()[index];
+  if (frame.origin == 0) [[likely]]
+    return value;
+  return host_.calls->origins().component(frame.origin, Selector::Type::captured, index, value);
+}
+
 Value Evaluation::look(const Access& access, const Frame& frame) const {
   switch (access.where) {
     case Access::Where::local:
       return frame.slots[access.index];
     case Access::Where::captured:
-      return frame.closure->captured()[access.index];
+      return captured(access.index, frame);
     case Access::Where::itself:
       retain(frame.closure);
-      return Value::of(Kind::closure, frame.closure);
+      return Value::of(Kind::closure, frame.closure).with_origin(frame.origin);
     case Access::Where::model:
-      return make_model_closure(*frame.model);
+      return make_model_closure(*frame.model).with_origin(frame.origin);
     case Access::Where::constant:
       return *access.constant;
     case Access::Where::nowhere:
@@ -104,6 +112,7 @@ Value Evaluation::variable(const VariableExpression& node, const Frame& frame) {
 
 Value Evaluation::unary(const UnaryExpression& node, const Frame& frame) {
   const Value operand = VALUE_OR_STOP(evaluate(*node.operand, frame));
+  see(operand, Aspect::whole);
   auto result = operate(node.operation, operand);
   return result ? std::move(*result) : fail(frame, node.at, std::move(result.error().message));
 }
@@ -113,6 +122,8 @@ Value Evaluation::binary(const BinaryExpression& node, const Frame& frame) {
   const Value right = VALUE_OR_STOP(evaluate(*node.right, frame));
   // What loops are made of, without the detour.
   if (left.is_integer() && right.is_integer()) {
+    if ((left.origin() | right.origin()) != 0) [[unlikely]]
+      see_both(left, right);
     std::int32_t result = 0;
     switch (node.operation) {
       case Operation::add:
@@ -132,9 +143,28 @@ Value Evaluation::binary(const BinaryExpression& node, const Frame& frame) {
   return operated(node, left, right, frame);
 }
 
-[[gnu::noinline]] Value Evaluation::operated(const BinaryExpression& node, const Value& left,
-                                             const Value& right, const Frame& frame) {
-  auto result = operate(node.operation, left, right, host_.limits.length);
+[[gnu::noinline, gnu::cold]] void Evaluation::see_both(const Value& left, const Value& right) {
+  see(left, Aspect::whole);
+  see(right, Aspect::whole);
+}
+
+[[gnu::noinline]] Value Evaluation::operated(const BinaryExpression& node, const Value& left_given,
+                                             const Value& right_given, const Frame& frame) {
+  Value left = left_given, right = right_given;
+  Opener opener;
+  if (recording_) {
+    const bool compares = node.operation == Operation::equal || node.operation == Operation::not_equal;
+    if (!compares && left.kind() == right.kind() && (left.is_list() || left.is_binding())) {
+      left = opened(left);
+      right = opened(right);
+      opener.type = [this](const Value& value) { see(value, Aspect::type); };
+      opener.open = [this](const Value& value) { return opened(value); };
+    } else {
+      see(left, Aspect::whole);
+      see(right, Aspect::whole);
+    }
+  }
+  auto result = operate(node.operation, left, right, host_.limits.length, opener);
   return result ? std::move(*result) : fail(frame, node.at, std::move(result.error().message));
 }
 
@@ -144,17 +174,20 @@ Value Evaluation::logical(const LogicalExpression& node, const Frame& frame) {
                 fmt::format("'{}' takes two booleans, not {}", spelling(node.operation), type_of(value)));
   };
   const Value left = VALUE_OR_STOP(evaluate(*node.left, frame));
+  see(left, Aspect::whole);
   if (!left.is_boolean()) return refuse(left);
   // What the left side alone decides: `=>` is `!left || right`.
   if (node.operation == Operation::implies ? !left.as_boolean()
                                            : left.as_boolean() == (node.operation == Operation::either))
     return Value::boolean(node.operation != Operation::both);
   Value right = VALUE_OR_STOP(evaluate(*node.right, frame));
+  see(right, Aspect::type);
   return right.is_boolean() ? right : refuse(right);
 }
 
 Value Evaluation::name_of(const Arc& arc, const Frame& frame, bool may_be_empty) {
   Value name = arc.name ? *arc.name : VALUE_OR_STOP(evaluate(*arc.computed, frame));
+  see(name, Aspect::whole);
   if (!name.is_text())
     return fail(frame, arc.at, fmt::format("a name has to be a text, not {}", type_of(name)));
   const auto bytes = text_bytes(name);
@@ -170,11 +203,11 @@ Value Evaluation::select(const SelectExpression& node, const Frame& frame) {
     return fail_type(node, frame,
                      node.asks ? "'!' takes a binding on its left" : "'/' takes a binding on its left", base);
   const Value name = VALUE_OR_STOP(name_of(node.arc, frame, node.asks));
-  if (node.asks) return Value::boolean(defined(base, name));
-  Value selected = sdl::select(base, name);
-  if (selected.is_unbound()) [[unlikely]]
+  Value found = selected(base, name);
+  if (node.asks) return Value::boolean(!found.is_unbound());
+  if (found.is_unbound()) [[unlikely]]
     return fail(frame, node.arc.at, fmt::format("the binding has no name '{}'", view_of(name)));
-  return selected;
+  return found;
 }
 
 Value Evaluation::list(const ListExpression& node, const Frame& frame) {

@@ -3,6 +3,7 @@
 
 #include "sdl/deep_stack.h"
 #include "sdl/evaluator.h"
+#include "sdl/lexer.h"
 
 namespace sdl {
 namespace {
@@ -19,21 +20,22 @@ std::size_t slots_wanted(const ClosureObject& callee, std::size_t given) {
 
 }  // namespace
 
-Value Evaluation::run(const Model& model, Value dot) { return call_model(model, std::move(dot), nullptr, 0); }
+Value Evaluation::run(const Model& model, Value dot) { return call_model(model, 0, std::move(dot), nullptr, 0); }
 
-// What a name stands for, if it is a closure that stays where it is as long as the frame needs it: without
-// counting.
+// What a name stands for, if it is a closure without an origin that stays where it is as long as the frame needs
+// it: without counting.
 const ClosureObject* Evaluation::borrow(const Expression& node, const Frame& frame) {
   if (node.form != Expression::Form::variable) return nullptr;
   const Access& access = as<VariableExpression>(node).access;
   const Value* value = nullptr;
   switch (access.where) {
     case Access::Where::itself:
-      return frame.closure;
+      return frame.origin == 0 ? frame.closure : nullptr;
     case Access::Where::local:
       value = frame.slots + access.index;
       break;
     case Access::Where::captured:
+      if (frame.origin != 0) return nullptr;
       value = &frame.closure->captured()[access.index];
       break;
     case Access::Where::constant:
@@ -42,7 +44,7 @@ const ClosureObject* Evaluation::borrow(const Expression& node, const Frame& fra
     default:
       return nullptr;
   }
-  return value->is_closure() ? &closure_of(*value) : nullptr;
+  return value->is_closure() && value->origin() == 0 ? &closure_of(*value) : nullptr;
 }
 
 Value Evaluation::call(const CallExpression& node, const Frame& frame) {
@@ -52,34 +54,46 @@ Value Evaluation::call(const CallExpression& node, const Frame& frame) {
     held = VALUE_OR_STOP(evaluate(*node.callee, frame));
     if (!held.is_closure()) [[unlikely]]
       return fail_type(node, frame, "only functions and models can be called", held);
+    see(held, Aspect::code);
   }
   const ClosureObject& closure = known ? *known : closure_of(held);
   // Arguments go where the callee wants them, in the slots behind that of `.`.
   const std::size_t given = node.arguments.size();
   ValueStack::Slots slots(stack_, slots_wanted(closure, given));
   for (std::size_t i = 0; i < given; ++i) slots[1 + i] = VALUE_OR_STOP(evaluate(*node.arguments[i], frame));
+  const std::uint32_t origin = known ? 0 : held.origin();
   // In its slot it stays until this call is over.
-  const Value& dot = node.dot.where == Access::Where::local ? frame.slots[node.dot.index]
-                                                            : frame.closure->captured()[node.dot.index];
-  if (closure.function) return call_function(closure, slots, given, dot, frame, node.at);
-  if (closure.primitive) return call_primitive(*closure.primitive, slots, given, dot, frame, node.at);
-  if (given > 1) return wrong_count("a model", given, 0, 1, frame, node.at);
-  return call_model(*closure.model, given == 1 ? std::move(slots[1]) : dot, &frame, node.at);
+  if (node.dot.where == Access::Where::local)
+    return call_closure(closure, origin, slots, given, frame.slots[node.dot.index], frame, node.at);
+  return call_with_captured_dot(closure, origin, slots, given, node, frame);
+}
+
+[[gnu::noinline]] Value Evaluation::call_with_captured_dot(const ClosureObject& closure, std::uint32_t origin,
+                                                           ValueStack::Slots& slots, std::size_t given,
+                                                           const CallExpression& node, const Frame& frame) {
+  const Value dot = captured(node.dot.index, frame);
+  return call_closure(closure, origin, slots, given, dot, frame, node.at);
+}
+
+inline Value Evaluation::call_closure(const ClosureObject& closure, std::uint32_t origin, ValueStack::Slots& slots,
+                                      std::size_t given, const Value& dot, const Frame& frame, std::uint32_t at) {
+  if (closure.function) return call_function(closure, origin, slots, given, dot, frame, at);
+  if (closure.primitive) return call_primitive(*closure.primitive, slots, given, dot, frame, at);
+  if (given > 1) return wrong_count("a model", given, 0, 1, frame, at);
+  return call_model(*closure.model, origin, given == 1 ? std::move(slots[1]) : dot, &frame, at);
 }
 
 Value Evaluation::call(const Value& callee, std::span<Value> arguments, const Value& dot, const Frame& frame,
                        std::uint32_t at) {
   const ClosureObject& closure = closure_of(callee);
+  see(callee, Aspect::code);
   ValueStack::Slots slots(stack_, slots_wanted(closure, arguments.size()));
   std::move(arguments.begin(), arguments.end(), slots.data() + 1);
-  if (closure.function) return call_function(closure, slots, arguments.size(), dot, frame, at);
-  if (closure.primitive) return call_primitive(*closure.primitive, slots, arguments.size(), dot, frame, at);
-  if (arguments.size() > 1) return wrong_count("a model", arguments.size(), 0, 1, frame, at);
-  return call_model(*closure.model, arguments.empty() ? dot : std::move(slots[1]), &frame, at);
+  return call_closure(closure, callee.origin(), slots, arguments.size(), dot, frame, at);
 }
 
-Value Evaluation::call_function(const ClosureObject& callee, ValueStack::Slots& slots, std::size_t given,
-                                const Value& dot, const Frame& frame, std::uint32_t at) {
+Value Evaluation::call_function(const ClosureObject& callee, std::uint32_t origin, ValueStack::Slots& slots,
+                                std::size_t given, const Value& dot, const Frame& frame, std::uint32_t at) {
   const Function& function = *callee.function;
   const std::size_t wanted = function.formals.size();
   if (given > wanted + 1) [[unlikely]]
@@ -87,12 +101,13 @@ Value Evaluation::call_function(const ClosureObject& callee, ValueStack::Slots& 
   if (!enter(&frame, at)) [[unlikely]]
     return Value::stopped();
   slots[dot_slot] = given > wanted ? std::move(slots[1 + wanted]) : dot;
-  const Frame inner{slots.data(), &callee, callee.model};
+  const Frame inner{slots.data(), &callee, callee.model, origin};
   if (given < wanted && !fill_defaults(function, given, inner, frame, at)) {
     leave();
     return Value::stopped();
   }
-  Value result = evaluate(*function.body, inner);
+  Value result = recording_ && function.may_be_costly && may_be_cached(function) ? cached_function(callee, origin, slots)
+                                                       : evaluate(*function.body, inner);
   leave();
   if (result.is_stopped()) [[unlikely]]
     return stopped_in(function, frame, at);
@@ -130,8 +145,20 @@ Value Evaluation::call_function(const ClosureObject& callee, ValueStack::Slots& 
   return Value::stopped();
 }
 
-[[gnu::noinline]] Value Evaluation::call_model(const Model& model, Value dot, const Frame* frame,
-                                               std::uint32_t at) {
+Value Evaluation::model_body(const Model& model, const Syntax& syntax, const std::vector<Value>& parts,
+                             const Value& closure, Value dot) {
+  ValueStack::Slots slots(stack_, syntax.body->slot_count);
+  slots[dot_slot] = std::move(dot);
+  const std::uint32_t origin = closure.origin();
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    slots[1 + i] = origin == 0 ? parts[i]
+                               : host_.calls->origins().component(origin, Selector::Type::clause,
+                                                                  static_cast<std::uint32_t>(i), parts[i]);
+  return evaluate(*syntax.body->body, Frame{slots.data(), nullptr, &model, origin});
+}
+
+[[gnu::noinline]] Value Evaluation::call_model(const Model& model, std::uint32_t origin, Value dot,
+                                               const Frame* frame, std::uint32_t at) {
   if (!enter(frame, at)) return Value::stopped();
   const std::size_t told = diagnostics_.size();
   Value result = Value::stopped();
@@ -143,10 +170,13 @@ Value Evaluation::call_function(const ClosureObject& callee, ValueStack::Slots& 
   });
   if (syntax) {
     if (const std::vector<Value>* const values = host_.models.clause_values(model, diagnostics_)) {
-      ValueStack::Slots slots(stack_, syntax->body->slot_count);
-      slots[dot_slot] = std::move(dot);
-      std::copy(values->begin(), values->end(), slots.data() + 1);
-      result = evaluate(*syntax->body->body, Frame{slots.data(), nullptr, &model});
+      const Value closure = make_model_closure(model).with_origin(origin);
+      // They are told when a model is called, so it is not the model itself that cannot be looked up.
+      if (model.has_warnings()) spoil();
+      if (host_.calls && !(syntax->body->pragmas & pragma_nocache))
+        result = cached_model(model, *syntax, *values, closure, std::move(dot), frame == nullptr);
+      else
+        result = model_body(model, *syntax, *values, closure, std::move(dot));
     }
   }
   leave();
@@ -173,15 +203,48 @@ Value Evaluation::call_function(const ClosureObject& callee, ValueStack::Slots& 
                               type_of(argument)));
   }
   if (!step(frame, at)) return Value::stopped();
+  if (recording_) look_at_arguments(primitive, slots, given);
   Call call{*this, primitive, {slots.data() + 1, maximum}, dot, frame, at};
   return primitive.act(call);
+}
+
+[[gnu::noinline]] void Evaluation::look_at_arguments(const Primitive& primitive, ValueStack::Slots& slots,
+                                                     std::size_t given) {
+  for (std::size_t i = 0; i < given; ++i) {
+    Value& argument = slots[1 + i];
+    const bool has_parts = argument.is_list() || argument.is_binding();
+    switch (i < primitive.looks.size() ? primitive.looks[i] : 'N') {
+      case '-':
+      case 'S':
+        break;
+      case 'T':
+        see(argument, Aspect::type);
+        break;
+      case 'E':
+        see(argument, Aspect::code);
+        break;
+      case 'L':
+        see(argument, argument.is_list()      ? Aspect::length
+                      : argument.is_binding() ? Aspect::names
+                                              : Aspect::whole);
+        break;
+      case 'O':
+        if (has_parts)
+          argument = opened(argument);
+        else
+          see(argument, Aspect::whole);
+        break;
+      default:
+        see(argument, Aspect::whole);
+    }
+  }
 }
 
 bool Evaluation::enter(const Frame* frame, std::uint32_t at) {
   if (depth_ >= host_.limits.calls || steps_left_ == 0) [[unlikely]]
     return fail_to_enter(frame, at);
   --steps_left_;
-  ++depth_;
+  if (++depth_ > deepest_) deepest_ = depth_;
   return true;
 }
 

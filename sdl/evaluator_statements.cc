@@ -34,7 +34,7 @@ bool Evaluation::assign(const AssignStatement& statement, const Frame& frame) {
 }
 
 bool Evaluation::iterate(const IterateStatement& loop, const Frame& frame) {
-  const Value sequence = evaluate(*loop.sequence, frame);
+  Value sequence = evaluate(*loop.sequence, frame);
   if (sequence.is_stopped()) return false;
   const bool has_names = !loop.name.empty();
   if (has_names ? !sequence.is_binding() : !sequence.is_list()) {
@@ -43,6 +43,7 @@ bool Evaluation::iterate(const IterateStatement& loop, const Frame& frame) {
                      type_of(sequence)));
     return false;
   }
+  sequence = opened(sequence);
   for (const Carried& carried : loop.carried) frame.slots[carried.slot] = look(carried.before, frame);
   const std::uint32_t count = length(sequence);
   for (std::uint32_t i = 0; i < count; ++i) {

@@ -42,6 +42,7 @@ void Model::read() const {
   std::unique_ptr<Syntax> syntax = parse(*source_, found);
   if (!has_error(found)) resolve(*syntax, *source_, found);
   if (!has_error(found)) syntax_ = std::move(syntax);
+  for (const Diagnostic& each : found) has_warnings_ = has_warnings_ || each.severity == Severity::warning;
   for (Diagnostic& each : found)
     (each.severity == Severity::error ? errors_ : warnings_).push_back(std::move(each));
 }
@@ -53,6 +54,16 @@ const Syntax* Model::syntax(std::vector<Diagnostic>& found) const {
   warnings_.clear();
   if (!syntax_) found.insert(found.end(), errors_.begin(), errors_.end());
   return syntax_.get();
+}
+
+const Syntax* Model::quiet_syntax() const {
+  std::call_once(once_, [this] { read(); });
+  return syntax_.get();
+}
+
+bool Model::has_warnings() const {
+  std::call_once(once_, [this] { read(); });
+  return has_warnings_;
 }
 
 cache::Digest Model::digest() const {
@@ -177,6 +188,22 @@ const std::vector<Value>* ModelLoader::clause_values(const Model& model, std::ve
   }
   if (!good) return nullptr;
   return &model.clause_values_.emplace(std::move(values));
+}
+
+const std::vector<Value>* ModelLoader::parts(const Model& model) {
+  std::vector<Diagnostic> nobody_asks;
+  return model.quiet_syntax() ? clause_values(model, nobody_asks) : nullptr;
+}
+
+std::optional<cache::Digest> ModelLoader::surroundings(const Model& model) {
+  const auto tree = files_.tree(model.directory());
+  const auto repository = repository_.empty() ? std::optional(cache::Digest()) : repository_ == "/" ? files_.absolute_trees() : files_.tree(repository_);
+  if (!tree || !repository) return std::nullopt;
+  cache::Hasher hasher;
+  hasher.add_piece(tree->view());
+  hasher.add_piece(repository_);
+  hasher.add_piece(repository->view());
+  return hasher.finish();
 }
 
 }  // namespace sdl

@@ -33,6 +33,9 @@ class Model {
   // Reads and parses it the first time. What is wrong with it is told each time, what it is warned of once.
   // Null: there are errors, at least one.
   const Syntax* syntax(std::vector<Diagnostic>& found) const;
+  // The same, without telling anything.
+  const Syntax* quiet_syntax() const;
+  bool has_warnings() const;  // whether there were any, told or not
   // After that.
   const Source& source() const { return *source_; }
   cache::Digest digest()
@@ -48,6 +51,7 @@ class Model {
   mutable std::unique_ptr<Source> source_;
   mutable std::unique_ptr<Syntax> syntax_;
   mutable std::vector<Diagnostic> errors_, warnings_;
+  mutable bool has_warnings_ = false;
   mutable std::mutex mutex_;  // of what follows, and of warnings_
   mutable std::optional<std::vector<Value>> clause_values_;
 };
@@ -69,6 +73,10 @@ class ModelLoader {
   // The values of the model's files and imports, in the order of their slots; kept for the next call. Null,
   // and diagnostics: something is missing. The model has been parsed without errors.
   const std::vector<Value>* clause_values(const Model& model, std::vector<Diagnostic>& found);
+  // The same of any model. Null: it cannot be called. Tells nothing.
+  const std::vector<Value>* parts(const Model& model);
+  // A digest of all that the model can bring in; nothing: that is not known.
+  std::optional<cache::Digest> surroundings(const Model& model);
 
  private:
   // The path that the arcs lead to; no part but perhaps the last is a symbolic link.

@@ -7,10 +7,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cache/base/result.h"
+#include "cache/digest.h"
 #include "sdl/text.h"
 
 namespace sdl {
@@ -25,6 +27,13 @@ class ModelFiles {
   virtual cache::Result<std::vector<std::string>> names(
       const std::string& directory) = 0;  // by their bytes, in order
   virtual cache::Result<std::string> target(const std::string& link) = 0;
+  // A digest of all that is below a directory; nothing: it is not known.
+  virtual std::optional<cache::Digest> tree(const std::string& directory) {
+    static_cast<void>(directory);
+    return std::nullopt;
+  }
+  // The same of all that absolute paths may lead to, where these files say what that is.
+  virtual std::optional<cache::Digest> absolute_trees() { return std::nullopt; }
 };
 
 // The file system as it is.

@@ -62,18 +62,19 @@ std::string_view wanted(Operation operation) {
 }
 
 Result<Value> operate_bindings(Operation operation, const Value& left, const Value& right,
-                               std::size_t length_max) {
+                               std::size_t length_max, const Opener& opener) {
   if (operation == Operation::subtract) return difference_of(left, right);
   if (std::size_t{length(left)} + length(right) > length_max) return too_long("binding");
   if (operation == Operation::add) return overlay_of(left, right);
-  Value overlaid = recursive_overlay_of(left, right);
+  Value overlaid = recursive_overlay_of(left, right, opener);
   if (overlaid.is_unbound()) return fail(Fault::invalid, "'++' of bindings that are nested too deeply");
   return overlaid;
 }
 
 }  // namespace
 
-Result<Value> operate(Operation operation, const Value& left, const Value& right, std::size_t length_max) {
+Result<Value> operate(Operation operation, const Value& left, const Value& right, std::size_t length_max,
+                      const Opener& opener) {
   if (operation == Operation::equal) return Value::boolean(TRY(equal(left, right)));
   if (operation == Operation::not_equal) return Value::boolean(!TRY(equal(left, right)));
   if (left.is_integer() && right.is_integer())
@@ -90,7 +91,7 @@ Result<Value> operate(Operation operation, const Value& left, const Value& right
   const bool of_bindings =
       operation == Operation::add || operation == Operation::overlay || operation == Operation::subtract;
   if (of_bindings && left.is_binding() && right.is_binding())
-    return operate_bindings(operation, left, right, length_max);
+    return operate_bindings(operation, left, right, length_max, opener);
   return fail(Fault::invalid, fmt::format("'{}' takes {}, not {} and {}", spelling(operation),
                                           wanted(operation), type_of(left), type_of(right)));
 }

@@ -2,6 +2,7 @@
 //
 // What comes out is as if one were made after the other: results and what is
 // printed are in the order of the elements, and of several that fail the first is told.
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <thread>
@@ -16,6 +17,8 @@ struct Made {
   Value value;
   std::string printed;
   std::vector<Diagnostic> diagnostics;
+  std::uint32_t deepest = 0;
+  std::uint64_t cost = 0;
 };
 
 // As many as there are, of those that may be started besides.
@@ -53,9 +56,14 @@ bool Evaluation::call_each(const Value& function, std::size_t count,
       own.depth_ = depth_;
       own.steps_left_ = steps_left_;
       own.printed_ = &made[i].printed;
+      own.deepest_ = depth_;
+      own.recording_ = recording_;
+      own.recorded_ = recorded_;
       std::vector<Value> each = arguments(i);
       made[i].value = own.call(function, each, dot, frame, at);
       made[i].diagnostics = std::move(own.diagnostics_);
+      made[i].deepest = own.deepest_;
+      made[i].cost = steps_left_ - own.steps_left_ + own.extra_cost_ - own.settled_cost_;
       if (!made[i].value.is_stopped()) continue;
       std::size_t first = failed;
       while (i < first && !failed.compare_exchange_weak(first, i)) {
@@ -71,6 +79,8 @@ bool Evaluation::call_each(const Value& function, std::size_t count,
   }
   for (std::size_t i = 0; i < count && i <= failed; ++i) {
     print(made[i].printed);
+    deepest_ = std::max(deepest_, made[i].deepest);
+    extra_cost_ += made[i].cost;
     for (Diagnostic& diagnostic : made[i].diagnostics) diagnostics_.push_back(std::move(diagnostic));
     results.push_back(std::move(made[i].value));
   }

@@ -36,6 +36,10 @@ struct Primitive {
   // list or binding, f closure, v any value. Those behind a bar may be left out.
   std::string_view types;
   Value (*act)(Call& call);
+  // How it looks at its arguments, a letter each; N where there is none.
+  //   N all of it | T type | E code | L length or names, of a text N | - not at all
+  //   O as L, and what it takes out has its origin | S does it itself
+  std::string_view looks = {};
 
   std::size_t minimum() const;
   std::size_t maximum() const;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "sdl/access.h"
+#include "sdl/evaluator.h"
 #include "sdl/primitives.h"
 
 namespace sdl {
@@ -46,23 +47,23 @@ Value is_defined(Call& call) {
   std::string why;
   const Value name = name_argument(call, 1, why);
   if (name.is_unbound()) return call.fail(why);
-  return Value::boolean(defined(call.arguments[0], name));
+  return Value::boolean(!call.evaluation.selected(call.arguments[0], name).is_unbound());
 }
 
 Value lookup(Call& call) {
   std::string why;
   const Value name = name_argument(call, 1, why);
   if (name.is_unbound()) return call.fail(why);
-  Value found = select(call.arguments[0], name);
+  Value found = call.evaluation.selected(call.arguments[0], name);
   if (found.is_unbound()) return call.fail(fmt::format("the binding has no name '{}'", view_of(name)));
   return found;
 }
 
-constexpr Primitive primitives[] = {{"_bind1", "tv", bind1},
-                                    {"_n", "n", name_of_one},
-                                    {"_v", "n", value_of_one},
-                                    {"_defined", "nt", is_defined},
-                                    {"_lookup", "nt", lookup}};
+constexpr Primitive primitives[] = {{"_bind1", "tv", bind1, "N-"},
+                                    {"_n", "n", name_of_one, "O"},
+                                    {"_v", "n", value_of_one, "O"},
+                                    {"_defined", "nt", is_defined, "SN"},
+                                    {"_lookup", "nt", lookup, "SN"}};
 
 }  // namespace
 

@@ -107,11 +107,12 @@ std::vector<Value> arguments_of(const Value& sequence, std::size_t index) {
 }
 
 // Adds a binding's pairs; false, and a message: it is none, or a name is there already.
-bool add_pairs(const Call& call, BindingBuilder& pairs, const Value& binding) {
-  if (!binding.is_binding()) {
-    call.fail(fmt::format("the function has to return bindings, not {}", type_of(binding)));
+bool add_pairs(const Call& call, BindingBuilder& pairs, const Value& result) {
+  if (!result.is_binding()) {
+    call.fail(fmt::format("the function has to return bindings, not {}", type_of(result)));
     return false;
   }
+  const Value binding = call.evaluation.opened(result);
   for (std::uint32_t i = 0; i < length(binding); ++i) {
     const Value name = name_at(binding, i);
     if (pairs.add(name, value_at(binding, i))) continue;
@@ -155,9 +156,9 @@ Value parallel_map(Call& call) {
 }
 
 constexpr Primitive primitives[] = {
-    {"_list1", "v", list1},      {"_head", "c", head},  {"_tail", "c", tail},
-    {"_length", "s", length_of}, {"_elem", "si", elem}, {"_sub", "s|ii", sub},
-    {"_append", "cc", append},   {"_map", "fc", map},   {"_par_map", "fc", parallel_map}};
+    {"_list1", "v", list1, "-"},      {"_head", "c", head, "O"},    {"_tail", "c", tail, "O"},
+    {"_length", "s", length_of, "L"}, {"_elem", "si", elem, "O"},   {"_sub", "s|ii", sub, "O"},
+    {"_append", "cc", append, "OO"},  {"_map", "fc", map, "EO"}, {"_par_map", "fc", parallel_map, "EO"}};
 
 }  // namespace
 

@@ -10,11 +10,16 @@ constexpr std::size_t tool_arguments = 10;
 Value run_tool(Call& call) {
   // One more is the tool's environment in place of the caller's.
   const Value& dot = call.has(tool_arguments) ? call.arguments[tool_arguments] : call.dot;
+  if (dot.is_binding())
+    for (const std::string_view name : {"root", "envVars"})
+      call.evaluation.see(call.evaluation.selected(dot, make_text(name)), Aspect::whole);
   auto result = call.evaluation.host().tools.run(call.arguments.first(tool_arguments), dot);
-  return result ? std::move(*result) : call.fail(std::move(result.error().message));
+  if (!result) return call.fail(std::move(result.error().message));
+  call.evaluation.note_tool(result->may_be_kept);
+  return std::move(result->value);
 }
 
-constexpr Primitive primitives[] = {{"_run_tool", "tl|tttttvtbv", run_tool}};
+constexpr Primitive primitives[] = {{"_run_tool", "tl|tttttvtbv", run_tool, "NNNNNNNNNNS"}};
 
 }  // namespace
 

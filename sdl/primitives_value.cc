@@ -30,8 +30,10 @@ Value assert_that(Call& call) {
 
 Value print(Call& call) {
   const bool verbose = call.has(2) && call.arguments[2].as_boolean();
-  call.evaluation.print(
-      printed(call.arguments[0], {verbose, call.evaluation.host().limits.printed_bytes}) + "\n");
+  const std::string text = printed(call.arguments[0], {verbose, call.evaluation.host().limits.printed_bytes});
+  // The name of a file is no part of its value.
+  if (text.find("<file ") != text.npos) call.evaluation.spoil();
+  call.evaluation.print(text + "\n");
   return call.arguments[0];
 }
 
@@ -47,16 +49,16 @@ Value fingerprint_of(Call& call) {
   return make_text(digest->hex().substr(0, fingerprint_digits));
 }
 
-constexpr Primitive primitives[] = {{"_type_of", "v", name_of_type},
-                                    {"_same_type", "vv", same_type},
-                                    {"_is_bool", "v", is_of_kind<Kind::boolean>},
-                                    {"_is_int", "v", is_of_kind<Kind::integer>},
-                                    {"_is_text", "v", is_of_kind<Kind::text>},
-                                    {"_is_list", "v", is_of_kind<Kind::list>},
-                                    {"_is_binding", "v", is_of_kind<Kind::binding>},
-                                    {"_is_closure", "v", is_of_kind<Kind::closure>},
-                                    {"_is_err", "v", is_of_kind<Kind::error>},
-                                    {"_assert", "bv", assert_that},
+constexpr Primitive primitives[] = {{"_type_of", "v", name_of_type, "T"},
+                                    {"_same_type", "vv", same_type, "TT"},
+                                    {"_is_bool", "v", is_of_kind<Kind::boolean>, "T"},
+                                    {"_is_int", "v", is_of_kind<Kind::integer>, "T"},
+                                    {"_is_text", "v", is_of_kind<Kind::text>, "T"},
+                                    {"_is_list", "v", is_of_kind<Kind::list>, "T"},
+                                    {"_is_binding", "v", is_of_kind<Kind::binding>, "T"},
+                                    {"_is_closure", "v", is_of_kind<Kind::closure>, "T"},
+                                    {"_is_err", "v", is_of_kind<Kind::error>, "T"},
+                                    {"_assert", "bv", assert_that, "N-"},
                                     {"_print", "v|ib", print},
                                     {"_model_name", "f", model_name},
                                     {"_fingerprint", "v", fingerprint_of}};

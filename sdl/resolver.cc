@@ -6,6 +6,7 @@
 
 #include "sdl/deep_stack.h"
 #include "sdl/primitives.h"
+#include "sdl/weight.h"
 
 namespace sdl {
 namespace {
@@ -62,9 +63,8 @@ struct Scope {
       return {};
     }
     const Access there = outer->find(name);
-    if (there.where != Access::Where::local && there.where != Access::Where::captured &&
-        there.where != Access::Where::itself)
-      return there;
+    // The model is captured too: so a function carries all that it depends on but its code.
+    if (there.where == Access::Where::constant || there.where == Access::Where::nowhere) return there;
     const auto number = static_cast<std::uint32_t>(captures.size());
     captures.push_back({name, there});
     capture_numbers.emplace(name, number);
@@ -88,6 +88,8 @@ class Resolver {
 
  private:
   void function(Function& function, Scope& outer) {
+    function.number = static_cast<std::uint32_t>(syntax_.functions.size());
+    syntax_.functions.push_back(&function);
     Scope scope{function, &outer, {}, {}, 0, 1, {}, {}};
     scope.slot_count += static_cast<std::uint32_t>(function.formals.size());
     // Defaults see what has been captured, but neither the parameters nor the `.` of the call.
@@ -98,6 +100,7 @@ class Resolver {
       scope.declare_at(function.formals[i].name, static_cast<std::uint32_t>(1 + i));
     expression(*function.body, scope);
     function.captures = syntax_.keep(scope.captures);
+    function.may_be_costly = may_be_costly(*function.body);
     function.slot_count = scope.slot_count;
   }
 

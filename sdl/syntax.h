@@ -181,6 +181,8 @@ struct Function {
   Expression* body;
   std::span<Capture> captures;
   std::uint32_t slot_count;
+  std::uint32_t number = 0;  // in Syntax::functions
+  bool may_be_costly = false;  // see weight.h
 };
 struct FunctionExpression : Expression {
   Function* function;
@@ -206,6 +208,7 @@ struct Syntax {
   std::pmr::monotonic_buffer_resource memory{1 << 14};
   std::deque<Value> constants;
   std::span<ClauseItem> files, imports;
+  std::vector<const Function*> functions;  // all but the body, in the order in which they are resolved
   Function* body = nullptr;  // without formals; null: the file is in error
 
   template <class T>

@@ -9,10 +9,13 @@
 // the evaluation has failed (why stands in the Evaluation), `unbound` is a name
 // that has no value yet. A moved-from value is unbound.
 //
+// Where calls are cached a value may have an origin: the number of the place in
+// the inputs of a call that it was taken from as it stands (origins.h). Copies
+// keep it; what is made of other values has none. It is no part of the value.
+//
 // Threads may share values: counts are atomic, and what objects gain after they
-// were made (room at the end of a list's elements, a text's hash) is guarded in
-// their own files. Whoever looks into values does so through access.h, which is
-// where a value's dependencies will be noted.
+// were made (room at the end of a list's elements, a text's hash, the mark) is guarded in
+// their own files.
 #pragma once
 
 #include <atomic>
@@ -31,6 +34,7 @@ struct Object {
 
   mutable std::atomic<std::uint32_t> references{1};
   const Type type;
+  mutable std::atomic<bool> has_no_origins{false};  // known to have none in it, however deep; see origins.cc
   mutable std::uint16_t next_high = 0;  // of an object that is being destroyed, see value.cc
 };
 static_assert(sizeof(Object) == 8);
@@ -47,19 +51,19 @@ inline void release(const Object* object) {
 
 class Value {
  public:
-  Value() : kind_(Kind::unbound), object_(nullptr) {}
-  Value(const Value& other) : kind_(other.kind_), object_(other.object_) {
+  Value() : head_{Kind::unbound, 0}, object_(nullptr) {}
+  Value(const Value& other) : head_(other.head_), object_(other.object_) {
     if (is_shared()) retain(object_);
   }
-  Value(Value&& other) noexcept : kind_(other.kind_), object_(other.object_) { other.kind_ = Kind::unbound; }
+  Value(Value&& other) noexcept : head_(other.head_), object_(other.object_) { other.head_.kind = Kind::unbound; }
   Value& operator=(const Value& other) { return *this = Value(other); }
   Value& operator=(Value&& other) noexcept {
     if (this == &other) return *this;
-    const Kind old_kind = kind_;
+    const Kind old_kind = head_.kind;
     const Object* const old_object = object_;
-    kind_ = other.kind_;
+    head_ = other.head_;
     object_ = other.object_;
-    other.kind_ = Kind::unbound;
+    other.head_.kind = Kind::unbound;
     if (old_kind >= Kind::text) release(old_object);
     return *this;
   }
@@ -86,26 +90,38 @@ class Value {
     return value;
   }
 
-  Kind kind() const { return kind_; }
-  bool is_stopped() const { return kind_ == Kind::stopped; }
-  bool is_unbound() const { return kind_ == Kind::unbound; }
-  bool is_boolean() const { return kind_ == Kind::boolean; }
-  bool is_integer() const { return kind_ == Kind::integer; }
-  bool is_text() const { return kind_ == Kind::text; }
-  bool is_list() const { return kind_ == Kind::list; }
-  bool is_binding() const { return kind_ == Kind::binding; }
-  bool is_closure() const { return kind_ == Kind::closure; }
+  Kind kind() const { return head_.kind; }
+  bool is_stopped() const { return head_.kind == Kind::stopped; }
+  bool is_unbound() const { return head_.kind == Kind::unbound; }
+  bool is_boolean() const { return head_.kind == Kind::boolean; }
+  bool is_integer() const { return head_.kind == Kind::integer; }
+  bool is_text() const { return head_.kind == Kind::text; }
+  bool is_list() const { return head_.kind == Kind::list; }
+  bool is_binding() const { return head_.kind == Kind::binding; }
+  bool is_closure() const { return head_.kind == Kind::closure; }
 
-  bool is_shared() const { return kind_ >= Kind::text; }
+  bool is_shared() const { return head_.kind >= Kind::text; }
   // Of a boolean, of an integer, of what is shared; nothing else may be asked for them.
   bool as_boolean() const { return boolean_; }
   std::int32_t as_integer() const { return integer_; }
   const Object* object() const { return object_; }
 
- private:
-  explicit Value(Kind kind) : kind_(kind), object_(nullptr) {}
+  std::uint32_t origin() const { return head_.origin; }  // 0: none
+  Value with_origin(std::uint32_t origin) const {
+    Value value(*this);
+    value.head_.origin = origin;
+    return value;
+  }
 
-  Kind kind_;
+ private:
+  explicit Value(Kind kind) : head_{kind, 0}, object_(nullptr) {}
+
+  // Copied as one word.
+  struct alignas(8) Head {
+    Kind kind;
+    std::uint32_t origin;
+  };
+  Head head_;
   union {
     bool boolean_;
     std::int32_t integer_;

@@ -104,4 +104,14 @@ Result<Value> Directories::binding(const Digest& digest) {
   return made.finish();
 }
 
+Value BlobTexts::text(const StoredText::Summary& summary, bool is_executable, const std::string& name) {
+  if (!directories_.blobs().has(summary.digest)) return Value();
+  broker::tree::File file;
+  file.name = name;
+  file.digest = summary.digest;
+  file.bytes = summary.length;
+  file.mode = is_executable ? 0755 : 0644;
+  return make_stored_text(directories_.stored(file, name));
+}
+
 }  // namespace sdl

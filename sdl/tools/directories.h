@@ -16,6 +16,7 @@
 #include "cache/blob_store.h"
 #include "cache/digest.h"
 #include "sdl/text.h"
+#include "sdl/value_code.h"
 
 namespace sdl {
 
@@ -50,6 +51,16 @@ class Directories {
     std::size_t operator()(const cache::Digest& digest) const;
   };
   std::unordered_map<cache::Digest, std::shared_ptr<const Directory>, Hash> known_;
+};
+
+// Their files, for results of calls.
+class BlobTexts final : public TextStore {
+ public:
+  explicit BlobTexts(Directories& directories) : directories_(directories) {}
+  Value text(const StoredText::Summary& summary, bool is_executable, const std::string& name) override;
+
+ private:
+  Directories& directories_;
 };
 
 }  // namespace sdl

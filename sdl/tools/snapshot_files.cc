@@ -32,7 +32,8 @@ Result<SnapshotFiles::Place> SnapshotFiles::find(const std::string& path) {
     place.is_above_a_snapshot = place.is_above_a_snapshot || is_below(each.directory, path);
   }
   if (!snapshot) return place;
-  place.below = TRY(directories_.directory(TRY(snapshot->tree)));
+  place.tree = TRY(snapshot->tree);
+  place.below = TRY(directories_.directory(place.tree));
   std::string_view rest = path;
   rest.remove_prefix(snapshot->directory == "/" ? 0 : snapshot->directory.size());
   while (!rest.empty()) {
@@ -93,6 +94,24 @@ Result<std::string> SnapshotFiles::target(const std::string& link) {
   const auto* const found = std::get_if<const Symlink*>(&place.entry);
   if (!found) return fail(Fault::invalid, link + ": no symbolic link");
   return (*found)->target;
+}
+
+std::optional<cache::Digest> SnapshotFiles::tree(const std::string& directory) {
+  const auto place = find(directory);
+  if (!place || !place->below) return std::nullopt;
+  // What a snapshot is of has no entry.
+  if (const auto* const below = std::get_if<const Subdirectory*>(&place->entry)) return (*below)->digest;
+  return place->tree;
+}
+
+std::optional<cache::Digest> SnapshotFiles::absolute_trees() {
+  cache::Hasher hasher;
+  for (const Snapshot& each : snapshots_) {
+    if (each.reach != Reach::absolute) continue;
+    hasher.add_piece(each.directory);
+    hasher.add_piece(each.tree ? each.tree->view() : std::string_view());
+  }
+  return hasher.finish();
 }
 
 }  // namespace sdl

@@ -36,6 +36,8 @@ class SnapshotFiles final : public ModelFiles {
   cache::Result<std::shared_ptr<const StoredText>> file(const std::string& path) override;
   cache::Result<std::vector<std::string>> names(const std::string& directory) override;
   cache::Result<std::string> target(const std::string& link) override;
+  std::optional<cache::Digest> tree(const std::string& directory) override;
+  std::optional<cache::Digest> absolute_trees() override;
 
  private:
   struct Snapshot {
@@ -47,6 +49,7 @@ class SnapshotFiles final : public ModelFiles {
     std::shared_ptr<const broker::tree::Directory> above, below;  // `below`: of a directory
     Directories::Entry entry;
     bool is_above_a_snapshot = false;
+    cache::Digest tree;  // of the snapshot
   };
   bool may_lead_to(const std::string& path) const;
   cache::Result<Place> find(const std::string& path);

@@ -28,6 +28,7 @@ struct ToolResult {
   cache::StoredBlob output, errors;
   cache::Digest tree, after;  // in which it came out; as it was afterwards
   ToolNeeds needs;
+  bool is_kept = true;  // or could have been
   std::vector<std::pair<std::string, cache::Digest>>
       variables;  // those of the needs, digest of each value; a missing one is not here
 };

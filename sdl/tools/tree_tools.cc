@@ -388,12 +388,14 @@ Result<ToolResult> TreeTools::result_of(const Call& call) {
     const std::string failure = fmt::format("{} {}", call.command_line(), how);
     if (!options_.keep_going) return fail(Fault::unsupported, failure);
     options_.keep_going(failure);
+    result.is_kept = false;
     return result;
   }
   const bool spoilt =
       (call.output.spoils && result.output.bytes > 0) || (call.errors.spoils && result.errors.bytes > 0);
+  result.is_kept = !spoilt && result.needs.may_be_kept;
   // That it could not be kept costs another run.
-  if (!spoilt && result.needs.may_be_kept && options_.uses_results)
+  if (result.is_kept && options_.uses_results)
     static_cast<void>(results_.add(call.key, result));
   return result;
 }
@@ -416,10 +418,12 @@ Result<Value> TreeTools::value_of(const Call& call, const ToolResult& result) {
   return made.finish();
 }
 
-Result<Value> TreeTools::run(std::span<const Value> arguments, const Value& dot) {
+std::string TreeTools::surroundings() const { return fmt::format("{} {}", version, surroundings_); }
+
+Result<ToolRun> TreeTools::run(std::span<const Value> arguments, const Value& dot) {
   const Call call = TRY(understand(arguments, dot));
   const ToolResult result = TRY(result_of(call));
-  return value_of(call, result);
+  return ToolRun{TRY(value_of(call, result)), result.is_kept};
 }
 
 }  // namespace sdl

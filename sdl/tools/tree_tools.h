@@ -32,7 +32,8 @@ class TreeTools final : public ToolRunner {
  public:
   TreeTools(Directories& directories, ToolOptions options);
 
-  cache::Result<Value> run(std::span<const Value> arguments, const Value& dot) override;
+  std::string surroundings() const override;
+  cache::Result<ToolRun> run(std::span<const Value> arguments, const Value& dot) override;
 
  private:
   struct Call;

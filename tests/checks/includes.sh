@@ -38,7 +38,7 @@ may broker 'the broker sees cache, itself, and of the shim only the contract, th
 may makecompat 'a face asks the broker and includes no other face' '^<|^"(cache|broker|makecompat)/|^"preload/(protocol|client)\.h"'
 may sdl 'a face asks the broker and includes no other face' '^<|^"(cache|broker|sdl)/'
 only '^"broker/' '^(broker|makecompat|crude-import|sdl/tools)/|^sdl/build_command\.cc$' 'the language itself knows no broker'
-only '^<leveldb/' '^cache/step_cache\.cc$' 'only cache/step_cache.cc knows LevelDB'
+only '^<leveldb/|^"cache/level_database' '^cache/(step_cache\.cc|rows\.cc|level_database\.h)$' 'only cache/step_cache.cc and cache/rows.cc know LevelDB'
 only '^<boost/interprocess/' '^broker/session_region\.' 'only broker/session_region knows Boost.Interprocess'
 only '^<toml\+\+' '^broker/policy_file\.cc$' 'only broker/policy_file.cc knows toml++'
 only '^<capstone' '^broker/images/' 'only broker/images knows Capstone'

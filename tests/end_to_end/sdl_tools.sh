@@ -14,9 +14,9 @@ mkdir project
 vestal import -o project/os -- sh all.sh 2>import.text || { cat import.text; exit 1; }
 rm -rf "project/os$(pwd -P)"
 mkdir project/src && cp hello.c project/src/
-# tools: what --trace tells of the last build
+# tools: what --trace tells of the last build. Calls are evaluated, so that tools are asked for.
 tools() { grep -E '^vestal: (hit|miss|run) ' err.text | sed -E 's/^vestal: (hit|miss|run) +([^ ]*).*/\1 \2/' | tr '\n' ' '; }
-build() { run vestal build --trace --result "$@"; }
+build() { run vestal build --trace --cache runtool --result "$@"; }
 
 cat >project/build.ves <<'V'
 files os; src;
@@ -68,7 +68,7 @@ sed -i 's/hello"/changed"/' project/src/hello.c
 build project
 like 'another text' '*said="changed\\n"*' "$out"
 is 'another text: all run' 'miss gcc miss gcc miss ./hello ' "$(tools)"
-build --cache none project
+run vestal build --trace --cache none --result project
 is 'without a cache' 'run gcc run gcc run ./hello ' "$(tools)"
 for ((n = 0; n < 10; ++n)); do
   sed -i "s/puts(\".*\")/puts(\"version $n\")/" project/src/hello.c
@@ -80,7 +80,7 @@ is 'an earlier version' 'hit gcc hit gcc hit ./hello ' "$(tools)"
 # While it is evaluated somebody changes the directory: what was there at the beginning counts.
 sed -i 's/puts(".*")/puts("before")/' project/src/hello.c
 (for n in {1..100}; do grep -q 'gcc -O2' trace.text 2>/dev/null && sed -i 's/"before"/"after"/' project/src/hello.c && break; sleep 0.02; done) &
-vestal build --trace --result project >out.text 2>trace.text
+vestal build --trace --cache runtool --result project >out.text 2>trace.text
 wait $!
 like 'edited while it is built' '*said="before\\n"*' "$(cat out.text)"
 
@@ -101,7 +101,7 @@ V
   is "$1" "$2" "$out"
   [ "$status" = 0 ] || { is "$1: status" 0 "$status"; cat err.text; }
   local before=$out
-  run vestal build --trace --result one
+  run vestal build --trace --cache runtool --result one
   is "$1, again" "$before" "$out"
   [ "${again-}" = no ] || case $(tools) in *miss*) is "$1, again" 'hits only' "$(tools)" ;; esac
 }
@@ -141,7 +141,7 @@ files os; f;
 V
   run vestal build --cache none --result one
   local plain=$out
-  run vestal build --result one
+  run vestal build --cache runtool --result one
   is "$1" "$plain" "$out"
   [ "$status" = 0 ] || { is "$1: status" 0 "$status"; cat err.text; }
 }
@@ -168,7 +168,7 @@ run vestal build --result one
 all=$out
 # What a result names is gone.
 for blob in $(printf 'made\n' | sha256sum | sed 's/^\(..\)\([0-9a-f]*\).*/\1\/\2/'); do rm -f "$VESTAL_DIR/blobs/$blob"; done
-run vestal build --trace --result one
+run vestal build --trace --cache runtool --result one
 is 'contents that are gone' "$all" "$out"
 is 'contents that are gone: the tool runs' 'miss sh ' "$(tools)"
 (umask 0111; VESTAL_DIR=$PWD/masked vestal build --result one >out.text 2>err.text; cat out.text)  >masked.text

@@ -1,0 +1,106 @@
+#!/bin/bash
+# Calls of models and functions are evaluated again only if something that they looked at is another, and nobody can tell.
+. "$SOURCE/tests/end_to_end/cli.sh"
+trees_can_be_entered || { echo 'not possible here: overlayfs and /proc in namespaces of a user'; exit 77; }
+PATH=$(dirname "$VESTAL"):/usr/bin:/bin
+
+vestal import -o os -- sh -c 'sort /dev/null; cat /dev/null; false; kill -0 $$' 2>import.text || true
+[ -d os ] || { cat import.text; exit 1; }
+mkdir project project/src project/lib && mv os project/os
+for n in a b c; do echo "text of $n" >project/src/$n; done
+cat >project/lib/build.ves <<'V'
+files header = head;
+{
+  compile(name, source) {
+    . ++= [ root/.WD = [ $name = source, head = header ] ];
+    return [ $(name + ".o") = _run_tool("linux", < "sh", "-c", "sort " + name + " head" >, "", "value")/stdout ];
+  };
+  return [ compile ];
+}
+V
+echo header >project/lib/head
+cat >project/build.ves <<'V'
+files os; src;
+import lib;
+{
+  . = [ root = os ++ [ tmp = [] ], envVars = [ PATH = "/usr/bin:/bin" ] ];
+  said = _print("building " + src/a);
+  return [ objects = _par_map(lib()/compile, src) ];
+}
+V
+sed -i 's/^import lib;/import lib = lib;/' project/build.ves
+# What --trace tells, each line once with its number
+traced() { sed -n 's/^vestal: \(hit\|miss\|run\)  *\([a-z]*\) .*/\1 \2/p' err.text | sort | uniq -c | sed 's/^ *//' | tr '\n' ',' ; }
+# both WHAT TRACE: a build with calls looked up comes out as one that only runs tools
+both() {
+  run vestal build --trace --shipto made --shipfrom objects --result project
+  local with=$out$status
+  is "$1" "$2" "$(traced)"
+  run vestal build --cache none --shipto plain --shipfrom objects --result project
+  is "$1: the result" "$out$status" "$with"
+  is "$1: what is shipped" '' "$(diff -r made plain)"
+  rm -rf made plain
+}
+both 'for the first time' '3 miss function,2 miss model,3 miss sh,'
+both 'nothing changed' '1 hit model,'
+echo unrelated >project/readme
+both 'a file that nobody names' '1 hit model,'
+both 'and again' '1 hit model,'
+echo more >>project/src/b
+both 'one source' '2 hit function,1 hit model,1 miss function,1 miss model,1 miss sh,'
+echo more >>project/lib/head
+# The library hands it on without looking.
+both 'what all need' '1 hit model,3 miss function,1 miss model,3 miss sh,'
+touch project/src/* project/lib/*
+both 'times alone' '1 hit model,'
+cp -a project moved
+run vestal build --trace --result moved
+is 'the directory has another name: models are found' '1 hit model,' "$(traced)"
+run vestal build --trace --cache model project
+is 'only models' '1 hit model,' "$(traced)"
+echo "text of d" >project/src/d
+run vestal build --trace --cache model --result project
+is 'only models: one more source' '1 hit model,3 hit sh,1 miss model,1 miss sh,' "$(traced)"
+both 'what was found with only models' '1 hit model,'
+echo "more text of d" >project/src/d
+both 'the same with functions' '3 hit function,1 hit model,1 miss function,1 miss model,1 miss sh,'
+(ulimit -n 77; run vestal build --trace --result project; is 'tools would have other limits' '4 miss function,2 miss model,4 miss sh,' "$(traced)"; exit $faults)
+faults=$((faults + $?))
+
+# ---- two at once: the second does without, and comes out the same ----
+sed -i 's/text of/words of/' project/src/*
+vestal build --result project >one.text 2>&1 & vestal build --result project >two.text 2>&1 & wait
+run vestal build --cache none --result project
+is 'two at once' "$out
+$out" "$(cat one.text two.text)"
+# ---- damage ----
+# What runs in the background ignores other signals, so its tools are others.
+run vestal build --result project
+for file in "$VESTAL_DIR"/calls/*; do printf 'x%.0s' {1..64} | dd of="$file" conv=notrunc bs=1 seek=20 status=none; done
+both 'damaged rows are none' '4 hit sh,4 miss function,2 miss model,'
+both 'and again after that' '1 hit model,'
+
+# ---- what is not kept ----
+cat >failing.ves <<'V'
+files os = project/os;
+{
+  . = [ root = os ++ [ tmp = [], .WD = [] ], envVars = [ PATH = "/usr/bin:/bin" ] ];
+  f(what) { r = _run_tool("linux", < "sh", "-c", what >); return r/code; };
+  return < f("exit 0"), f("exit 3") >;
+}
+V
+for n in 1 2; do
+  run vestal build --trace --result failing
+  is "a tool that fails, $n" 1 "$status"
+  like "a tool that fails, $n: is told" '*exit 3 ended with status 3*' "$err"
+  run vestal build -k --trace --result failing
+  is "with -k, $n" '< 0, 3 >1' "$out$status"
+done
+# A result whose contents are gone is made again.
+echo '{ return 1; }' >other.ves
+run vestal build --result project
+before=$out
+find "$VESTAL_DIR/blobs" -type f -newer other.ves -delete
+run vestal build --result project
+is 'after contents have gone' "$before" "$out"
+finish
