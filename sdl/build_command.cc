@@ -48,7 +48,8 @@ constexpr const char* default_names[] = {".main.ves", "build.ves"};
 
 struct Wishes {
   std::string model, target, selector, repository, cache_level = "all";
-  bool shows_result = false, only_parses = false, keeps_going = false, traces = false;
+  bool shows_result = false, only_parses = false, keeps_going = false, traces = false,
+       traces_calls = false;
   unsigned thread_count = std::max(1u, std::thread::hardware_concurrency());
 };
 
@@ -144,7 +145,7 @@ int evaluate(ModelLoader& models, const Model& model, Directories& directories, 
     std::fwrite(text.data(), 1, text.size(), stream);
     std::fflush(stream);
   };
-  if (wishes.traces)
+  if (wishes.traces || wishes.traces_calls)
     options.trace = [](std::string_view line) {
       std::error_code error;
       const std::string here = " " + std::filesystem::current_path(error).string() + "/";
@@ -168,7 +169,12 @@ int evaluate(ModelLoader& models, const Model& model, Directories& directories, 
     call_options.salt = fmt::format("{} {} {} {}", tools.surroundings(), host.limits.length,
                                     host.limits.printed_bytes, wishes.repository);
     call_options.caches_functions = wishes.cache_level == "all";
-    call_options.trace = options.trace;
+    // Of models only the one that is the build, for there may be many.
+    if (wishes.traces_calls) call_options.trace = options.trace;
+    else if (wishes.traces)
+      call_options.trace = [tell = options.trace, own = "model " + model.path()](std::string_view line) {
+        if (line.ends_with(own)) tell(line);
+      };
     host.calls = &calls.emplace(*rows, texts, models, std::move(call_options));
   }
   Evaluation evaluation(host);
@@ -253,7 +259,8 @@ int build(const broker::CommandOptions&, char* const* arguments) {
   std::string threads;
   accepted.word("-j,--maxthreads", "N", threads,
                 "How many calls _par_map makes at once; as many as there are processors");
-  accepted.flag("--trace", wishes.traces, "Tell each call that is looked up, and whether its result was known");
+  accepted.flag("--trace", wishes.traces, "Tell each tool that is asked for, and whether its result was known");
+  accepted.flag("--trace-calls", wishes.traces_calls, "Tell the same of calls of models and functions too");
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
   if (!threads.empty()) {
     const auto [end, error] =

@@ -37,11 +37,11 @@ may broker 'the broker sees cache, itself, and of the shim only the contract, th
   '^<|^"(cache|broker)/|^"preload/(protocol|client|redo)\.h"|^"preload/calls\.def"'
 may makecompat 'a face asks the broker and includes no other face' '^<|^"(cache|broker|makecompat)/|^"preload/(protocol|client)\.h"'
 may sdl 'a face asks the broker and includes no other face' '^<|^"(cache|broker|sdl)/'
-only '^"broker/' '^(broker|makecompat|crude-import|sdl/tools)/|^sdl/build_command\.cc$' 'the language itself knows no broker'
+only '^"broker/' '^(broker|makecompat|crude-import|sdl/tools)/|^sdl/[a-z]*_command\.cc$' 'the language itself knows no broker'
 only '^<leveldb/|^"cache/level_database' '^cache/(step_cache\.cc|rows\.cc|level_database\.h)$' 'only cache/step_cache.cc and cache/rows.cc know LevelDB'
 only '^<boost/interprocess/' '^broker/session_region\.' 'only broker/session_region knows Boost.Interprocess'
 only '^<toml\+\+' '^broker/policy_file\.cc$' 'only broker/policy_file.cc knows toml++'
 only '^<capstone' '^broker/images/' 'only broker/images knows Capstone'
 # broker is a library to the faces: its own rooms must not reach up into its command line
-only '^"broker/cli/' '^(broker/cli|makecompat|crude-import)/|^sdl/build_command\.cc$' 'only the command line includes itself'
+only '^"broker/cli/' '^(broker/cli|makecompat|crude-import)/|^sdl/[a-z]*_command\.cc$' 'only the command line includes itself'
 exit $faults

@@ -33,7 +33,7 @@ from /vestal import std_env;
 }
 V
 built() { # WHAT STEPS: builds it, and looks at which steps were run, by what they make
-  run vestal build --trace program --shipto out
+  run vestal build --trace --cache runtool program --shipto out
   is "$1: status" 0 "$status"
   is "$1" "$2" "$(sed -n 's,^vestal: miss .*/\.made/\([^ ]*\).*,\1,p' err.text | sort | tr '\n' ' ' | sed 's/ $//')"
 }
@@ -81,7 +81,7 @@ from /vestal import std_env;
   return ./Cxx/link("mixed", ./Cxx/objects(./Cxx/sources(mixed), mixed) + ./C/objects(./C/sources(mixed), mixed));
 }
 V
-  run vestal build --trace -j 1 mixed --shipto out
+  run vestal build --trace --cache runtool -j 1 mixed --shipto out
   result 'C++: its tools' 0 '' "vestal: miss   g++-12 -O2 -std=c++20 -c main.cpp -o /.made/main.o
 vestal: miss   gcc-12 -O2 -c twice.c -o /.made/twice.o
 vestal: miss   g++-12 -o /.made/mixed main.o twice.o"

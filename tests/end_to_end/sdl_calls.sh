@@ -29,11 +29,11 @@ import lib;
 }
 V
 sed -i 's/^import lib;/import lib = lib;/' project/build.ves
-# What --trace tells, each line once with its number
+# What --trace-calls tells, each line once with its number
 traced() { sed -n 's/^vestal: \(hit\|miss\|run\)  *\([a-z]*\) .*/\1 \2/p' err.text | sort | uniq -c | sed 's/^ *//' | tr '\n' ',' ; }
 # both WHAT TRACE: a build with calls looked up comes out as one that only runs tools
 both() {
-  run vestal build --trace --shipto made --shipfrom objects --result project
+  run vestal build --trace-calls --shipto made --shipfrom objects --result project
   local with=$out$status
   is "$1" "$2" "$(traced)"
   run vestal build --cache none --shipto plain --shipfrom objects --result project
@@ -54,17 +54,17 @@ both 'what all need' '1 hit model,3 miss function,1 miss model,3 miss sh,'
 touch project/src/* project/lib/*
 both 'times alone' '1 hit model,'
 cp -a project moved
-run vestal build --trace --result moved
+run vestal build --trace-calls --result moved
 is 'the directory has another name: models are found' '1 hit model,' "$(traced)"
-run vestal build --trace --cache model project
+run vestal build --trace-calls --cache model project
 is 'only models' '1 hit model,' "$(traced)"
 echo "text of d" >project/src/d
-run vestal build --trace --cache model --result project
+run vestal build --trace-calls --cache model --result project
 is 'only models: one more source' '1 hit model,3 hit sh,1 miss model,1 miss sh,' "$(traced)"
 both 'what was found with only models' '1 hit model,'
 echo "more text of d" >project/src/d
 both 'the same with functions' '3 hit function,1 hit model,1 miss function,1 miss model,1 miss sh,'
-(ulimit -n 77; run vestal build --trace --result project; is 'tools would have other limits' '4 miss function,2 miss model,4 miss sh,' "$(traced)"; exit $faults)
+(ulimit -n 77; run vestal build --trace-calls --result project; is 'tools would have other limits' '4 miss function,2 miss model,4 miss sh,' "$(traced)"; exit $faults)
 faults=$((faults + $?))
 
 # ---- two at once: the second does without, and comes out the same ----
@@ -90,10 +90,10 @@ files os = project/os;
 }
 V
 for n in 1 2; do
-  run vestal build --trace --result failing
+  run vestal build --trace-calls --result failing
   is "a tool that fails, $n" 1 "$status"
   like "a tool that fails, $n: is told" '*exit 3 ended with status 3*' "$err"
-  run vestal build -k --trace --result failing
+  run vestal build -k --trace-calls --result failing
   is "with -k, $n" '< 0, 3 >1' "$out$status"
 done
 # A result whose contents are gone is made again.

@@ -30,7 +30,7 @@ from /vestal import std_env;
   return ./C/program("lua", < "lua.c" >, src, [], library) + ./C/program("luac", < "luac.c" >, src, [], library) + library;
 }
 V
-run vestal build --trace lua --shipto out
+run vestal build --trace --cache runtool lua --shipto out
 is 'the build' 0 "$status"
 is 'what was run: a compiler for each source, an archiver, two linkers' "$(($(ls lua/src/*.c | wc -l) + 3))" "$(grep -c '^vestal: miss ' err.text)"
 echo 'local t = {} for i = 1, 3 do t[i] = math.floor(i * 1.5) end print(_VERSION, table.concat(t, " "), os.getenv("HOME") ~= nil)' >try.lua
@@ -44,9 +44,9 @@ ar rcsD liblua.a *.o
 for program in lua luac; do mv $program.main $program.o && gcc-12 -Wl,-E -o $program $program.o liblua.a -lm; done
 cd ..
 for file in liblua.a lua luac; do cmp plain/$file out/$file || is "$file: the same bytes as without vestal" yes no; done
-run vestal build --trace lua --shipto out
+run vestal build --trace --cache runtool lua --shipto out
 is 'again nothing is run' '' "$(grep -v '^vestal: hit ' err.text)"
 echo '/* a comment */' >>lua/src/lapi.c
-run vestal build --trace lua --shipto out
+run vestal build --trace --cache runtool lua --shipto out
 is 'a comment: one source is compiled, nothing linked' 'lapi.o' "$(sed -n 's,^vestal: miss .*/\.made/\([^ ]*\).*,\1,p' err.text)"
 finish
