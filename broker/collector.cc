@@ -17,6 +17,7 @@
 #include "broker/tree/directory.h"
 #include "broker/tree/tree_reader.h"
 #include "cache/private_directory.h"
+#include "cache/use_lock.h"
 
 namespace broker {
 
@@ -27,6 +28,9 @@ using cache::Result;
 namespace fs = std::filesystem;
 
 namespace {
+
+// Of a use an hour and less after the one before nobody takes a note.
+constexpr std::int64_t in_use_s_min = 2 * cache::use_ns_step / 1'000'000'000;
 
 constexpr char put_aside[] = "tmp-";
 
@@ -135,7 +139,9 @@ void remove_what_is_aside(const std::string& path) {
 Result<Collected> collect(const std::string& cache_directory, const BlobStore& blobs, cache::StepCache& steps, const CollectorLimits& limits) {
   const std::string tree_path = cache_directory + "/trees";
   const OwnedFd tree_directory(::open(tree_path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  const bool may_remove_trees = tree_directory && !sandboxes_in_use(cache_directory);
+  const std::optional<OwnedFd> alone = cache::hold_cache_alone(cache_directory);
+  const bool may_remove_trees = tree_directory && alone && !sandboxes_in_use(cache_directory);
+  const std::int64_t unused_s_min = std::max<std::int64_t>(limits.unused_min.count(), alone ? 0 : in_use_s_min);
   if (may_remove_trees && !limits.only_tells) remove_what_is_aside(tree_path);
   if (!limits.only_tells) blobs.remove_unfinished();
 
@@ -171,7 +177,7 @@ Result<Collected> collect(const std::string& cache_directory, const BlobStore& b
   std::ranges::sort(candidates, [](const Candidate& a, const Candidate& b) { return std::pair(a.used_ns, a.tree == nullptr) < std::pair(b.used_ns, b.tree == nullptr); });
   timespec now;
   ::clock_gettime(CLOCK_REALTIME, &now);
-  const std::int64_t newest_ns = (static_cast<std::int64_t>(now.tv_sec) - limits.unused_min.count()) * 1'000'000'000 + now.tv_nsec;
+  const std::int64_t newest_ns = (static_cast<std::int64_t>(now.tv_sec) - unused_s_min) * 1'000'000'000 + now.tv_nsec;
   std::unordered_set<Digest> gone;
   for (const Candidate& each : candidates) {
     if (collected.bytes_before - collected.bytes <= limits.bytes_max || each.used_ns > newest_ns) break;

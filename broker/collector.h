@@ -7,7 +7,8 @@
 // steps go when their contents have gone. Whoever finds contents gone that a
 // result names takes that for a miss.
 //
-// Builds may run meanwhile. What was used after the collector has looked stays.
+// Builds may run meanwhile. What was used after the collector has looked stays; while somebody stands on a tree or evaluates
+// models (cache/use_lock.h), so does every tree, and what was used within two hours.
 #pragma once
 
 #include <chrono>

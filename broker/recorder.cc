@@ -196,8 +196,10 @@ Recorder::Process& Recorder::add_process(std::int32_t pid, Process* parent) {
     process->attributes = parent->attributes;
     process->spoils_what_follows = parent->spoils_what_follows;
     if (process->step) ++process->step->processes;
-    // What fork, vfork or posix_spawn has returned.
-    if (process->step && (process->step->policy.is_perl || process->step->policy.is_python)) process->step->numbers.insert(pid);
+    // What fork, vfork or posix_spawn has returned. Few scripts show it, and small numbers, as in a container, stand in
+    // everything.
+    constexpr std::int32_t telling_min = 1000;
+    if (process->step && pid >= telling_min && (process->step->policy.is_perl || process->step->policy.is_python)) process->step->numbers.insert(pid);
   }
   auto& place = processes_[pid];
   place = std::move(process);

@@ -24,6 +24,7 @@
 #include "broker/cli/tree.h"
 #include "broker/client.h"
 #include "broker/wording.h"
+#include "cache/use_lock.h"
 #include "cache/rows.h"
 #include "sdl/call_cache.h"
 #include "sdl/deep_stack.h"
@@ -195,6 +196,7 @@ Result<cache::Digest> snapshot(const std::string& directory) {
 // Fault::io: there is no cache, or a directory cannot be stored.
 Result<int> build_in(const std::string& path, const std::string& repository, const Wishes& wishes) {
   const std::string place = TRY(broker::cache_place());
+  const cache::OwnedFd in_use = TRY(cache::hold_cache(place));
   using Reach = SnapshotFiles::Reach;
   std::vector<std::pair<std::string, Reach>> roots;
   if (!repository.empty()) roots.emplace_back(repository, Reach::absolute);

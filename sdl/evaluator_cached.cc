@@ -129,6 +129,8 @@ Value Evaluation::through_cache(Asked& asked, const std::function<Value(std::vec
     return std::move(known->value);
   }
   calls.trace("miss", asked.name);
+  // Each level keeps what was printed in all levels below.
+  if (!asked.function && recorded_models_ >= recorded_max) return body(asked.roots);
   const std::shared_ptr<Recording> around = recording_;
   const std::shared_ptr<Recording> own = calls.origins().begin(around, asked.roots, asked.aspects_in_key);
   if (!own) {
@@ -143,11 +145,13 @@ Value Evaluation::through_cache(Asked& asked, const std::function<Value(std::vec
   recording_ = own;
   deepest_ = depth_;
   if (asked.function) recorded_.push_back(asked.function);
+  else ++recorded_models_;
 
   CallResult made;
   made.value = body(asked.roots);
 
   if (asked.function) recorded_.pop_back();
+  else --recorded_models_;
   made.height = deepest_ - depth_;
   made.steps = steps_before - steps_left_;
   deepest_ = std::max(deepest_, deepest_around);

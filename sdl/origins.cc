@@ -32,7 +32,7 @@ class Recording {
   bool is_spoilt = false;
   // What has been looked at as a whole and has no origin, held so that its address is nobody else's.
   std::unordered_map<const Object*, Value> looked_at;
-  std::unordered_map<const Model*, std::uint32_t> models;
+  std::unordered_map<const Model*, std::uint32_t> models;  // the place of each; 0: it stands at several
 };
 
 struct Origins::Node {
@@ -64,6 +64,15 @@ std::uint32_t Origins::name_number(std::string_view name) {
   return number;
 }
 
+namespace {
+
+void note_model(Recording& recording, const Model* model, std::uint32_t place) {
+  const auto [known, is_new] = recording.models.emplace(model, place);
+  if (!is_new) known->second = 0;
+}
+
+}  // namespace
+
 std::shared_ptr<Recording> Origins::begin(const std::shared_ptr<Recording>& around, std::vector<Value>& roots,
                                           const std::vector<std::uint8_t>& aspects_in_key) {
   const std::lock_guard lock(mutex_);
@@ -78,8 +87,7 @@ std::shared_ptr<Recording> Origins::begin(const std::shared_ptr<Recording>& arou
     node.in_key = aspects_in_key[i];
     node.value = roots[i];
     recording->nodes.push_back(number);
-    if (roots[i].is_closure() && closure_of(roots[i]).is_model())
-      recording->models.emplace(closure_of(roots[i]).model, number);
+    if (roots[i].is_closure() && closure_of(roots[i]).is_model()) note_model(*recording, closure_of(roots[i]).model, number);
     roots[i] = roots[i].with_origin(number);
   }
   return recording;
@@ -107,7 +115,7 @@ Origins::Number Origins::child(Number parent, Selector::Type type, std::uint32_t
   node.value = raw;
   recording->nodes.push_back(own);
   children_.emplace(key, own);
-  if (raw.is_closure() && closure_of(raw).is_model()) recording->models.emplace(closure_of(raw).model, own);
+  if (raw.is_closure() && closure_of(raw).is_model()) note_model(*recording, closure_of(raw).model, own);
   return own;
 }
 
@@ -249,7 +257,7 @@ std::optional<Way> Origins::way_to(const Recording& recording, const Value& valu
 std::optional<Way> Origins::way_to_model(const Recording& recording, const Model& model) {
   const std::lock_guard lock(mutex_);
   const auto known = recording.models.find(&model);
-  if (known == recording.models.end()) return std::nullopt;
+  if (known == recording.models.end() || known->second == 0) return std::nullopt;
   nodes_[known->second].seen |= bit(Aspect::code);
   return way_of(known->second);
 }

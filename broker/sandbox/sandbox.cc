@@ -28,6 +28,7 @@
 #include "broker/tree/tree_reader.h"
 #include "cache/base/whole_io.h"
 #include "cache/private_directory.h"
+#include "cache/use_lock.h"
 
 namespace broker::sandbox {
 namespace {
@@ -282,6 +283,7 @@ Result<Ended> run(const std::string& cache_directory, char* const* arguments, co
   TRY(cache::open_private_directory(cache_directory));
   cache::BlobStore blobs = TRY(cache::BlobStore::open(cache_directory + "/blobs"));
   TRY(cache::open_private_directory(cache_directory + "/images"));
+  const OwnedFd in_use(away_from_standard(TRY(cache::hold_cache(cache_directory)).release()));
   const tree::Directory root = TRY(tree::Reader(blobs).directory(wanted.tree));
   const std::vector<std::string> parts = TRY(tree_parts(cache_directory, blobs, wanted.tree));
   const std::string base = TRY(base_root(cache_directory));

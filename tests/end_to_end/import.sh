@@ -203,7 +203,7 @@ if trees_can_be_entered; then
   is 'a model: built' 0 "$status"
   is 'a model: what it makes' 'from a model' "$(./built)"
   cmp model built || is 'a model: the same bytes' yes no
-  run "$VESTAL" build --trace --result imported.ves
+  run "$VESTAL" build --trace --cache runtool --result imported.ves
   like 'a model: again' '*vestal: hit *gcc -O2 model.c -o model*' "$err"
   odd=$'a"b\\c\td'
   run "$VESTAL" import --sdl -o odd -- sh -c 'printf "%s" "$1" >made' sh "$odd"

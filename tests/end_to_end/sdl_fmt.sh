@@ -35,4 +35,12 @@ result 'no act' 2 '' 'vestal: sdl: what? There is fmt*'
 run "$VESTAL" sdl --help
 result 'help' 0 '*Tools for models*' ''
 for model in "$SOURCE"/sdl/lib/*.ves; do run "$VESTAL" sdl fmt --check "$model"; is "$model" '' "$out"; done
+
+# All that the language has, models with mistakes among them.
+cp -r "$SOURCE/tests/language" language
+run find language -name '*.ves' -exec "$VESTAL" sdl fmt {} +
+case $err in *'without changing it'*) printf '%s\n' "$err" | grep 'without changing'; faults=$((faults + 1)) ;; esac
+is 'most are laid out' yes "$([ "$(diff -rq "$SOURCE/tests/language" language | wc -l)" -gt 50 ] && echo yes)"
+run find language -name '*.ves' -exec "$VESTAL" sdl fmt --check {} +
+is 'once is enough' '' "$out"
 finish

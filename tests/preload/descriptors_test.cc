@@ -151,7 +151,7 @@ TEST_CASE("/dev/stdin and its like are the inherited stream") {
   CHECK(own.of(kind_fd_read).empty());
 }
 
-TEST_CASE("bytes are not moved inside the kernel into an inherited descriptor") {
+TEST_CASE("bytes are not moved inside the kernel into an inherited descriptor, and sendfile moves them by hand") {
   Session session;
   Programs programs;
   const std::string program = programs.compile("moves", R"--(
@@ -162,7 +162,9 @@ TEST_CASE("bytes are not moved inside the kernel into an inherited descriptor") 
 int main(int, char** argv) {
   int file = open(argv[0], O_RDONLY), ends[2];
   pipe(ends);
-  if (sendfile(1, file, 0, 10) >= 0 || errno != EINVAL) return 1;
+  if (sendfile(1, file, 0, 10) != 10 || lseek(file, 0, SEEK_CUR) != 10) return 1;
+  off_t at = 1;
+  if (sendfile(1, file, &at, 3) != 3 || at != 4 || lseek(file, 0, SEEK_CUR) != 10) return 7;
   if (copy_file_range(file, 0, 1, 0, 10, 0) >= 0 || errno != EXDEV) return 2;
   write(ends[1], "xxxx", 4);
   if (splice(ends[0], 0, 1, 0, 2, 0) >= 0 || errno != EINVAL) return 3;
@@ -173,6 +175,7 @@ int main(int, char** argv) {
   const auto run = session.run({program});
   INFO(run.log());
   CHECK(run.exited_with(0));
+  CHECK(stream_of(run, run.events.front().pid, 1) == scratch::read(program).substr(0, 10) + "ELF");
   CHECK(stream_of(session.run({"/bin/cat", "/etc/passwd", "/etc/group"}), 0, 1) == "");
   const auto cat = session.run({"/bin/cat", "/etc/passwd", "/etc/group"});
   CHECK(stream_of(cat, cat.events.front().pid, 1) ==

@@ -1,10 +1,5 @@
 #include "sdl/format.h"
 
-#include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-
 #include <catch2/catch.hpp>
 
 #include "sdl/deep_stack.h"
@@ -98,24 +93,4 @@ TEST_CASE("other ends of lines become newlines, and there is one at the end") {
 TEST_CASE("what is no model is left alone, and it is said why") {
   CHECK(laid_out("{ return ; ").find("expected") != std::string::npos);
   CHECK_FALSE(laid_out("{ return \"a; }").empty());
-}
-
-TEST_CASE("laid out once, models are laid out, and are the same models") {
-  unsigned count = 0;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator("tests/language")) {
-    if (entry.path().extension() != ".ves") continue;
-    INFO(entry.path());
-    std::ifstream file(entry.path(), std::ios::binary);
-    const std::string text(std::istreambuf_iterator<char>(file), {});
-    on_deep_stack([&] {
-      std::vector<Diagnostic> found;
-      const auto once = formatted(Source("m.ves", text), found);
-      // That it would be another model is the only error that is none of the model's own.
-      CHECK(std::ranges::none_of(found, [](const Diagnostic& each) { return each.message.find("without changing it") != std::string::npos; }));
-      if (!once) return;
-      ++count;
-      CHECK(formatted(Source("m.ves", *once), found) == once);
-    });
-  }
-  CHECK(count > 600);
 }
