@@ -80,6 +80,33 @@ for file in "$VESTAL_DIR"/calls/*; do printf 'x%.0s' {1..64} | dd of="$file" con
 both 'damaged rows are none' '4 hit sh,4 miss function,2 miss model,'
 both 'and again after that' '1 hit model,'
 
+# ---- a model with the same text in two places: messages name the one that it is ----
+mkdir twice twice/a twice/b
+printf '{ get(x) { return _assert(x, "no"); }; return [ get ]; }\n' | tee twice/a/m.ves >twice/b/m.ves
+cat >twice/build.ves <<'V'
+import a = a/m; b = b/m;
+{
+  f(p, q) { d = 0; foreach i in < 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30 > do { d += i; }; x = q(); return [ fun = x/get, d ]; };
+  r = f(a, a);
+  s = f(a, b);
+  dummy = r/fun(TRUE);
+  return s/fun(FALSE);
+}
+V
+for level in none all all; do
+  run vestal build --cache $level twice
+  like "the model that failed, $level" 'twice/b/m.ves:1:*' "$err"
+done
+
+# ---- deep models that print come out the same ----
+mkdir deep
+echo '{ d = _print("0123456789"); return if ./n == 0 then 0 else 1 + _self([ n = ./n - 1 ]); }' >deep/p.ves
+echo 'import p = p; { return p([ n = 1000 ]); }' >deep/build.ves
+for level in none all all; do
+  run vestal build --cache $level --result deep
+  is "deep models, $level" "1001 1000 0" "$(grep -c 0123456789 out.text) $(tail -n 1 out.text) $status"
+done
+
 # ---- what is not kept ----
 cat >failing.ves <<'V'
 files os = project/os;
