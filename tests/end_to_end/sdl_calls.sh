@@ -86,7 +86,7 @@ printf '{ get(x) { return _assert(x, "no"); }; return [ get ]; }\n' | tee twice/
 cat >twice/build.ves <<'V'
 import a = a/m; b = b/m;
 {
-  f(p, q) { d = 0; foreach i in < 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30 > do { d += i; }; x = q(); return [ fun = x/get, d ]; };
+  f(p, q) { d = 0; foreach i in < 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60 > do { d += i; }; x = q(); return [ fun = x/get, d ]; };
   r = f(a, a);
   s = f(a, b);
   dummy = r/fun(TRUE);
