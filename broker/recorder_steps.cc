@@ -517,7 +517,11 @@ bool Recorder::collect_result(Step& step, Position at, StepResult& result, std::
     const bool exists = facts.type != FileType::absent;
     // Opened to be written to, and not written to: that it has these contents is a need, and that is all.
     const bool is_older = !use->fresh && !use->was_absent && !use->attributes_changed && !use->times_set && use->moved_from == no_path && use->linked_to == no_path;
-    if (facts.type == FileType::regular && use->contents_changed && is_older && facts.mtime_ns < step.floor_ns - tick_ns && !use->unknown && use->aspects & aspect_bytes) continue;
+    if (facts.type == FileType::regular && use->contents_changed && is_older && facts.mtime_ns < step.floor_ns - tick_ns && !use->unknown && use->aspects & aspect_bytes) {
+      // What is written through a mapping does not change the time on every file system.
+      PathFacts read;
+      if (const auto digest = parts_.view->bytes(text, &read); digest && use->contents.bytes == *digest && read.identity() == facts.identity()) continue;
+    }
     // It must be as the step left it: what others did since is none of its result.
     if ((use->contents_changed && exists != use->present) || (exists && step.ended_ns > 0 && facts.ctime_ns > step.ended_ns && facts.type != FileType::directory)) {
       problem = text + ": was changed again before it could be kept";
