@@ -6,6 +6,8 @@
 
 #include <cstring>
 
+#include "cache/private_directory.h"
+
 namespace cache {
 namespace {
 
@@ -16,6 +18,7 @@ OwnedFd open_lock(const std::string& directory) {
 }  // namespace
 
 Result<OwnedFd> hold_cache(const std::string& directory) {
+  TRY(open_private_directory(directory));
   OwnedFd file = open_lock(directory);
   while (file && ::flock(file.get(), LOCK_SH) != 0)
     if (errno != EINTR) file = OwnedFd();

@@ -12,7 +12,7 @@
 
 namespace cache {
 
-// Until the descriptor, and what children have of it, is closed. Waits for a collector.
+// Creates the directory (0700) if needed. Until the descriptor, and what children have of it, is closed. Waits for a collector.
 Result<OwnedFd> hold_cache(const std::string& directory);
 // Nothing: others hold it.
 std::optional<OwnedFd> hold_cache_alone(const std::string& directory);
