@@ -159,7 +159,8 @@ Result<Digest> Aspects::digest(Aspect aspect, const Value& value, bool is_there)
     case Aspect::code: {
       if (!value.is_closure()) return nowhere();
       auto digest = code(value);
-      return digest ? digest : Result<Digest>(nowhere());
+      // That of a model that cannot be called is as good as none; of a function whose code cannot be told nothing is known.
+      return digest || digest.error().fault != Fault::not_found ? digest : Result<Digest>(nowhere());
     }
     case Aspect::presence:
       break;
