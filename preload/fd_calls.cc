@@ -301,6 +301,8 @@ long send_by_hand(const Call& call) {
   const long flags = handle_control({__NR_fcntl, {to, F_GETFL}}), from_flags = handle_control({__NR_fcntl, {from, F_GETFL}});
   if (flags < 0 || from_flags < 0 || (flags & O_ACCMODE) == O_RDONLY || (from_flags & O_ACCMODE) == O_WRONLY) return -EBADF;
   if (flags & O_APPEND) return -EINVAL;
+  // It looks at that before the descriptors.
+  if (position && kernel(__NR_sendfile, -1, -1, position, 0) == -EFAULT) return -EFAULT;
   if (position) offset = *position;
   if (offset < 0) return -EINVAL;
   size_t done = 0;

@@ -164,6 +164,7 @@ int main(int, char** argv) {
   pipe(ends);
   if (sendfile(1, file, 0, 10) != 10 || lseek(file, 0, SEEK_CUR) != 10) return 1;
   off_t at = 1;
+  if (sendfile(1, file, (off_t*)8, 3) >= 0 || errno != EFAULT) return 8;
   if (sendfile(1, file, &at, 3) != 3 || at != 4 || lseek(file, 0, SEEK_CUR) != 10) return 7;
   if (copy_file_range(file, 0, 1, 0, 10, 0) >= 0 || errno != EXDEV) return 2;
   write(ends[1], "xxxx", 4);
