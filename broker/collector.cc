@@ -17,6 +17,7 @@
 #include "broker/tree/directory.h"
 #include "broker/tree/tree_reader.h"
 #include "cache/private_directory.h"
+#include "cache/remove_directory.h"
 #include "cache/use_lock.h"
 
 namespace broker {
@@ -105,14 +106,6 @@ bool sandboxes_in_use(const std::string& cache_directory) {
   return false;
 }
 
-// Directories of a tree may be closed to their owner.
-void remove_all(const std::string& path) {
-  std::error_code error;
-  for (fs::recursive_directory_iterator at(path, error), end; !error && at != end; at.increment(error))
-    if (at->symlink_status(error).type() == fs::file_type::directory) ::chmod(at->path().c_str(), 0700);
-  fs::remove_all(path, error);
-}
-
 bool remove_tree(const OwnedFd& directory, const std::string& path, const Tree& tree) {
   const std::string aside = put_aside + tree.name;
   if (::renameat2(directory.get(), tree.name.c_str(), directory.get(), aside.c_str(), RENAME_NOREPLACE) != 0) return false;
@@ -121,7 +114,7 @@ bool remove_tree(const OwnedFd& directory, const std::string& path, const Tree& 
     // If it has been made again already, this one is of no use.
     if (::renameat2(directory.get(), aside.c_str(), directory.get(), tree.name.c_str(), RENAME_NOREPLACE) == 0) return false;
   }
-  remove_all(path + "/" + aside);
+  cache::remove_directory(path + "/" + aside);
   return true;
 }
 
@@ -131,12 +124,14 @@ void remove_what_is_aside(const std::string& path) {
   std::vector<fs::path> left;
   for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error))
     if (const std::string name = at->path().filename().string(); name.starts_with(put_aside) && Digest::from_hex(name.substr(sizeof put_aside - 1))) left.push_back(at->path());
-  for (const fs::path& each : left) remove_all(each.string());
+  for (const fs::path& each : left) cache::remove_directory(each.string());
 }
 
 }  // namespace
 
-Result<Collected> collect(const std::string& cache_directory, const BlobStore& blobs, cache::StepCache& steps, const CollectorLimits& limits) {
+Result<Collected> collect(const std::string& cache_directory, cache::StepCache& steps, const CollectorLimits& limits) {
+  // To look through what there is is no use of it.
+  const BlobStore blobs = TRY(BlobStore::open(cache_directory + "/blobs", BlobStore::Notes::none));
   const std::string tree_path = cache_directory + "/trees";
   const OwnedFd tree_directory(::open(tree_path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   const std::optional<OwnedFd> alone = cache::hold_cache_alone(cache_directory);

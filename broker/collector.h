@@ -34,6 +34,6 @@ struct Collected {
 };
 
 // Fault::io: nothing could be looked at. What cannot be removed is left.
-cache::Result<Collected> collect(const std::string& cache_directory, const cache::BlobStore& blobs, cache::StepCache& steps, const CollectorLimits& limits);
+cache::Result<Collected> collect(const std::string& cache_directory, cache::StepCache& steps, const CollectorLimits& limits);
 
 }  // namespace broker

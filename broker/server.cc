@@ -332,7 +332,7 @@ void Server::collect_unasked() {
   const std::lock_guard lock(collector_mutex_);
   CollectorLimits limits;
   limits.bytes_max = *bytes_max;
-  const auto collected = collect(parts_.cache_directory, *parts_.blobs, *parts_.cache, limits);
+  const auto collected = collect(parts_.cache_directory, *parts_.cache, limits);
   if (!collected) log_.line("the cache cannot be kept within its size: " + collected.error().message);
 }
 
@@ -473,7 +473,7 @@ void Server::answer(int client, const Request& request, pid_t peer) {
       wait_for_ended_sessions();
       ensure_acceptors();
       const std::lock_guard lock(collector_mutex_);
-      const auto collected = collect(parts_.cache_directory, *parts_.blobs, *parts_.cache,
+      const auto collected = collect(parts_.cache_directory, *parts_.cache,
                                      {wanted.bytes_max, std::chrono::seconds(wanted.unused_s), wanted.only_tells != 0});
       if (collected) send_reply(client, ReplyStatus::done, collected_text(*collected));
       else send_reply(client, ReplyStatus::refused, collected.error().message);

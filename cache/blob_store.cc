@@ -144,17 +144,6 @@ class PrivateFile {
   OwnedFd file_;
 };
 
-// A blob cut short by a power failure does not count as stored, so that it is mended by who has its contents.
-bool stored(int root, const StoredBlob& blob) {
-  struct stat status;
-  const std::string place = place_of(blob.digest);
-  if (::fstatat(root, place.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode) ||
-      static_cast<std::uint64_t>(status.st_size) != blob.bytes)
-    return false;
-  note_use(root, place.c_str(), status);
-  return true;
-}
-
 // Calls visit(directory, name) for each entry of `name` below `at`.
 template <class Visit>
 void each_entry(int at, const char* name, const Visit& visit) {
@@ -192,15 +181,16 @@ BlobStore::~BlobStore() = default;
 
 std::string BlobStore::path_of(const Digest& digest) const { return directory_ + "/" + place_of(digest); }
 
-Result<BlobStore> BlobStore::open(const std::string& directory) {
+Result<BlobStore> BlobStore::open(const std::string& directory, Notes notes) {
   BlobStore store(directory);
+  store.notes_ = notes;
   store.root_ = TRY(open_private_directory(directory));
   return store;
 }
 
 Result<StoredBlob> BlobStore::put(std::string_view bytes) {
   const StoredBlob blob{digest_of(bytes), bytes.size()};
-  if (stored(root_.get(), blob)) return blob;
+  if (is_stored(blob)) return blob;
   auto copy = PrivateFile::make(root_.get());
   if (!copy || !write_at(copy->file(), bytes, 0) || !copy->become(blob.digest)) {
     const int reason = errno;
@@ -229,7 +219,7 @@ Result<StoredBlob> BlobStore::put_file(int file) {
   const Copied copied = shared ? copy_and_hash(copy->file(), -1) : copy_and_hash(file, copy->file());
   if (copied.reading) return failed(copied.reading, name_of(file) + ": cannot be read");
   if (copied.writing) return failed(copied.writing, directory_ + ": cannot store " + name_of(file) + " here");
-  if (stored(root_.get(), copied.blob)) return copied.blob;
+  if (is_stored(copied.blob)) return copied.blob;
   if (!copy->become(copied.blob.digest)) {
     reason = errno;
     return failed(reason, path_of(copied.blob.digest) + ": cannot be stored");
@@ -237,20 +227,37 @@ Result<StoredBlob> BlobStore::put_file(int file) {
   return copied.blob;
 }
 
+void BlobStore::note(const std::string& place, const struct ::stat& status) const {
+  if (notes_ == Notes::of_uses) note_use(root_.get(), place.c_str(), status);
+}
+
+// A blob cut short by a power failure does not count as stored, so that it is mended by who has its contents.
+bool BlobStore::is_stored(const StoredBlob& blob) const {
+  struct stat status;
+  const std::string place = place_of(blob.digest);
+  if (::fstatat(root_.get(), place.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode) ||
+      static_cast<std::uint64_t>(status.st_size) != blob.bytes)
+    return false;
+  note(place, status);
+  return true;
+}
+
 bool BlobStore::has(const Digest& digest) const {
   struct stat status;
   const std::string place = place_of(digest);
   if (::fstatat(root_.get(), place.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode)) return false;
-  note_use(root_.get(), place.c_str(), status);
+  note(place, status);
   return true;
 }
 
 Result<OwnedFd> BlobStore::open_blob(const Digest& digest) const {
+  // The kernel takes its own note of a look at a file that was unused for a day.
+  const int quietly = notes_ == Notes::none ? O_NOATIME : 0;
   OwnedFd blob(
-      ::openat(root_.get(), place_of(digest).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+      ::openat(root_.get(), place_of(digest).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | quietly));
   if (blob) {
     struct stat status;
-    if (::fstat(blob.get(), &status) == 0) note_use(root_.get(), place_of(digest).c_str(), status);
+    if (::fstat(blob.get(), &status) == 0) note(place_of(digest), status);
     return blob;
   }
   const int reason = errno;

@@ -41,8 +41,9 @@ struct StoredBlob {
 
 class BlobStore {
  public:
-  // Creates the directory (0700) if needed. Removes nothing.
-  static Result<BlobStore> open(const std::string& directory);
+  // Creates the directory (0700) if needed. Removes nothing. `none`: what is done with it is no use of blobs.
+  enum class Notes { of_uses, none };
+  static Result<BlobStore> open(const std::string& directory, Notes notes = Notes::of_uses);
   BlobStore(BlobStore&&) noexcept;
   BlobStore& operator=(BlobStore&&) noexcept;
   ~BlobStore();
@@ -79,11 +80,15 @@ class BlobStore {
 
  private:
   explicit BlobStore(std::string directory);
+  bool is_stored(const StoredBlob& blob) const;
   std::string path_of(const Digest& digest) const;
   Result<OwnedFd> open_blob(const Digest& digest) const;
   tl::unexpected<Error> damaged(const Digest& digest) const;  // removes it
+  void note(const std::string& place, const struct ::stat& status) const;
+
   std::string directory_;
   OwnedFd root_;
+  Notes notes_ = Notes::of_uses;
 };
 
 }  // namespace cache

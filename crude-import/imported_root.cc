@@ -14,6 +14,7 @@
 
 #include "broker/client.h"
 #include "broker/wording.h"
+#include "cache/remove_directory.h"
 #include "crude-import/debian_packages.h"
 #include "crude-import/root_writer.h"
 
@@ -157,12 +158,7 @@ std::vector<std::string> package_table(const RootTotals& totals) {
 }
 
 Result<bool> remove_root(const std::string& root) {
-  std::error_code error;
-  // Nothing can be removed from some.
-  for (std::filesystem::recursive_directory_iterator at(root, error), end; !error && at != end; at.increment(error))
-    if (at->symlink_status(error).type() == std::filesystem::file_type::directory) ::chmod(at->path().c_str(), 0700);
-  std::filesystem::remove_all(root, error);
-  if (error) return fail(Fault::io, root + ": cannot be removed: " + error.message());
+  if (const std::error_code error = cache::remove_directory(root)) return fail(Fault::io, root + ": cannot be removed: " + error.message());
   return true;
 }
 

@@ -28,6 +28,7 @@
 #include "broker/tree/tree_reader.h"
 #include "cache/base/whole_io.h"
 #include "cache/private_directory.h"
+#include "cache/remove_directory.h"
 #include "cache/use_lock.h"
 
 namespace broker::sandbox {
@@ -106,15 +107,7 @@ class Place {
 
   // What the last one has left, however it ended.
   void clear() const {
-    std::error_code error;
-    for (const char* part : {"/upper", "/work", "/holes"}) {
-      const std::string top = path_ + part;
-      // Nothing can be removed from some directories, and overlayfs leaves one that cannot even be read.
-      ::chmod(top.c_str(), 0700);
-      for (std::filesystem::recursive_directory_iterator at(top, error), end; !error && at != end; at.increment(error))
-        if (at->symlink_status(error).type() == std::filesystem::file_type::directory) ::chmod(at->path().c_str(), 0700);
-      std::filesystem::remove_all(top, error);
-    }
+    for (const char* part : {"/upper", "/work", "/holes"}) cache::remove_directory(path_ + part);
   }
 
   std::string name_, path_;

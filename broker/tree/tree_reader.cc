@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "cache/base/owned_fd.h"
+#include "cache/remove_directory.h"
 
 namespace broker::tree {
 namespace {
@@ -213,13 +214,7 @@ Result<bool> Reader::check_out(const Digest& root, const std::string& directory,
   if (!::mkdtemp(place.data())) return cannot(target, "nothing can be made beside it");
   auto filled = fill(root, place, time);
   if (filled && ::rename(place.c_str(), target.c_str()) != 0) filled = cannot(target, "cannot be put there");
-  if (!filled) {
-    // Some may not be written to.
-    for (std::filesystem::recursive_directory_iterator at(place, error), end; !error && at != end; at.increment(error))
-      if (at->is_directory(error) && !at->is_symlink(error)) ::chmod(at->path().c_str(), 0700);
-    ::chmod(place.c_str(), 0700);
-    std::filesystem::remove_all(place, error);
-  }
+  if (!filled) cache::remove_directory(place);
   return filled;
 }
 

@@ -148,7 +148,15 @@ TEST_CASE("a blob that has long been unused says when it was used again, and kee
   age();
   CHECK(store.put("contents"));
   CHECK(is_fresh());
-  // So is what is looked up between the look at all and the removal.
+  // Who only looks through what there is uses nothing.
+  age();
+  const auto watching = BlobStore::open(directory.path(), BlobStore::Notes::none);
+  REQUIRE(watching);
+  CHECK(watching->has(digest));
+  CHECK(watching->read(digest));
+  CHECK(watching->put("contents"));
+  CHECK_FALSE(is_fresh());
+  // What is looked up between the look at all and the removal is in use too.
   age();
   const BlobStore::Kept old = all_in(store).at(0);
   CHECK(store.has(digest));

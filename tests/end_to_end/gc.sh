@@ -91,6 +91,7 @@ if trees_can_be_entered; then
     run "$VESTAL" gc --size 0 --unused 1h
     result 'an unused one goes' 0 'Removed * 1 tree*' ''
     is 'with its files' base "$(ls "$VESTAL_DIR/trees")"
+    is 'and all it was made of' 0 "$(blobs)"
     digest=$("$VESTAL" tree add tree)
     run "$VESTAL" run --tree "$digest" -- /bin/busybox cat /bin/deep/file
     result 'made again' 0 deep ''
