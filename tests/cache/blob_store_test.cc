@@ -150,7 +150,7 @@ TEST_CASE("a blob that has long been unused says when it was used again, and kee
   CHECK(is_fresh());
   // Who only looks through what there is uses nothing.
   age();
-  const auto watching = BlobStore::open(directory.path(), BlobStore::Notes::none);
+  auto watching = BlobStore::open(directory.path(), BlobStore::Notes::none);
   REQUIRE(watching);
   CHECK(watching->has(digest));
   CHECK(watching->read(digest));
