@@ -480,13 +480,12 @@ long handle_seek(const Call& call) {
   return result;
 }
 
-// Who waits for whom is left to the programs, but who does not wait is told whether somebody else has the lock.
+// A lock is an agreement with other processes. A replay would neither wait for them nor keep them out, and whoever does not
+// wait is told whether somebody else has it. What a process gives back it has asked for, but by a descriptor that others have too.
 long handle_lock(const Call& call) {
-  constexpr int without_waiting = 4;  // LOCK_NB
-  const bool by_flock = call.number == __NR_flock;
-  if (by_flock && !(call.integer(1) & without_waiting)) return native(call);
-  const bool gives_back = !by_flock && readable(call.path(2)) && *call.pointer<const short>(2) == F_UNLCK;
-  return gives_back ? native(call) : spoiling_either_way(call, "asked whether somebody else has a lock");
+  const bool own = call.number != __NR_flock && (call.integer(1) == F_SETLK || call.integer(1) == F_SETLKW);
+  const bool gives_back = own && readable(call.path(2)) && *call.pointer<const short>(2) == F_UNLCK;
+  return gives_back ? native(call) : spoiling_either_way(call, "locks a file");
 }
 
 long handle_control(const Call& call) {
@@ -507,8 +506,10 @@ long handle_control(const Call& call) {
     }
     case F_GETLK:
     case F_SETLK:
+    case F_SETLKW:
     case F_OFD_GETLK:
     case F_OFD_SETLK:
+    case F_OFD_SETLKW:
       return handle_lock(call);
     default:
       return native(call);

@@ -150,6 +150,9 @@ for way in f p o g; do
   [ $way = g ] && hold=p
   places='top sh make' uncached "a lock that somebody else has: $way" "$bin/lock $hold hold & while [ ! -e held ]; do sleep 0.02; done" "\$V $bin/lock $way" '! touch go; wait'
 done
+add='n=$(cat c); sleep 0.05; echo $((n + 1)) > c'
+uncached 'who waits for a lock' 'echo 0 > c' "sh -c 'for i in 1 2 3; do (flock 9; $add) 9> l & done; wait; cat c'" '! echo 0 > c'
+uncached 'who waits for a lock, and does it himself' 'echo 0 > f; echo 1 > v' "sh -c 'flock l sh -c \"echo > go; sleep 0.3; cat v > f\" & while [ ! -e go ]; do sleep 0.02; done; flock l cat f; wait; rm go'" '! echo 0 > f; echo 2 > v'
 program priority -D_GNU_SOURCE <<'C'
 #include <sched.h>
 #include <stdio.h>
