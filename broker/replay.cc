@@ -339,11 +339,8 @@ Result<bool> Replay::copy_contents(const Change& change, Staged& staged) {
   if (::fstat(file.get(), &made) != 0) return failed(change.path, "cannot be looked at");
   if (::close(file.release()) != 0) return failed(change.path, "cannot be written");
   const PathFacts& before = staged.before;
-  const bool is_our_inode = before.links == 1 && before.uid == made.st_uid && before.gid == made.st_gid;
-  const bool changes_user = before.mode & (S_ISUID | S_ISGID);
-  const bool is_kept = before.type == FileType::regular && !change.fresh;
-  // The one that is there keeps its access list, or that it has none, and its other attributes.
-  const bool in_place = is_kept && (!is_our_inode || changes_user || places_->gives_access_lists(directory) || view_.attributes(change.path) != 0);
+  // Who has it open goes on with it, and it keeps its other names, its access list and its other attributes.
+  const bool in_place = before.type == FileType::regular && !change.fresh;
   if (in_place && (change.mode_set || change.times_set) && !may_be_changed_by_us(before))
     return failed(change.path, "not ours", EPERM);
   // Half written it could not be taken back.

@@ -70,4 +70,9 @@ if command -v setfacl >/dev/null && touch try && setfacl -m u:5:rw try && setfat
   uncached 'its directory has given modes' "$o; mkdir d; $default" 'mkdir d/o' '! rmdir d/o; setfacl -k d' "! rmdir d/o; $default"
   hazard 'its directory gives access lists, the output has none' "$o; mkdir d; echo old > d/o" "sh -c 'cat in > d/o'" '= echo old > d/o' "! echo old > d/o; $default" '! getfacl -cn d/o > shown; echo old > d/o'
 fi
+# Who has a file open goes on with that one, whatever is replayed meanwhile.
+o='echo 1 > f; echo 1 > v'
+hazard 'what is written to is being read' "$o" "bash -c 'cat v; exec 3< f; sh -c \"echo 2 >> f\"; cat <&3;'" '! echo 1 > f; echo 2 > v' '! echo 1 > f; echo 3 > v'
+hazard 'what is added to is open elsewhere, to be added to' "$o" "sh -c 'cat v; exec 3>> f; sh -c \"echo 2 >> f\"; echo 3 >&3; cat f'" '! echo 1 > f; echo 2 > v'
+hazard 'a log that two processes add to' "$o" "sh -c '(echo a; cat v; while [ ! -e go ]; do sleep 0.02; done; echo z) >> f & while [ \$(wc -l < f) -lt 3 ]; do sleep 0.02; done; sh -c \"echo b >> f\"; echo > go; wait; rm go; cat f'" '! echo 1 > f; echo 2 > v' '! echo 1 > f; echo 3 > v'
 finish
