@@ -49,7 +49,7 @@ Result<bool> make_directory(const std::string& path, mode_t mode) {
 // Those that say nothing of the machine; tty is the user's.
 constexpr const char* devices[] = {"null", "zero", "full", "random", "urandom", "tty"};
 constexpr std::pair<const char*, const char*> links[] = {
-    {"fd", "/proc/self/fd"}, {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"}};
+    {"fd", "/proc/self/fd"}, {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"}, {"ptmx", "pts/ptmx"}};
 
 Result<bool> fill_dev(const std::string& dev) {
   TRY(mount_at("tmpfs", "tmpfs", dev, MS_NOSUID | MS_NOEXEC, "mode=755"));
@@ -64,7 +64,10 @@ Result<bool> fill_dev(const std::string& dev) {
     if (::symlink(target, (dev + "/" + name).c_str()) != 0) return refused(dev + "/" + name);
   TRY(make_directory(dev + "/shm", 01777));
   if (::chmod((dev + "/shm").c_str(), 01777) != 0) return refused(dev + "/shm");
-  return true;
+  // An instance of its own: the machine's pseudo-terminals have no name in there (Documentation/filesystems/devpts.rst).
+  const std::string terminals = dev + "/pts";
+  TRY(make_directory(terminals, 0755));
+  return mount_at("devpts", "devpts", terminals, MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620");
 }
 
 // What /proc tells of the machine, the same for everybody. Formats as in proc(5); one processor that is not known more closely.

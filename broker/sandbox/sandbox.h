@@ -6,7 +6,7 @@
 // and pivot_root leaves everything else behind: user_namespaces(7),
 // mount_namespaces(7), overlayfs with "userxattr" (Linux 5.11).
 //
-//   /dev    null, zero, full, random, urandom, tty, fd and std*, shm; also .vestal, which is how vestal is in there
+//   /dev    null, zero, full, random, urandom, tty, fd and std*, shm, ptmx and pts with pseudo-terminals of its own; also .vestal, which is how vestal is in there
 //   /proc   that of the process namespace; cpuinfo, loadavg, meminfo, uptime and version are the same everywhere
 //   /tmp    the tree's, or an empty directory
 //

@@ -19,7 +19,7 @@ cd stock; cat a sub/b old/c link absolute/b; ./script; ls -a . sub old; readlink
 S
 cat >more.sh <<'S'
 mkdir d; mkfifo d/f; cp d/../use-all.sh d/g; mv d/g d/h; ln d/h d/i; ln -s x d/y; rm -r d; chmod 644 use-all.sh; env; sed -n 1p use-all.sh; head -c 1 use-all.sh
-flock use-all.sh true; realpath stock; test -e none; rmdir none; touch none; rm none; sort use-all.sh; tr a b <use-all.sh; kill -0 $$; cmp use-all.sh use-all.sh; find stock; cat stock/named/inner/e; od -An -tx1 use-all.sh
+flock use-all.sh true; realpath stock; test -e none; rmdir none; touch none; rm none; sort use-all.sh; tr a b <use-all.sh; script -qc tty /dev/null; kill -0 $$; cmp use-all.sh use-all.sh; find stock; cat stock/named/inner/e; od -An -tx1 use-all.sh
 S
 PATH=/usr/bin:/bin "$VESTAL" import -o root -- /bin/sh -c '. ./use-all.sh >/dev/null; cd ..; . ./more.sh >/dev/null 2>&1' 2>import.text
 tree=$("$VESTAL" tree add root 2>/dev/null)
@@ -40,7 +40,9 @@ result 'files that are not in the tree' 0 $'1\n1\n1\n1' ''
 in_tree -- sh -c 'date +%Y; hostname; id -u; id -g; umask; cat /proc/version; cat /proc/sys/kernel/hostname'
 result 'clock, host, user' 0 $'2000\nvestal\n1000\n1000\n0022\nLinux version 6.1.0 (vestal) #1 SMP\nvestal' ''
 in_tree -- sh -c 'test $$ -lt 100; echo $?; cat /proc/self/stat >/dev/null; echo $?; ls /dev'
-result 'processes and devices' 0 $'0\n0\nfd\nfull\nnull\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero' ''
+result 'processes and devices' 0 $'0\n0\nfd\nfull\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero' ''
+in_tree --env SHELL=/bin/sh -- script -qc 'tty; echo /dev/pts/*; test -t 0 && echo terminal' /dev/null
+result 'pseudo-terminals, which are those of nobody else' 0 $'/dev/pts/0\r\n/dev/pts/0 /dev/pts/ptmx\r\nterminal\r' ''
 in_tree -- sh -c 'sed -n 1p /proc/meminfo; sed -n 1p /proc/cpuinfo; echo x >/dev/null; head -c 2 /dev/zero | od -An -tx1'
 result 'the machine' 0 $'MemTotal:        8388608 kB\nprocessor\t: 0\n 00 00' ''
 in_tree -- sh -c 'head -c 16 /dev/urandom | od -An -tx1'
