@@ -385,6 +385,8 @@ void Recorder::handle_open(Process& process, const Event& event) {
           step.policy.ignores_memory_map && event.text == "/proc/self/maps" &&
           std::none_of(step.exec.arguments.begin(), step.exec.arguments.end(), [](const auto& word) { return word.find("/proc") != word.npos; }))
         return;
+      // In a tree that is told without anything of the machine (preload/protocol.h).
+      if (options_.in_tree && !writes && (text == "/proc/mounts" || text == "/proc/self/mounts" || text == fmt::format("/proc/{}/mounts", process.pid))) return;
       // Its arguments are part of its key.
       if (event.text == "/proc/self/cmdline") return;
       if ((flags & O_DIRECTORY) == 0) spoil(process, "reads " + text);

@@ -510,6 +510,7 @@ void Server::start_session(int client, const SessionRequest& wanted, std::string
   options.fresh = wanted.fresh != 0;
   options.verbose = wanted.verbose != 0;
   options.wants_needs = wanted.wants_needs != 0;
+  options.in_tree = peers_ == Peers::may_have_other_mounts;
   auto rows = decode_configuration(configuration).and_then([](const auto& files) { return own_policy_rows(files); });
   if (!rows) {
     send_reply(client, ReplyStatus::refused, rows.error().message);

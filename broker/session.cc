@@ -575,7 +575,7 @@ Result<std::unique_ptr<Session>> Session::create(Parts& parts, const SessionOpti
   setup.fingerprint_key[0] = key[0];
   setup.fingerprint_key[1] = key[1];
   setup.top_pid = options.top_pid;
-  setup.session_flags = options.fresh ? preload::session_fresh : 0u;
+  setup.session_flags = (options.fresh ? preload::session_fresh : 0u) | (options.in_tree ? preload::session_in_tree : 0u);
   setup.policies = options.policies;
   auto region = TRY(SessionRegion::create(setup));
   return std::make_unique<RunningSession>(parts, options, std::move(region));

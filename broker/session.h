@@ -50,6 +50,7 @@ struct SessionOptions {
   bool fresh = false;        // run and record everything, replay nothing
   bool verbose = false;      // keep a note of each step
   bool wants_needs = false;  // report what the command needed
+  bool in_tree = false;      // in a sandbox (broker/sandbox/sandbox.h)
   std::shared_ptr<const PolicyTable> policy_table = std::make_shared<PolicyTable>();  // of this session alone
   SessionPolicies policies{};
 };

@@ -146,6 +146,36 @@ void show_own_environment(int fd, uint64_t flags) {
   if (shown < 0) spoil("reads /proc/self/environ");
 }
 
+// Which of the kernel's tables of mounts the file is, if it is one.
+const char* mount_table(int fd) {
+  struct stat info;
+  if (stat_descriptor(fd, info) != 0 || (info.st_mode & S_IFMT) != S_IFREG || info.st_size != 0) return nullptr;
+  char name[64];
+  const long bytes = descriptor_target(fd, name, sizeof name);
+  if (bytes <= 0 || bytes == static_cast<long>(sizeof name)) return nullptr;
+  name[bytes] = 0;
+  if (!starts_with(name, "/proc/")) return nullptr;
+  const char* last = name;
+  for (const char* each = name; *each; ++each)
+    if (*each == '/') last = each + 1;
+  if (equal(last, "mounts")) return "mounts";
+  if (equal(last, "mountinfo")) return "mountinfo";
+  return equal(last, "mountstats") ? "mountstats" : nullptr;
+}
+
+// Gives the number of a table of mounts to the one that is told in a tree.
+void show_mounts_of_tree(int fd, const char* table, uint64_t flags) {
+  char name[sizeof mount_tables_directory + sizeof "mountstats"];
+  TextWriter writer(name);
+  writer.put(mount_tables_directory);
+  writer.put(table);
+  writer.end();
+  const long shown = kernel(__NR_open, name, O_RDONLY | O_CLOEXEC);
+  if (shown < 0) return spoil("was shown the mounts of the machine");
+  kernel(__NR_dup3, shown, fd, flags & O_CLOEXEC);
+  kernel(__NR_close, shown);
+}
+
 long open_named(const Call& call, int directory, const char* path, uint64_t flags, uint64_t mode) {
   const BeforeWrite before(directory, path, flags);
   const long result = native(call);
@@ -154,6 +184,8 @@ long open_named(const Call& call, int directory, const char* path, uint64_t flag
     show_own_environment(static_cast<int>(result), flags);
     return result;
   }
+  if (__builtin_expect(header().session_flags & session_in_tree, 0) && result >= 0 && !(flags & O_PATH))
+    if (const char* const table = mount_table(static_cast<int>(result))) show_mounts_of_tree(static_cast<int>(result), table, flags);
   note_open(directory, path, result, flags, mode, before);
   if (__builtin_expect(state.policies & policy_random, 0) && result >= 0) {
     FdPayload payload;

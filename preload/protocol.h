@@ -142,7 +142,12 @@ static_assert(sizeof(SessionPolicies) == 24 + 2 * policy_text_bytes + 20 * polic
 
 enum SessionFlags : uint32_t {
   session_fresh = 1,  // never ask whether a step is known
+  session_in_tree = 2,  // names mean those of a sandbox (broker/sandbox/sandbox.h)
 };
+
+// In a session in a tree there are files mounts, mountinfo and mountstats in this directory. Who opens the table of that name of any
+// process, however it is spelled, gets that one: the kernel's would name directories of the machine.
+inline constexpr char mount_tables_directory[] = "/dev/.vestal/proc/";
 
 struct RegionHeader {
   uint64_t magic;

@@ -9,9 +9,13 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <filesystem>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -84,24 +88,75 @@ constexpr std::pair<const char*, const char*> machine_files[] = {
      "Cached:                0 kB\nSwapCached:            0 kB\nSwapTotal:             0 kB\nSwapFree:              0 kB\n"},
     {"uptime", "1.00 1.00\n"},
     {"version", "Linux version 6.1.0 (vestal) #1 SMP\n"},
+    {"cmdline", "\n"},
+    {"filesystems", "nodev\tproc\nnodev\ttmpfs\nnodev\tdevpts\nnodev\toverlay\n"},
+    {"partitions", "major minor  #blocks  name\n\n"},
+    {"stat",
+     "cpu  0 0 0 100 0 0 0 0 0 0\ncpu0 0 0 0 100 0 0 0 0 0 0\nintr 0\nctxt 0\nbtime 946684800\nprocesses 1\nprocs_running 1\n"
+     "procs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n"},
+    {"swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"},
 };
+constexpr const char nothing_file[] = ".nothing", nothing_directory[] = ".none";
 
-Result<bool> guard_proc(const std::string& proc);
+Result<bool> write_told(const std::string& path, std::string_view text) {
+  const cache::OwnedFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444));
+  if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return refused(path);
+  const timespec times[] = {{tree_time, 0}, {tree_time, 0}};
+  if (::futimens(file.get(), times) != 0) return refused(path);
+  return true;
+}
 
+// Everything at the top of /proc but processes, the settings in sys, and what is the namespaces' own (sysvipc; net and mounts are links).
 Result<bool> fill_proc(const std::string& proc, const std::string& sources) {
   TRY(mount_at("proc", "proc", proc, MS_NOSUID | MS_NODEV | MS_NOEXEC));
   TRY(make_directory(sources, 0755));
-  for (const auto& [name, text] : machine_files) {
-    const std::string source = sources + "/" + name, target = proc + "/" + name;
-    const cache::OwnedFd file(::open(source.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444));
-    const ssize_t bytes = static_cast<ssize_t>(std::strlen(text));
-    if (!file || ::write(file.get(), text, static_cast<std::size_t>(bytes)) != bytes) return refused(source);
-    const timespec times[] = {{tree_time, 0}, {tree_time, 0}};
-    if (::futimens(file.get(), times) != 0) return refused(source);
-    // A kernel without such a file has nothing to hide.
-    if (::access(target.c_str(), F_OK) == 0) TRY(mount_at(nullptr, source, target, MS_BIND));
+  TRY(make_directory(sources + "/" + nothing_directory, 0555));
+  TRY(write_told(sources + "/" + nothing_file, {}));
+  for (const auto& [name, text] : machine_files) TRY(write_told(sources + "/" + name, text));
+  std::error_code error;
+  for (auto each = std::filesystem::directory_iterator(proc, error); !error && each != std::filesystem::directory_iterator(); each.increment(error)) {
+    const std::string name = each->path().filename().string();
+    const auto type = each->symlink_status(error).type();
+    if (type == std::filesystem::file_type::directory) {
+      if (name[0] >= '0' && name[0] <= '9') continue;
+      if (name != "sys" && name != "sysvipc") TRY(mount_at(nullptr, sources + "/" + nothing_directory, each->path(), MS_BIND));
+    } else if (type == std::filesystem::file_type::regular) {
+      const bool is_told = std::ranges::any_of(machine_files, [&](const auto& file) { return name == file.first; });
+      TRY(mount_at(nullptr, sources + "/" + (is_told ? name : nothing_file), each->path(), MS_BIND));
+    }
   }
-  return guard_proc(proc);
+  if (error) return fail(Fault::unsupported, proc + ": " + error.message());
+  // Whoever is root outside might change the machine by it.
+  const std::string settings = proc + "/sys";
+  TRY(mount_at(nullptr, settings, settings, MS_BIND));
+  return mount_at(nullptr, settings, settings, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC);
+}
+
+// What is told in place of the kernel's tables (preload/protocol.h): what a sandbox has anywhere, without how it comes to be. A hole is
+// none of it, as it is part of the tree for the command. Formats as in proc(5).
+Result<bool> tell_mounts(const std::string& root, const std::string& sources) {
+  struct Told {
+    const char *type, *place;
+    int parent;
+    const char *options, *own_options;
+  };
+  constexpr Told told[] = {{"overlay", "/", 0, "rw,nosuid,nodev,relatime", ""},
+                           {"tmpfs", "/dev", 1, "rw,nosuid,noexec,relatime", ",mode=755"},
+                           {"devpts", "/dev/pts", 2, "rw,nosuid,noexec,relatime", ",mode=620,ptmxmode=666"},
+                           {"proc", "/proc", 1, "rw,nosuid,nodev,noexec,relatime", ""}};
+  std::string mounts, info, statistics;
+  int number = 0;
+  for (const Told& each : told) {
+    struct stat status {};
+    if (::stat((root + each.place).c_str(), &status) != 0) return refused(root + each.place);
+    mounts += fmt::format("{0} {1} {0} {2}{3} 0 0\n", each.type, each.place, each.options, each.own_options);
+    info += fmt::format("{} {} {}:{} / {} {} - {} {} rw{}\n", ++number, each.parent, major(status.st_dev), minor(status.st_dev), each.place, each.options, each.type,
+                        each.type, each.own_options);
+    statistics += fmt::format("device {0} mounted on {1} with fstype {0}\n", each.type, each.place);
+  }
+  TRY(write_told(sources + "/mounts", mounts));
+  TRY(write_told(sources + "/mountinfo", info));
+  return write_told(sources + "/mountstats", statistics);
 }
 
 Result<bool> check_directory(const std::string& mount, const char* name) {
@@ -132,19 +187,6 @@ Result<bool> open_hole(const std::string& path, const std::string& mount) {
 
 Result<bool> make_read_only(const std::string& target) {
   return mount_at(nullptr, target, target, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | flags_to_keep(target));
-}
-
-// Whoever is root outside might change the machine by them.
-Result<bool> guard_proc(const std::string& proc) {
-  for (const char* name : {"/sys", "/irq", "/bus", "/fs", "/acpi", "/scsi", "/sysrq-trigger"}) {
-    const std::string target = proc + name;
-    if (::access(target.c_str(), F_OK) != 0) continue;
-    TRY(mount_at(nullptr, target, target, MS_BIND));
-    TRY(mount_at(nullptr, target, target, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC));
-  }
-  for (const char* name : {"/kcore", "/keys", "/timer_list", "/sched_debug"})
-    if (const std::string target = proc + name; ::access(target.c_str(), F_OK) == 0) TRY(mount_at(nullptr, "/dev/null", target, MS_BIND));
-  return true;
 }
 
 }  // namespace
@@ -188,7 +230,10 @@ Result<bool> enter(const Stage& stage) {
   TRY(mount_at(nullptr, stage.library, runtime + "/lib", MS_BIND));
   TRY(mount_at(nullptr, stage.cache, runtime + "/cache", MS_BIND));
   for (const std::string& shared : {stage.blobs, stage.images}) TRY(mount_at(nullptr, shared, runtime + "/cache/" + shared, MS_BIND));
+  // Where it stands in the control groups of the machine; a kernel without them has nothing to hide.
+  static_cast<void>(::unshare(CLONE_NEWCGROUP));
   TRY(fill_proc(stage.mount + "/proc", runtime + "/proc"));
+  TRY(tell_mounts(stage.mount, runtime + "/proc"));
   for (const std::string& hole : stage.holes) TRY(open_hole(hole, stage.mount));
   const timespec times[] = {{tree_time, 0}, {tree_time, 0}};
   if (::utimensat(AT_FDCWD, dev.c_str(), times, 0) != 0) return refused(dev);

@@ -7,7 +7,9 @@
 // mount_namespaces(7), overlayfs with "userxattr" (Linux 5.11).
 //
 //   /dev    null, zero, full, random, urandom, tty, fd and std*, shm, ptmx and pts with pseudo-terminals of its own; also .vestal, which is how vestal is in there
-//   /proc   that of the process namespace; cpuinfo, loadavg, meminfo, uptime and version are the same everywhere
+//   /proc   processes are those of the process namespace, net and sys of the others; cmdline, cpuinfo, filesystems, loadavg, meminfo,
+//           partitions, stat, swaps, uptime and version are the same everywhere, and whatever else the kernel has there is empty. Who
+//           opens mounts, mountinfo or mountstats of a process reads of /, /dev, /dev/pts and /proc.
 //   /tmp    the tree's, or an empty directory
 //
 // A hole is mounted over what the tree has at its path. What is read there is a need like any other.

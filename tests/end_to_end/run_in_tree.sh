@@ -49,6 +49,24 @@ in_tree -- sh -c 'head -c 16 /dev/urandom | od -An -tx1'
 first=$out
 in_tree --fresh -- sh -c 'head -c 16 /dev/urandom | od -An -tx1'
 is 'random numbers are the same' "$first" "$out"
+mounts=$'overlay / overlay rw,nosuid,nodev,relatime 0 0\ntmpfs /dev tmpfs rw,nosuid,noexec,relatime,mode=755 0 0
+devpts /dev/pts devpts rw,nosuid,noexec,relatime,mode=620,ptmxmode=666 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0'
+in_tree --summary -- cat /proc/self/mounts
+result 'what is mounted' 0 "$mounts" 'vestal: 0 hits, 1 miss, 0 not cacheable*'
+in_tree --summary -- cat /proc/self/mounts
+result 'and again' 0 "$mounts" 'vestal: 1 hit, 0 misses, 0 not cacheable*'
+in_tree -- sh -c 'ln -s /proc/mounts mtab; cat mtab'
+result 'by a symbolic link' 0 "$mounts" '*'
+in_tree -- sh -c 'cd /proc/1; cat mounts; cat "/proc/$$/mounts"'
+result 'of other processes, by a relative name, by a number' 0 "$mounts"$'\n'"$mounts" ''
+in_tree -- sh -c 'sed "s/ [^ ]*:[^ ]* / /" /proc/self/mountinfo; sed -n 1p /proc/self/mountstats; cat </proc/self/mounts | sed -n "\$p"'
+result 'in other words' 0 $'1 0 / / rw,nosuid,nodev,relatime - overlay overlay rw\n2 1 / /dev rw,nosuid,noexec,relatime - tmpfs tmpfs rw,mode=755
+3 2 / /dev/pts rw,nosuid,noexec,relatime - devpts devpts rw,mode=620,ptmxmode=666\n4 1 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw
+device overlay mounted on / with fstype overlay\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0' ''
+# Of the machine there is nothing at the top of /proc: each file is known from the start, or is empty.
+in_tree -- sh -c 'cd /proc; for file in *; do case $file in cmdline|cpuinfo|filesystems|loadavg|meminfo|partitions|stat|swaps|uptime|version|mounts) continue;; esac
+  test ! -f $file || test -z "$(cat $file)" || echo $file; done; for directory in acpi bus driver fs irq tty; do echo $directory/*; done | sed -n "/\*/!p"; cat cmdline swaps partitions; sed "s/^.*://" self/cgroup | sort -u'
+result 'nothing else of the machine' 0 $'\nFilename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\nmajor minor  #blocks  name\n\n/' ''
 in_tree --random=other -- sh -c 'head -c 16 /dev/urandom | od -An -tx1'
 [ "$first" != "$out" ] || is 'another seed' 'other numbers' "$out"
 in_tree --clock=@86400 --hostname=other -- sh -c 'date -u +%F; hostname'
@@ -157,6 +175,8 @@ if busybox=$(command -v busybox) && ! ldd "$busybox" >/dev/null 2>&1; then
   result 'a tree of one static program' 0 $'text\n2000-01-01' 'vestal: 0 hits, 3 misses, 0 not cacheable*'
   run "$VESTAL" run --summary --tree "$static" -- /busybox sh -c 'busybox cat a; busybox date +%F'
   result 'the same again' 0 $'text\n2000-01-01' 'vestal: 1 hit, 0 misses, 0 not cacheable*'
+  run "$VESTAL" run --tree "$static" -- /busybox cat /proc/self/mounts
+  result 'what is mounted, for a static program' 0 "$mounts" ''
 fi
 
 # Of another libc, where there is no other.
