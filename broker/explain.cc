@@ -148,6 +148,15 @@ Explanations Explanations::read(const std::string& cache_directory) {
   return all;
 }
 
+void Explanations::take_from_tree(Explanations others) {
+  for (Explanation& one : others.steps) {
+    one.in_tree = true;
+    steps.push_back(std::move(one));
+  }
+  std::stable_sort(steps.begin(), steps.end(), [](const Explanation& a, const Explanation& b) { return a.session < b.session; });
+  last_session = std::max(last_session, others.last_session);
+}
+
 std::vector<Explanation> Explanations::of_session(std::int64_t session) const {
   std::vector<Explanation> found;
   for (const Explanation& one : steps)

@@ -35,6 +35,7 @@ struct Explanation {
   std::string culprit;               // not cacheable: the command inside it that the first reason comes from; empty: itself
   std::string policy;                // the row used, see row_text()
   std::vector<std::string> outputs;  // absolute paths; without those that a step inside it is named for
+  bool in_tree = false;              // paths are those of a tree; not in the file, see take_from_tree()
 };
 
 // Any thread.
@@ -62,10 +63,12 @@ class ExplanationLog {
 };
 
 struct Explanations {
-  std::vector<Explanation> steps;  // in the order of their ends
+  std::vector<Explanation> steps;  // in the order of their sessions, and of their ends
   std::int64_t last_session = 0;   // the one that began last; 0: none is known
 
   static Explanations read(const std::string& cache_directory);
+  // Those of a sandbox's cache as well.
+  void take_from_tree(Explanations others);
 
   std::vector<Explanation> of_session(std::int64_t session) const;
   // In the last session in which a step left this file: the steps that did, without those around them.

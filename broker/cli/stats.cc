@@ -16,6 +16,7 @@
 #include "broker/cache_place.h"
 #include "broker/cli/options.h"
 #include "broker/cli/subcommand.h"
+#include "broker/sandbox/sandbox.h"
 #include "broker/statistics.h"
 #include "broker/wording.h"
 #include "cache/base/owned_fd.h"
@@ -44,6 +45,27 @@ cache::Result<ordered_json> stats_without_broker(const std::string& place, std::
   stats["cache_bytes"] = Statistics::cache_bytes(place);
   stats["cache_directory"] = place;
   return stats;
+}
+
+// What sandboxes have counted (broker/sandbox/sandbox.h) is part of the whole.
+void add_trees(ordered_json& stats, const std::string& place) {
+  ordered_json trees = {{"hits", 0}, {"misses", 0}, {"not_cacheable", 0}};
+  for (const std::string& cache : sandbox::caches(place)) {
+    std::ifstream file(cache + "/" + Statistics::file_name, std::ios::binary);
+    const auto one = ordered_json::parse(file, nullptr, false);
+    if (!one.is_object()) continue;
+    for (auto& [name, count] : trees.items()) {
+      const std::uint64_t more = one.at(name);
+      count = count.get<std::uint64_t>() + more;
+      stats[name] = stats.at(name).get<std::uint64_t>() + more;
+    }
+    for (const auto& [reason, count] : one.at("reasons").items()) stats["reasons"][reason] = stats["reasons"].value(reason, std::uint64_t{0}) + count.get<std::uint64_t>();
+    for (const auto& [reason, command] : one.at("examples").items())
+      if (!stats["examples"].contains(reason)) stats["examples"][reason] = command;
+    stats["sessions"] = stats.at("sessions").get<std::uint64_t>() + one.at("sessions").get<std::uint64_t>();
+    stats["saved_seconds"] = stats.at("saved_seconds").get<double>() + one.at("saved_seconds").get<double>();
+  }
+  stats["in_trees"] = std::move(trees);
 }
 
 void print(const ordered_json& stats, const std::string& state) {
@@ -76,6 +98,9 @@ void print(const ordered_json& stats, const std::string& state) {
   }
   if (others > 0) fmt::print("  {:>6}  {} (--json lists them)\n", others, count_text(reasons.size() - reasons_shown_max, "other reason", "other reasons"));
   if (around > 0) fmt::print("  {:>6}  {}\n", around, inner_reason);
+  const ordered_json& trees = stats.at("in_trees");
+  if (const std::uint64_t count = trees.at("hits").get<std::uint64_t>() + trees.at("misses").get<std::uint64_t>() + trees.at("not_cacheable").get<std::uint64_t>(); count > 0)
+    row("In trees", count_text(count, "step", "steps") + " of these");
   row("Time saved", duration_text(stats.at("saved_seconds")));
 }
 
@@ -108,7 +133,8 @@ int show_stats(bool as_json) {
       complain(known.error().message);
       return status_own_failure;
     }
-    const ordered_json& stats = *known;
+    ordered_json& stats = *known;
+    add_trees(stats, *place);
     if (as_json) {
       fmt::print("{}\n", stats.dump(2));
     } else {
@@ -126,6 +152,12 @@ int clear_stats() {
   if (!answer && answer.error().fault != cache::Fault::not_found) {
     complain(answer.error().message);
     return status_own_failure;
+  }
+  if (const auto place = cache_place()) {
+    if (const auto cleared = sandbox::clear_counters(*place); !cleared) {
+      complain("not cleared: " + cleared.error().message);
+      return status_own_failure;
+    }
   }
   fmt::print("Statistics cleared\n");
   return 0;

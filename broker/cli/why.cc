@@ -15,6 +15,7 @@
 #include "broker/cli/options.h"
 #include "broker/cli/subcommand.h"
 #include "broker/explain.h"
+#include "broker/sandbox/sandbox.h"
 #include "broker/session.h"
 
 namespace broker::cli {
@@ -71,7 +72,7 @@ void print_step(const std::string& name, const Explanation& step, bool verbose) 
   const std::string cause = cause_of(step);
   fmt::print("{}: {}{}\n", name, name_of(step.outcome), cause.empty() ? "" : ", because " + cause);
   if (const std::string command = on_one_line(step.command, verbose ? 2000 : command_bytes_max); command != name) fmt::print("    {}\n", command);
-  fmt::print("    in {}, {}\n", step.directory, when_text(step.when_ns));
+  fmt::print("    in {}{}, {}\n", step.directory, step.in_tree ? " of a tree" : "", when_text(step.when_ns));
   bool more = false;
   for (std::size_t i = 1; i < step.reasons.size(); ++i) {
     const std::string& reason = step.reasons[i];
@@ -165,7 +166,8 @@ int why(const CommandOptions& given, char* const* arguments) {
   const std::string path = word.empty() ? word : path_of(word);
   // If a broker runs, it may have more to write. Without one everything is there.
   [[maybe_unused]] const auto written = ask_running_broker(RequestKind::why, path);
-  const Explanations all = Explanations::read(*place);
+  Explanations all = Explanations::read(*place);
+  for (const std::string& cache : sandbox::caches(*place)) all.take_from_tree(Explanations::read(cache));
   if (word.empty()) {
     if (all.last_session == 0) {
       complain("no session is known in the cache at " + *place);

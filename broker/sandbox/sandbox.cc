@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include <fmt/format.h>
@@ -25,10 +26,12 @@
 #include "broker/sandbox/tree_root.h"
 #include "broker/server.h"
 #include "broker/shim_place.h"
+#include "broker/statistics.h"
 #include "broker/tree/tree_reader.h"
 #include "cache/base/whole_io.h"
 #include "cache/private_directory.h"
 #include "cache/remove_directory.h"
+#include "cache/step_cache.h"
 #include "cache/use_lock.h"
 
 namespace broker::sandbox {
@@ -53,15 +56,20 @@ class Place {
  public:
   static Result<Place> open(const std::string& cache_directory) {
     TRY(cache::open_private_directory(cache_directory + "/sandboxes"));
-    for (int number = 0; number < places_max; ++number) {
-      const std::string name = fmt::format("sandboxes/{}", number);
-      TRY(cache::open_private_directory(cache_directory + "/" + name));
-      const std::string path = cache_directory + "/" + name + "/lock";
-      OwnedFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-      if (!lock) return fail(Fault::io, fmt::format("{}: {}", path, std::strerror(errno)));
-      if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return Place(cache_directory, name, OwnedFd(away_from_standard(lock.release())));
-    }
+    for (int number = 0; number < places_max; ++number)
+      if (auto place = TRY(take(cache_directory, number))) return std::move(*place);
     return fail(Fault::io, fmt::format("{} sandboxes are in use", places_max));
+  }
+  static std::string name_of(int number) { return fmt::format("sandboxes/{}", number); }
+  // None: it is in use.
+  static Result<std::optional<Place>> take(const std::string& cache_directory, int number) {
+    const std::string name = name_of(number);
+    TRY(cache::open_private_directory(cache_directory + "/" + name));
+    const std::string path = cache_directory + "/" + name + "/lock";
+    OwnedFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!lock) return fail(Fault::io, fmt::format("{}: {}", path, std::strerror(errno)));
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) return std::nullopt;
+    return Place(cache_directory, name, OwnedFd(away_from_standard(lock.release())));
   }
   Place(Place&&) = default;
   ~Place() {
@@ -330,6 +338,33 @@ Result<Ended> run(const std::string& cache_directory, char* const* arguments, co
   ended.changed = ended.after.digest != wanted.tree;
   if (wanted.wants_changes) ended.changes = TRY(tree::add_changes(place.upper(), view, blobs));
   return ended;
+}
+
+std::vector<std::string> caches(const std::string& cache_directory) {
+  std::vector<std::string> found;
+  for (int number = 0; number < places_max; ++number)
+    if (std::string cache = fmt::format("{}/{}/cache", cache_directory, Place::name_of(number)); ::access(cache.c_str(), F_OK) == 0) found.push_back(std::move(cache));
+  return found;
+}
+
+Result<bool> clear_counters(const std::string& cache_directory) {
+  std::string kept;
+  for (int number = 0; number < places_max; ++number) {
+    const std::string cache = fmt::format("{}/{}/cache", cache_directory, Place::name_of(number)), counted = cache + "/" + Statistics::file_name;
+    if (::access(counted.c_str(), F_OK) != 0) continue;
+    const auto place = TRY(Place::take(cache_directory, number));
+    auto steps = place ? cache::StepCache::open(cache + "/index", nullptr) : fail(Fault::io, "in use");
+    if (!steps) {
+      kept += fmt::format("{}{}: {}", kept.empty() ? "" : "; ", cache, steps.error().message);
+      continue;
+    }
+    (*steps)->clear_counters();
+    Statistics statistics(cache);
+    statistics.clear();
+    statistics.write((*steps)->counters());
+  }
+  if (!kept.empty()) return fail(Fault::io, kept);
+  return true;
 }
 
 }  // namespace broker::sandbox

@@ -61,4 +61,9 @@ SessionPolicies hermetic_policies(const SessionPolicies& chosen);
 // no such directory in it. Fault::unsupported: this machine does not let users do it; says what was refused.
 cache::Result<Ended> run(const std::string& cache_directory, char* const* arguments, const Wanted& wanted);
 
+// The caches of sandboxes, which outlive these; absolute.
+std::vector<std::string> caches(const std::string& cache_directory);
+// Sets what they count to zero (broker/statistics.h). Fault::io: a sandbox that is in use has kept its counters; the others have not.
+cache::Result<bool> clear_counters(const std::string& cache_directory);
+
 }  // namespace broker::sandbox

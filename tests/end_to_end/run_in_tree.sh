@@ -165,6 +165,37 @@ is 'where its input is' '0 hits, 1 miss' "$(outcome -- sed s/o/0/ stock/a | sed 
 in_tree -- sed s/o/0/ stock/a
 result 'is told the new one' 0 '0nce' ''
 
+# ---- what is counted and explained, like outside ----
+export VESTAL_DIR=$VESTAL_DIR.other
+tree=$("$VESTAL" tree add root 2>/dev/null)
+in_tree -- sh -c 'sort stock/a >stock/sorted; head -c 1 /proc/self/status'
+in_tree -- sort stock/a
+in_tree -- sort stock/a
+"$VESTAL" run sort stock/a >/dev/null
+run "$VESTAL" stats
+like 'steps in trees are counted' *$'\nHits               2 of 6 steps (33.3 %)\nMisses             2\nNot cacheable      2\n'*$'reads /proc/self/status; for example `head -c 1 /proc/self/status`\n'*$'\nIn trees           5 steps of these\n'* "$out"
+run "$VESTAL" stats --json
+is 'in numbers' '2 1 2 of 2 2 2' "$(python3 -c 'import json, sys; all = json.load(sys.stdin); print(*(one[name] for one in [all["in_trees"], all] for name in ["hits", "misses", "not_cacheable"]))' <<<"$out" | sed 's/\(. . .\) /\1 of /')"
+run "$VESTAL" why "$here/stock/sorted"
+result 'the step that made a file in a tree' 0 "$here/stock/sorted: not cacheable, because inside it *in $here of a tree, *" ''
+"$VESTAL" run sort stock/sub/b >/dev/null
+run "$VESTAL" why
+like 'the last session, outside' '1 command: miss, because *sort stock/sub/b' "$out"
+echo changed >"root$here/stock/a" && tree=$("$VESTAL" tree add root 2>/dev/null)
+in_tree -- sort stock/a
+run "$VESTAL" why
+like 'the last session, in a tree' "1 command: miss, because stock/a has other contents*sort stock/a" "$out"
+run "$VESTAL" -z
+result 'cleared' 0 'Statistics cleared' ''
+run "$VESTAL" stats
+like 'nothing is counted then' *$'\nHits               0\nMisses             0\nNot cacheable      0\nTime saved         0.00 s' "$out"
+in_tree -- sort stock/a
+run "$VESTAL" stats
+like 'and from then on what comes' *$'\nHits               1 of 1 step (100.0 %)\n'* "$out"
+kill "$(broker_pid)"
+VESTAL_DIR=${VESTAL_DIR%.other}
+echo once >"root$here/stock/a" && tree=$("$VESTAL" tree add root 2>/dev/null)
+
 # Trees with little in them.
 "$VESTAL" import -o alone -- sed s/o/0/ stock/a >/dev/null 2>&1
 is 'a tree without a shell' '0nce' "$("$VESTAL" run --tree "$("$VESTAL" tree add alone 2>/dev/null)" --cwd "$here" -- "$(command -v sed)" s/o/0/ stock/a | sed 's/one/once/;s/0ne/0nce/')"
