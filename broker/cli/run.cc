@@ -38,7 +38,7 @@ int run(const CommandOptions& given, char* const* arguments) {
   accepted.words("--env", "NAME[=VALUE]", tree.environment, "With --tree: NAME=VALUE, a variable of the command, which has no other; NAME alone for its value here");
   accepted.words("--hole", "PATH", tree.holes, "With --tree: a file or directory of this machine that is to be there as well, at the same path, to be read");
   accepted.word("--out", "DIR", tree.out, "With --tree: a directory to be made of what the command has made or changed");
-  accepted.word("--backend", "auto|chroot", tree.backend, "With --tree: auto or chroot, which is the same so far");
+  accepted.word("--backend", "auto|chroot", tree.backend, "With --tree: how it is served; there is one way, so that both mean the same");
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
   if (*arguments && std::string_view(*arguments) == "--") ++arguments;
   if (!*arguments) return wrong_usage("run: no command is given");

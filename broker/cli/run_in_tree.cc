@@ -51,6 +51,8 @@ Result<bool> check_out(const std::string& path) {
 Result<sandbox::Ended> run(const TreeOptions& options, const CommandOptions& command, char* const* arguments) {
   sandbox::Wanted wanted;
   wanted.tree = TRY(digest_in(options.tree));
+  if (options.backend == "shim")
+    return fail(Fault::invalid, "--backend shim: a tree is served by the kernel, there is no other way (docs/architecture.md, \"One way to serve a tree\"); say auto or chroot, or leave it out");
   if (!options.backend.empty() && options.backend != "auto" && options.backend != "chroot")
     return fail(Fault::invalid, "--backend " + options.backend + ": there are auto and chroot");
   if (!options.directory.empty()) wanted.directory = options.directory;

@@ -19,7 +19,13 @@ cd stock; cat a sub/b old/c link absolute/b; ./script; ls -a . sub old; readlink
 S
 cat >more.sh <<'S'
 mkdir d; mkfifo d/f; cp d/../use-all.sh d/g; mv d/g d/h; ln d/h d/i; ln -s x d/y; rm -r d; chmod 644 use-all.sh; env; sed -n 1p use-all.sh; head -c 1 use-all.sh
-flock use-all.sh true; realpath stock; test -e none; rmdir none; touch none; rm none; sort use-all.sh; tr a b <use-all.sh; script -qc tty /dev/null; kill -0 $$; cmp use-all.sh use-all.sh; find stock; cat stock/named/inner/e; od -An -tx1 use-all.sh
+flock use-all.sh true; realpath stock; test -e none; rmdir none; touch none; rm none; sort use-all.sh; tr a b <use-all.sh; script -qc tty /dev/null; perl socket.pl; kill -0 $$; cmp use-all.sh use-all.sh; find stock; cat stock/named/inner/e; od -An -tx1 use-all.sh
+S
+cat >socket.pl <<'S'
+use IO::Socket::UNIX;
+my $listener = IO::Socket::UNIX->new(Local => 'server', Listen => 1) or die $!;
+if (!fork) { print { IO::Socket::UNIX->new(Peer => 'server') or die $! } "by a socket\n"; exit; }
+print readline $listener->accept;
 S
 PATH=/usr/bin:/bin "$VESTAL" import -o root -- /bin/sh -c '. ./use-all.sh >/dev/null; cd ..; . ./more.sh >/dev/null 2>&1' 2>import.text
 tree=$("$VESTAL" tree add root 2>/dev/null)
@@ -144,8 +150,13 @@ is 'the changes alone' "$(cd changes && find . -type f | sed "s|^.$here/||" | so
 is 'their modes' "$(stat -c '%a' "copy$here/stock/r" "copy$here/stock/a2")" "$(stat -c '%a' "changes$here/stock/r" "changes$here/stock/a2")"
 run "$VESTAL" tree diff "$tree" "$after"
 like 'their difference' "*D *stock/sub/b*" "$(sed 's/^T/D/' <<<"$out")"
-in_tree -- sh -c 'mkfifo stock/left; mkdir stock/u; chmod 4755 stock/script'
-like 'left out' '*left out: *stock/left: a FIFO*' "$err"
+in_tree -- sh -c 'mkfifo stock/left; mkdir stock/u; chmod 4755 stock/script; echo by a FIFO >stock/left & cat stock/left; perl socket.pl'
+result 'a FIFO and a socket work' 0 $'by a FIFO\nby a socket' '*'
+is 'and are left out afterwards' "$here/server: a socket $here/stock/left: a FIFO $here/stock/script: its set-user-ID bit " "$(sed -n 's/^vestal: left out: /\//p' err.text | sort | tr '\n' ' ')"
+run "$VESTAL" tree diff "$tree" "${err##*tree: }"
+is 'of the tree there is the rest' "A ${here#/}/stock/u/" "$out"
+in_tree -- perl -e 'rename "stock/named", "stock/other" or print "$!\n"; mkdir "made"; rename "made", "stock/made" or print "$!\n"'
+is 'a directory of the tree is not renamed, one that was made is' 'Invalid cross-device link' "$out"
 
 # ---- again, and in another tree ----
 outcome() { # WORDS... : hits and misses of this run
@@ -248,7 +259,12 @@ result 'no such program' 127 '' 'vestal: none: command not found'
 run "$VESTAL" run --cwd / -- true
 result 'without a tree' 2 '' 'vestal: run: --cwd*go with --tree*'
 run "$VESTAL" run --tree "$tree" --backend=magic -- true
-result 'another back end' 2 '' 'vestal: run: --backend magic: *'
+result 'another back end' 2 '' 'vestal: run: --backend magic: there are auto and chroot'
+run "$VESTAL" run --tree "$tree" --backend=shim -- true
+result 'a back end that there is not' 2 '' 'vestal: run: --backend shim: *docs/architecture.md*'
+in_tree --backend=auto -- cat stock/a
+result 'the one that there is' 0 "$(cat "root$here/stock/a")" ''
+is 'and by its name' "$out" "$("$VESTAL" run --tree "$tree" --cwd "$here" --env PATH=/usr/bin:/bin --backend=chroot -- cat stock/a)"
 in_tree --out "$here/stock" -- true
 result '--out that is not empty' 2 '' 'vestal: run: --out *: is there, and no empty directory'
 mkdir odd && echo >odd/proc && odd=$("$VESTAL" tree add odd)
