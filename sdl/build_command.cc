@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -31,6 +32,7 @@
 #include "sdl/evaluator.h"
 #include "sdl/printer.h"
 #include "sdl/ship.h"
+#include "sdl/timings.h"
 #include "sdl/tools/library.h"
 #include "sdl/tools/snapshot_files.h"
 #include "sdl/tools/tree_tools.h"
@@ -48,9 +50,9 @@ constexpr std::uint64_t calls_bytes_max = std::uint64_t{512} << 20;
 constexpr const char* default_names[] = {".main.ves", "build.ves"};
 
 struct Wishes {
-  std::string model, target, selector, repository, cache_level = "all";
+  std::string model, target, selector, repository, cache_level = "all", salt;
   bool shows_result = false, only_parses = false, keeps_going = false, traces = false,
-       traces_calls = false;
+       traces_calls = false, tells_dependencies = false, adds_nothing = false, shows_timings = false;
   unsigned thread_count = std::max(1u, std::thread::hardware_concurrency());
 };
 
@@ -117,6 +119,7 @@ int only_parse(const Model& model) {
 }
 
 int use(const Value& result, const Wishes& wishes) {
+  const Timed using_it(Activity::use_result);
   if (wishes.shows_result) print(printed(result) + "\n");
   if (wishes.target.empty()) return 0;
   const auto failed = [](const cache::Error& error) {
@@ -131,10 +134,12 @@ int use(const Value& result, const Wishes& wishes) {
 }
 
 int evaluate(ModelLoader& models, const Model& model, Directories& directories, const std::string& place,
-             const Wishes& wishes) {
+             const Wishes& wishes, Timings* timings) {
   ToolOptions options;
   options.cache_directory = place;
   options.uses_results = wishes.cache_level != "none";
+  options.adds_results = !wishes.adds_nothing;
+  options.salt = wishes.salt;
   std::atomic<bool> has_failed = false;
   if (wishes.keeps_going)
     options.keep_going = [&](const std::string& failure) {
@@ -154,11 +159,14 @@ int evaluate(ModelLoader& models, const Model& model, Directories& directories, 
       if (const std::size_t at = error ? told.npos : told.find(here); at != told.npos) told.replace(at, here.size(), " ");
       broker::complain(told);
     };
+  if (wishes.tells_dependencies)
+    options.tell_dependencies = [](const std::string& lines) { std::fputs(("vestal: depends: " + lines).c_str(), stderr); };
   const bool uses_calls = wishes.cache_level == "model" || wishes.cache_level == "all";
   TreeTools tools(directories, options);
   std::atomic<unsigned> idle_threads = wishes.thread_count - 1;
   Host host{models, tools, print, tell};
   host.idle_threads = &idle_threads;
+  host.timings = timings;
   // Where another build has them, calls are evaluated.
   std::unique_ptr<cache::Rows> rows;
   if (uses_calls)
@@ -170,6 +178,7 @@ int evaluate(ModelLoader& models, const Model& model, Directories& directories, 
     call_options.salt = fmt::format("{} {} {} {}", tools.surroundings(), host.limits.length,
                                     host.limits.printed_bytes, wishes.repository);
     call_options.caches_functions = wishes.cache_level == "all";
+    call_options.adds = !wishes.adds_nothing;
     // Of models only the one that is the build, for there may be many.
     if (wishes.traces_calls) call_options.trace = options.trace;
     else if (wishes.traces)
@@ -187,6 +196,7 @@ int evaluate(ModelLoader& models, const Model& model, Directories& directories, 
 }
 
 Result<cache::Digest> snapshot(const std::string& directory) {
+  const Timed storing(Activity::store_trees);
   const auto added = nlohmann::json::parse(TRY(broker::ask_broker(broker::RequestKind::tree_add, directory)),
                                            nullptr, false);
   if (!added.is_object()) return fail(Fault::io, "the broker's answer cannot be read");
@@ -194,7 +204,7 @@ Result<cache::Digest> snapshot(const std::string& directory) {
 }
 
 // Fault::io: there is no cache, or a directory cannot be stored.
-Result<int> build_in(const std::string& path, const std::string& repository, const Wishes& wishes) {
+Result<int> build_in(const std::string& path, const std::string& repository, const Wishes& wishes, Timings* timings) {
   const std::string place = TRY(broker::cache_place());
   const cache::OwnedFd in_use = TRY(cache::hold_cache(place));
   using Reach = SnapshotFiles::Reach;
@@ -208,7 +218,7 @@ Result<int> build_in(const std::string& path, const std::string& repository, con
   files.add(library_directory, library_tree(directories), Reach::absolute);
   for (std::size_t i = 0; i < roots.size(); ++i) files.add(roots[i].first, trees[i], roots[i].second);
   ModelLoader models(files, "/");  // what absolute paths may name is for `files` to say
-  return evaluate(models, models.model(path), directories, place, wishes);
+  return evaluate(models, models.model(path), directories, place, wishes, timings);
 }
 
 int parse(const std::string& path) {
@@ -217,11 +227,13 @@ int parse(const std::string& path) {
   return only_parse(models.model(path));
 }
 
-// The spelling of Vesta has one dash.
-std::string with_two_dashes(const char* word) {
-  for (const char* const name :
-       {"-result", "-parse", "-shipto", "-shipfrom", "-cache", "-trace", "-maxthreads"})
+// The spelling of Vesta has one dash, and of some options other words.
+std::string own_spelling(const char* word) {
+  for (const char* const name : {"-result", "-parse", "-shipto", "-shipfrom", "-cache", "-trace", "-maxthreads", "-fsdeps",
+                                 "-timings", "-salt", "-no-add"})
     if (!std::strcmp(word, name)) return std::string("-") + word;
+  if (!std::strcmp(word, "-pk-salt")) return "--salt";
+  if (!std::strcmp(word, "-noaddentry")) return "--no-add";
   return word;
 }
 
@@ -229,14 +241,14 @@ int build(const broker::CommandOptions&, char* const* arguments) {
   Wishes wishes;
   std::vector<std::string> own, models_named;
   for (bool options_end = false; *arguments; ++arguments) {
-    std::string word = options_end ? *arguments : with_two_dashes(*arguments);
+    std::string word = options_end ? *arguments : own_spelling(*arguments);
     if (!options_end && word == "--") {
       options_end = true;
     } else if (options_end || word.size() < 2 || word[0] != '-') {
       models_named.push_back(std::move(word));
     } else {
       const bool has_value = word == "--shipto" || word == "--shipfrom" || word == "--repository" ||
-                             word == "--cache" || word == "-j" || word == "--maxthreads";
+                             word == "--cache" || word == "-j" || word == "--maxthreads" || word == "--salt";
       own.push_back(std::move(word));
       if (has_value && arguments[1]) own.emplace_back(*++arguments);
     }
@@ -258,11 +270,17 @@ int build(const broker::CommandOptions&, char* const* arguments) {
   accepted.word("--cache", "LEVEL", wishes.cache_level,
                 "none: run all tools and evaluate all calls; runtool: use what tools did before; model: and what calls "
                 "of models came to; all: and of functions");
+  accepted.word("--salt", "TEXT", wishes.salt,
+                "Use and keep only results of builds with the same salt; another one builds everything anew");
+  accepted.flag("--no-add", wishes.adds_nothing, "Use results that are known, but keep none of this build");
   std::string threads;
   accepted.word("-j,--maxthreads", "N", threads,
                 "How many calls _par_map makes at once; as many as there are processors");
   accepted.flag("--trace", wishes.traces, "Tell each tool that is asked for, and whether its result was known");
   accepted.flag("--trace-calls", wishes.traces_calls, "Tell the same of calls of models and functions too");
+  accepted.flag("--fsdeps", wishes.tells_dependencies,
+                "Tell of each tool that is asked for what in ./root and ./envVars its result depends on");
+  accepted.flag("--timings", wishes.shows_timings, "Tell at the end where the time went");
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
   if (!threads.empty()) {
     const auto [end, error] =
@@ -290,9 +308,13 @@ int build(const broker::CommandOptions&, char* const* arguments) {
     return status_model_error;
   }
   int status = broker::status_own_failure;
+  Timings timings;
+  const auto began = std::chrono::steady_clock::now();
   on_deep_stack([&] {
+    Timings* const wanted = wishes.shows_timings ? &timings : nullptr;
+    const ThreadClock clock(wanted);
     try {
-      const Result<int> done = wishes.only_parses ? parse(*path) : build_in(*path, *repository, wishes);
+      const Result<int> done = wishes.only_parses ? parse(*path) : build_in(*path, *repository, wishes, wanted);
       if (done)
         status = *done;
       else
@@ -301,6 +323,10 @@ int build(const broker::CommandOptions&, char* const* arguments) {
       broker::complain("build: out of memory");
     }
   });
+  if (wishes.shows_timings) {
+    const std::string table = "vestal: where the time went:\n" + timings.table(std::chrono::steady_clock::now() - began);
+    std::fputs(table.c_str(), stderr);
+  }
   return status;
 }
 

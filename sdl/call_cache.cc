@@ -207,6 +207,7 @@ std::optional<CallResult> CallCache::look_up_build(const Digest& key, const std:
 }
 
 void CallCache::put(std::string_view key, std::string_view row) {
+  if (!options_.adds) return;
   {
     const std::lock_guard lock(mutex_);
     if (bytes_left_ < key.size() + row.size()) return;

@@ -45,6 +45,7 @@ class CallCache {
   struct Options {
     std::string salt;  // what results depend on and no value says
     bool caches_functions = true;
+    bool adds = true;  // results that are not known yet
     // A call of a function is kept if it has cost as much, in steps, not counting what is kept or was found by itself.
     std::uint64_t worth_keeping = 32;
     std::function<void(std::string_view line)> trace;  // one line for each call that is looked up

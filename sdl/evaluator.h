@@ -27,6 +27,7 @@
 #include "sdl/model.h"
 #include "sdl/primitives.h"
 #include "sdl/syntax.h"
+#include "sdl/timings.h"
 #include "sdl/tool_runner.h"
 #include "sdl/value.h"
 #include "sdl/value_stack.h"
@@ -48,6 +49,7 @@ struct Host {
   Limits limits = {};
   std::atomic<unsigned>* idle_threads = nullptr;  // how many more may be started for `_par_map`; null: none
   CallCache* calls = nullptr;                     // null: each call is evaluated
+  Timings* timings = nullptr;                     // of threads that are started; null: nobody wants them
 };
 
 // A function's names while it runs.

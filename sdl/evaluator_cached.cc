@@ -66,7 +66,10 @@ bool Evaluation::may_be_cached(const Function& function) {
     asked.roots.push_back(argument);
     asked.aspects_in_key.push_back(aspects.back());
   }
-  asked.key = host_.calls->function_key(asked.roots[1], arguments, aspects);
+  {
+    const Timed looking_up(Activity::look_up_calls);
+    asked.key = host_.calls->function_key(asked.roots[1], arguments, aspects);
+  }
   arguments.clear();
   asked.name = function.name.empty() ? "function" : fmt::format("function {}", function.name);
   return through_cache(asked, [&](std::vector<Value>& roots) {
@@ -83,8 +86,11 @@ bool Evaluation::may_be_cached(const Function& function) {
   asked.function = nullptr;
   asked.roots = {std::move(dot), closure};
   asked.aspects_in_key = {0, bit(Aspect::code)};
-  asked.key = host_.calls->model_key(closure);
-  if (is_build) asked.build_key = host_.calls->build_key(closure, asked.roots[0]);
+  {
+    const Timed looking_up(Activity::look_up_calls);
+    asked.key = host_.calls->model_key(closure);
+    if (is_build) asked.build_key = host_.calls->build_key(closure, asked.roots[0]);
+  }
   asked.name = fmt::format("model {}", model.path());
   return through_cache(asked, [&](std::vector<Value>& roots) {
     return model_body(model, syntax, parts, roots[1], std::move(roots[0]));
@@ -93,6 +99,7 @@ bool Evaluation::may_be_cached(const Function& function) {
 
 // With what it says of limits.
 std::optional<CallResult> Evaluation::known_result(Asked& asked) {
+  const Timed looking_up(Activity::look_up_calls);
   CallCache& calls = *host_.calls;
   const auto fits = [&](const CallResult& result) {
     return depth_ + std::uint64_t{result.height} <= host_.limits.calls && result.steps <= steps_left_;
@@ -160,6 +167,7 @@ Value Evaluation::through_cache(Asked& asked, const std::function<Value(std::vec
   if (transcript_) transcript_->append(transcript);
   if (transcript.size() > transcript_max) calls.origins().spoil(own.get());
   if (!made.value.is_stopped() && !calls.origins().is_spoilt(*own)) {
+    const Timed keeping(Activity::keep_calls);
     const std::uint64_t cost = made.steps + extra_cost_ - settled_cost_ - cost_before;
     made.printed = std::move(transcript);
     if (asked.key && (!asked.function || cost >= calls.options().worth_keeping)) {

@@ -8,6 +8,7 @@
 #include "sdl/parser.h"
 #include "sdl/resolver.h"
 #include "sdl/text.h"
+#include "sdl/timings.h"
 
 namespace sdl {
 namespace {
@@ -28,6 +29,7 @@ bool has_error(const std::vector<Diagnostic>& found) {
 }  // namespace
 
 void Model::read() const {
+  const Timed parsing(Activity::parse);
   const auto cannot = [&](const std::string& message) {
     source_ = std::make_unique<Source>(path_, std::string());
     errors_.push_back(diagnose(Severity::error, *source_, 0, "cannot read the model: " + message));
@@ -174,6 +176,7 @@ std::optional<Value> ModelLoader::item_value(const Model& model, const ClauseIte
 const std::vector<Value>* ModelLoader::clause_values(const Model& model, std::vector<Diagnostic>& found) {
   const std::lock_guard lock(model.mutex_);
   if (model.clause_values_) return &*model.clause_values_;
+  const Timed bringing_in(Activity::bring_in);
   std::vector<Value> values;
   bool good = true;
   for (const std::span<const ClauseItem> items : {std::span<const ClauseItem>(model.syntax_->files),

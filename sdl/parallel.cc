@@ -74,8 +74,15 @@ bool Evaluation::call_each(const Value& function, std::size_t count,
   {
     const Helpers helpers(host_.idle_threads, count - 1);
     std::vector<std::thread> threads;
-    for (unsigned i = 0; i < helpers.count(); ++i) threads.emplace_back([&] { on_deep_stack(work); });
+    for (unsigned i = 0; i < helpers.count(); ++i)
+      threads.emplace_back([&] {
+        on_deep_stack([&] {
+          const ThreadClock clock(host_.timings);
+          work();
+        });
+      });
     work();
+    const Timed waiting(Activity::wait);
     for (std::thread& thread : threads) thread.join();
   }
   for (std::size_t i = 0; i < count && i <= failed; ++i) {

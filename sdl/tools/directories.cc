@@ -70,6 +70,20 @@ Result<broker::tree::Subdirectory> Directories::put(std::string name, Directory 
   return broker::tree::Subdirectory{std::move(name), stored.digest, stored.bytes};
 }
 
+Result<Directories::Place> Directories::at(const Digest& tree, std::string_view path) {
+  Place place{TRY(directory(tree)), {}};
+  while (!path.empty()) {
+    const std::size_t slash = std::min(path.find('/'), path.size());
+    place.entry = entry(*place.in, path.substr(0, slash));
+    path.remove_prefix(std::min(slash + 1, path.size()));
+    if (path.empty()) break;
+    const auto* const below = std::get_if<const broker::tree::Subdirectory*>(&place.entry);
+    if (!below) return Place{std::move(place.in), {}};
+    place.in = TRY(directory((*below)->digest));
+  }
+  return place;
+}
+
 Directories::Entry Directories::entry(const Directory& directory, std::string_view name) {
   if (const auto* file = find(directory.files, name)) return file;
   if (const auto* below = find(directory.directories, name)) return below;

@@ -35,6 +35,12 @@ class Directories {
   using Entry = std::variant<std::monostate, const broker::tree::File*, const broker::tree::Subdirectory*,
                              const broker::tree::Symlink*>;
   static Entry entry(const Directory& directory, std::string_view name);
+  // The same of a path, NAME/NAME, with nothing followed on it; `in` keeps it alive.
+  struct Place {
+    std::shared_ptr<const Directory> in;
+    Entry entry;
+  };
+  cache::Result<Place> at(const cache::Digest& tree, std::string_view path);
 
   // Its value in the language; a symbolic link is a list of its target.
   Value text(const broker::tree::File& file) const;

@@ -19,6 +19,7 @@
 #include "cache/base/owned_fd.h"
 #include "cache/base/whole_io.h"
 #include "sdl/access.h"
+#include "sdl/timings.h"
 
 namespace sdl {
 namespace {
@@ -146,8 +147,8 @@ bool is_read_by_loader(std::string_view name) {
   return name.starts_with("LD_") || name.starts_with("MALLOC_") || name == "GLIBC_TUNABLES";
 }
 
-std::string describe_surroundings() {
-  std::string text;
+std::string describe_surroundings(const std::string& salt) {
+  std::string text = salt.empty() ? std::string() : fmt::format("salt {} {} ", salt.size(), salt);
   for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
     rlimit limit{};
     if (::getrlimit(static_cast<__rlimit_resource>(resource), &limit) == 0)
@@ -202,11 +203,12 @@ struct TreeTools::Call {
 TreeTools::TreeTools(Directories& directories, ToolOptions options)
     : directories_(directories),
       options_(std::move(options)),
-      surroundings_(describe_surroundings()),
+      surroundings_(describe_surroundings(options_.salt)),
       roots_(directories),
       results_(options_.cache_directory + "/tools") {}
 
 Result<TreeTools::Call> TreeTools::understand(std::span<const Value> given, const Value& dot) {
+  const Timed preparing(Activity::prepare_tools);
   const auto argument = [&](Argument which) { return which < given.size() ? given[which] : Value(); };
   Call call;
   const std::string platform_name = TRY(text_of(argument(platform), platform, ""));
@@ -294,6 +296,7 @@ Result<std::string> TreeTools::program_path(const Call& call, ToolNeeds& needs) 
 }
 
 Result<ToolResult> TreeTools::execute(const Call& call) {
+  const Timed running(Activity::run_tools);
   broker::sandbox::ToolRequest request;
   request.cache_directory = options_.cache_directory;
   request.tree = call.tree;
@@ -334,6 +337,7 @@ Result<ToolResult> TreeTools::execute(const Call& call) {
 
 std::optional<ToolResult> TreeTools::known_result(const Call& call) {
   if (!options_.uses_results) return std::nullopt;
+  const Timed looking_up(Activity::look_up_tools);
   for (ToolResult& result : results_.look_up(call.key)) {
     if (!call.fits(result)) continue;
     const auto holds = hold(result.needs.files, directories_, result.tree, call.tree);
@@ -349,6 +353,29 @@ std::optional<ToolResult> TreeTools::known_result(const Call& call) {
   return std::nullopt;
 }
 
+void TreeTools::tell_dependencies(const Call& call, const ToolNeeds& needs) const {
+  if (!options_.tell_dependencies) return;
+  std::string lines;
+  const auto add = [&](std::string line) {
+    std::ranges::replace(line, '\n', ' ');
+    line += '\n';
+    if (!lines.ends_with('\n' + line)) lines += line;
+  };
+  add(call.command_line());
+  for (const ToolNeed& need : needs.files) {
+    // All of what is not there is that it is not there.
+    const auto place = directories_.at(call.tree, need.path);
+    const bool is_absent = need.kind == NeedKind::value && !need.path.empty() && place &&
+                           std::holds_alternative<std::monostate>(place->entry);
+    add(fmt::format("  {}/./root{}{}", static_cast<char>(is_absent ? NeedKind::existence : need.kind),
+                    need.path.empty() ? "" : "/", need.path));
+  }
+  if (needs.whole_environment) add("  N/./envVars");
+  else
+    for (const std::string& name : needs.variables) add(fmt::format("  {}/./envVars/{}", call.variable(name) ? 'N' : '!', name));
+  options_.tell_dependencies(lines);
+}
+
 Result<ToolResult> TreeTools::result_of(const Call& call) {
   const auto trace = [&](std::string_view outcome) {
     if (options_.trace) options_.trace(fmt::format("{:<6} {}", outcome, call.command_line()));
@@ -356,6 +383,7 @@ Result<ToolResult> TreeTools::result_of(const Call& call) {
   const std::pair own(call.key, call.tree);
   {
     std::unique_lock lock(running_mutex_);
+    const Timed waiting(Activity::wait);
     some_have_ended_.wait(lock, [&] { return !running_.contains(own); });
     running_.insert(own);
   }
@@ -367,10 +395,12 @@ Result<ToolResult> TreeTools::result_of(const Call& call) {
   const std::unique_ptr<const TreeTools, decltype(leave)> runs(this, leave);
   if (auto known = known_result(call)) {
     trace("hit");
+    tell_dependencies(call, known->needs);
     return std::move(*known);
   }
   trace(options_.uses_results ? "miss" : "run");
   ToolResult result = TRY(execute(call));
+  tell_dependencies(call, result.needs);
   const auto show = [&](const cache::StoredBlob& blob, const Treatment& treatment,
                         bool is_output) -> Result<bool> {
     if (treatment.shows && blob.bytes > 0 && options_.show)
@@ -395,8 +425,10 @@ Result<ToolResult> TreeTools::result_of(const Call& call) {
       (call.output.spoils && result.output.bytes > 0) || (call.errors.spoils && result.errors.bytes > 0);
   result.is_kept = !spoilt && result.needs.may_be_kept;
   // That it could not be kept costs another run.
-  if (result.is_kept && options_.uses_results)
+  if (result.is_kept && options_.uses_results && options_.adds_results) {
+    const Timed keeping(Activity::keep_tools);
     static_cast<void>(results_.add(call.key, result));
+  }
   return result;
 }
 

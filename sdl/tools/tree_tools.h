@@ -20,12 +20,16 @@ namespace sdl {
 struct ToolOptions {
   std::string cache_directory;  // absolute
   bool uses_results = true;     // of earlier runs
+  bool adds_results = true;     // for later ones
+  std::string salt;             // part of each key
   // Set: a tool that fails does not end the evaluation, and this is told what became of it.
   std::function<void(const std::string& failure)> keep_going;
   // What a tool prints and is to be shown: to standard output, or else to standard error.
   std::function<void(std::string_view text, bool is_output)> show;
   // One line for each call: what became of it, and the command.
   std::function<void(std::string_view line)> trace;
+  // What a call depended on, as it is kept: a line for the command, then one for each path in `.`, as spec 9.4 writes them.
+  std::function<void(const std::string& lines)> tell_dependencies;
 };
 
 class TreeTools final : public ToolRunner {
@@ -42,12 +46,13 @@ class TreeTools final : public ToolRunner {
   cache::Result<std::string> program_path(const Call& call, ToolNeeds& needs);
   std::optional<ToolResult> known_result(const Call& call);
   cache::Result<ToolResult> result_of(const Call& call);
+  void tell_dependencies(const Call& call, const ToolNeeds& needs) const;
   cache::Result<ToolResult> execute(const Call& call);
   cache::Result<Value> value_of(const Call& call, const ToolResult& result);
 
   Directories& directories_;
   const ToolOptions options_;
-  const std::string surroundings_;  // what a tool has of this process: limits, niceness, ignored signals
+  const std::string surroundings_;  // what a tool has of this process: limits, niceness, ignored signals; and the salt
   RootTrees roots_;
   const ToolCache results_;
   // Of two calls that are the same, the second waits for the first.
