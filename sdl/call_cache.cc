@@ -236,12 +236,12 @@ std::optional<std::string> value_row(Origins& origins, const Recording& recordin
 
 }  // namespace
 
-void CallCache::store(const Digest& key, Recording& recording, const CallResult& result) {
+bool CallCache::store(const Digest& key, Recording& recording, const CallResult& result) {
   // First, for it looks at the code of functions in it.
   const auto value = value_row(origins_, recording, result.value);
-  if (!value) return;
+  if (!value) return false;
   const std::vector<Look> looks = origins_.looks(recording);
-  if (looks.size() > looks_max) return;
+  if (looks.size() > looks_max || !options_.adds) return false;
   SealedWriter names(set_tag);
   names.count(looks.size());
   Hasher values;
@@ -249,7 +249,7 @@ void CallCache::store(const Digest& key, Recording& recording, const CallResult&
     put_way(names, look.way);
     names.number(static_cast<std::uint8_t>(look.aspect));
     const auto digest = aspects_.digest(look.aspect, look.value, look.is_there);
-    if (!digest) return;
+    if (!digest) return false;
     values.add(digest->view());
   }
   const std::string set_row = std::move(names).seal();
@@ -266,7 +266,7 @@ void CallCache::store(const Digest& key, Recording& recording, const CallResult&
   std::vector<Digest> sets = sets_of(key);
   if (!sets.empty() && sets[0] == set_digest) {
     ++counts_.stored;
-    return;
+    return true;
   }
   std::erase(sets, set_digest);
   sets.insert(sets.begin(), set_digest);
@@ -276,6 +276,7 @@ void CallCache::store(const Digest& key, Recording& recording, const CallResult&
   for (const Digest& each : sets) writer.digest(each);
   put(row_key('k', key), std::move(writer).seal());
   ++counts_.stored;
+  return true;
 }
 
 void CallCache::store_build(const Digest& key, Recording& recording, const CallResult& result) {

@@ -25,6 +25,7 @@
 #include "sdl/aspects.h"
 #include "sdl/model.h"
 #include "sdl/origins.h"
+#include "sdl/running_calls.h"
 #include "sdl/value.h"
 #include "sdl/value_code.h"
 
@@ -54,6 +55,7 @@ class CallCache {
 
   Origins& origins() { return origins_; }
   const Options& options() const { return options_; }
+  RunningCalls& running() { return running_; }
   void trace(std::string_view outcome, std::string_view name) const;
 
   // ---- keys; nothing: the call cannot have one
@@ -66,7 +68,8 @@ class CallCache {
   // `roots` have the origins of the call's surroundings, whose recording is `around`; what the result
   // rests on is noted there.
   std::optional<CallResult> look_up(const cache::Digest& key, const std::vector<Value>& roots, Recording* around);
-  void store(const cache::Digest& key, Recording& recording, const CallResult& result);
+  // False: it cannot be found by others.
+  bool store(const cache::Digest& key, Recording& recording, const CallResult& result);
   // By the key alone.
   std::optional<CallResult> look_up_build(const cache::Digest& key, const std::vector<Value>& roots);
   void store_build(const cache::Digest& key, Recording& recording, const CallResult& result);
@@ -95,6 +98,7 @@ class CallCache {
   TextStore& texts_;
   const Options options_;
   Origins origins_;
+  RunningCalls running_;
   Aspects aspects_;
   Counts counts_;
   std::mutex changing_;  // for rows that are read to be written changed

@@ -181,6 +181,7 @@ class Evaluation {
   std::string* transcript_ = nullptr;      // what it prints
   std::vector<const Function*> recorded_;  // functions whose calls are being recorded
   std::size_t recorded_models_ = 0;        // how many models
+  const RunningCalls::Place* running_ = nullptr;  // the innermost call that others may wait for
   // What calls have cost beside steps, and what of all that has been kept or found, in steps.
   std::uint64_t extra_cost_ = 0, settled_cost_ = 0;
 };

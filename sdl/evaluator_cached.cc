@@ -16,6 +16,19 @@ constexpr std::uint64_t tool_cost = 1'000;
 constexpr std::size_t recorded_of_one_max = 8, recorded_max = 64;
 constexpr std::size_t transcript_max = 1 << 20;
 
+// Puts a variable back to what it was.
+template <class Variable>
+class Kept {
+ public:
+  explicit Kept(Variable& variable) : variable_(variable), before_(variable) {}
+  ~Kept() { variable_ = before_; }
+  Kept(const Kept&) = delete;
+
+ private:
+  Variable& variable_;
+  const Variable before_;
+};
+
 std::uint8_t bit(Aspect aspect) { return static_cast<std::uint8_t>(aspect); }
 
 // What of an argument is in a function's key.
@@ -33,6 +46,7 @@ struct Evaluation::Asked {
   std::vector<std::uint8_t> aspects_in_key;
   const Function* function;  // null: a model
   std::string name;          // for people
+  bool waits;                // for the same call in another thread
 };
 
 void Evaluation::note_tool(bool may_be_kept) {
@@ -71,6 +85,7 @@ bool Evaluation::may_be_cached(const Function& function) {
     asked.key = host_.calls->function_key(asked.roots[1], arguments, aspects);
   }
   arguments.clear();
+  asked.waits = (function.pragmas & pragma_waitdup) != 0;
   asked.name = function.name.empty() ? "function" : fmt::format("function {}", function.name);
   return through_cache(asked, [&](std::vector<Value>& roots) {
     for (std::size_t i = 0; i < wanted; ++i) slots[1 + i] = roots[2 + i];
@@ -91,6 +106,7 @@ bool Evaluation::may_be_cached(const Function& function) {
     asked.key = host_.calls->model_key(closure);
     if (is_build) asked.build_key = host_.calls->build_key(closure, asked.roots[0]);
   }
+  asked.waits = (syntax.body->pragmas & pragma_waitdup) != 0;
   asked.name = fmt::format("model {}", model.path());
   return through_cache(asked, [&](std::vector<Value>& roots) {
     return model_body(model, syntax, parts, roots[1], std::move(roots[0]));
@@ -127,7 +143,20 @@ Value Evaluation::through_cache(Asked& asked, const std::function<Value(std::vec
   CallCache& calls = *host_.calls;
   if (!asked.key && !asked.build_key) return body(asked.roots);
   const std::uint64_t steps_before = steps_left_;
-  if (auto known = known_result(asked)) {
+  // Declared in this order: what is evaluated here goes on for others until `running_` is as it was.
+  RunningCalls::Place place;
+  const Kept<const RunningCalls::Place*> running_around(running_);
+  auto known = known_result(asked);
+  if (asked.waits && asked.key && !known) {
+    // One may have ended since that look, so there is another in any case.
+    for (auto turn = RunningCalls::Turn::other_was_kept; !known && turn == RunningCalls::Turn::other_was_kept;) {
+      const Timed waiting(Activity::wait);
+      turn = calls.running().enter(*asked.key, running_, place);
+      if (turn == RunningCalls::Turn::entered) running_ = &place;
+      known = known_result(asked);
+    }
+  }
+  if (known) {
     calls.trace("hit", asked.name);
     print(known->printed);
     steps_left_ -= known->steps;
@@ -171,7 +200,7 @@ Value Evaluation::through_cache(Asked& asked, const std::function<Value(std::vec
     const std::uint64_t cost = made.steps + extra_cost_ - settled_cost_ - cost_before;
     made.printed = std::move(transcript);
     if (asked.key && (!asked.function || cost >= calls.options().worth_keeping)) {
-      calls.store(*asked.key, *own, made);
+      if (calls.store(*asked.key, *own, made)) place.note_kept();
       settled_cost_ += cost;
     }
     if (asked.build_key) calls.store_build(*asked.build_key, *own, made);

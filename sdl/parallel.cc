@@ -60,6 +60,7 @@ bool Evaluation::call_each(const Value& function, std::size_t count,
       own.recording_ = recording_;
       own.recorded_ = recorded_;
       own.recorded_models_ = recorded_models_;
+      own.running_ = running_;
       std::vector<Value> each = arguments(i);
       made[i].value = own.call(function, each, dot, frame, at);
       made[i].diagnostics = std::move(own.diagnostics_);

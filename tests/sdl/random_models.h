@@ -133,7 +133,7 @@ class RandomModels {
           const auto outer_functions = functions_;
           const std::string parameter = "w" + std::to_string(next_++);
           variables_.push_back(parameter);
-          std::string text = std::string(below(8) == 0 ? "/**nocache**/ " : "") + fresh + "(" +
+          std::string text = std::string(below(8) == 0 ? "/**nocache**/ " : below(8) == 0 ? "/**waitdup**/ " : "") + fresh + "(" +
                              (below(8) == 0 ? "/**pk**/ " : "") + parameter;
           if (below(3) == 0) {
             const std::string second = "w" + std::to_string(next_++);
