@@ -10,7 +10,9 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -164,7 +166,14 @@ int evaluate(ModelLoader& models, const Model& model, Directories& directories, 
   const bool uses_calls = wishes.cache_level == "model" || wishes.cache_level == "all";
   TreeTools tools(directories, options);
   std::atomic<unsigned> idle_threads = wishes.thread_count - 1;
-  Host host{models, tools, print, tell};
+  // A warning of a place that is come by often is told once.
+  std::mutex warning_mutex;
+  std::set<std::string> warnings;
+  const auto warn = [&](const Diagnostic& warning) {
+    const std::lock_guard lock(warning_mutex);
+    if (warnings.insert(warning.text()).second) tell(warning);
+  };
+  Host host{models, tools, print, warn};
   host.idle_threads = &idle_threads;
   host.timings = timings;
   // Where another build has them, calls are evaluated.

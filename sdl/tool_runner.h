@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "cache/base/result.h"
 #include "sdl/value.h"
@@ -12,6 +13,7 @@ namespace sdl {
 struct ToolRun {
   Value value;
   bool may_be_kept = true;  // with the same input it would be the same next time
+  std::vector<std::string> warnings = {};  // of the call
 };
 
 class ToolRunner {

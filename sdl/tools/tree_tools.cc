@@ -20,6 +20,7 @@
 #include "cache/base/whole_io.h"
 #include "sdl/access.h"
 #include "sdl/timings.h"
+#include "sdl/tools/tool_control.h"
 
 namespace sdl {
 namespace {
@@ -174,6 +175,8 @@ struct TreeTools::Call {
   Treatment output, errors;
   bool caches_failure = false, caches_signal = false;
   Digest tree, key;
+  ToolControl control;
+  std::vector<std::string> warnings;
 
   std::string command_line() const {
     std::string line;
@@ -248,6 +251,7 @@ Result<TreeTools::Call> TreeTools::understand(std::span<const Value> given, cons
     call.variables.emplace_back(name, std::move(text));
   }
   call.tree = TRY(roots_.tree_of(root, may_write));
+  call.control = TRY(ToolControl::of(select(dot, "tool_dep_control"), call.warnings));
   const auto found = broker::tree::Reader(directories_.blobs()).find(call.tree, call.directory);
   if (!found || !std::holds_alternative<broker::tree::Reader::FoundDirectory>(*found))
     return fail(Fault::invalid, fmt::format("wd: ./root/{} is no directory", below));
@@ -264,6 +268,7 @@ Result<TreeTools::Call> TreeTools::understand(std::span<const Value> given, cons
   for (const std::string& word : words) key.add_piece(word);
   key.add_piece(call.directory);
   key.add_piece(may_write ? "writable" : "");
+  TRY(call.control.add_to_key(key, directories_, call.tree, call.warnings));
   call.key = key.finish();
   return call;
 }
@@ -326,7 +331,7 @@ Result<ToolResult> TreeTools::execute(const Call& call) {
     result.needs.files.insert(result.needs.files.end(), chosen.files.begin(), chosen.files.end());
     result.needs.variables.insert(result.needs.variables.end(), chosen.variables.begin(),
                                   chosen.variables.end());
-    sort_and_unite(result.needs.files);
+    TRY(call.control.apply(result.needs.files, directories_, call.tree));
     sort_and_unite(result.needs.variables);
   }
   for (const auto& [name, value] : call.variables)
@@ -455,7 +460,7 @@ std::string TreeTools::surroundings() const { return fmt::format("{} {}", versio
 Result<ToolRun> TreeTools::run(std::span<const Value> arguments, const Value& dot) {
   const Call call = TRY(understand(arguments, dot));
   const ToolResult result = TRY(result_of(call));
-  return ToolRun{TRY(value_of(call, result)), result.is_kept};
+  return ToolRun{TRY(value_of(call, result)), result.is_kept, call.warnings};
 }
 
 }  // namespace sdl

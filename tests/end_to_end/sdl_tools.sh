@@ -242,7 +242,7 @@ is 'the same' "$before" "$out"
 
 # ---- a damaged result is none ----
 build project
-for file in "$VESTAL_DIR"/tools/*/*; do printf x | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") / 2)) conv=notrunc 2>/dev/null; done
+for file in "$VESTAL_DIR"/tools/*/*; do printf '\377\377\377\377' | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") / 2)) conv=notrunc 2>/dev/null; done
 build project
 is 'damaged results' 'miss gcc miss gcc miss ./hello ' "$(tools)"
 finish
