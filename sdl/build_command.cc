@@ -36,6 +36,7 @@
 #include "sdl/ship.h"
 #include "sdl/timings.h"
 #include "sdl/tools/library.h"
+#include "sdl/tools/progress.h"
 #include "sdl/tools/snapshot_files.h"
 #include "sdl/tools/tree_tools.h"
 
@@ -54,7 +55,8 @@ constexpr const char* default_names[] = {".main.ves", "build.ves"};
 struct Wishes {
   std::string model, target, selector, repository, cache_level = "all", salt;
   bool shows_result = false, only_parses = false, keeps_going = false, traces = false,
-       traces_calls = false, tells_dependencies = false, adds_nothing = false, shows_timings = false;
+       traces_calls = false, tells_dependencies = false, adds_nothing = false, shows_timings = false,
+       shows_progress = false;
   unsigned thread_count = std::max(1u, std::thread::hardware_concurrency());
 };
 
@@ -137,6 +139,17 @@ int use(const Value& result, const Wishes& wishes) {
 
 int evaluate(ModelLoader& models, const Model& model, Directories& directories, const std::string& place,
              const Wishes& wishes, Timings* timings) {
+  // Where another build has them, calls are evaluated.
+  std::unique_ptr<cache::Rows> rows;
+  if (wishes.cache_level == "model" || wishes.cache_level == "all")
+    if (auto opened = cache::DiskRows::open(place + "/calls", calls_bytes_max)) rows = std::move(*opened);
+  BlobTexts texts(directories);
+  std::optional<CallCache> calls;
+  std::optional<Progress> progress;  // goes first, for it looks at the calls
+  const auto beside_progress = [&](const std::function<void()>& write) {
+    if (progress) progress->write(write);
+    else write();
+  };
   ToolOptions options;
   options.cache_directory = place;
   options.uses_results = wishes.cache_level != "none";
@@ -146,24 +159,30 @@ int evaluate(ModelLoader& models, const Model& model, Directories& directories, 
   if (wishes.keeps_going)
     options.keep_going = [&](const std::string& failure) {
       has_failed = true;
-      broker::complain("build: " + failure);
+      beside_progress([&] { broker::complain("build: " + failure); });
     };
-  options.show = [](std::string_view text, bool is_output) {
-    std::FILE* const stream = is_output ? stdout : stderr;
-    std::fwrite(text.data(), 1, text.size(), stream);
-    std::fflush(stream);
+  options.show = [&](std::string_view text, bool is_output) {
+    beside_progress([&] {
+      std::FILE* const stream = is_output ? stdout : stderr;
+      std::fwrite(text.data(), 1, text.size(), stream);
+      std::fflush(stream);
+    });
   };
   if (wishes.traces || wishes.traces_calls)
-    options.trace = [](std::string_view line) {
+    options.trace = [&](std::string_view line) {
       std::error_code error;
       const std::string here = " " + std::filesystem::current_path(error).string() + "/";
       std::string told(line);
       if (const std::size_t at = error ? told.npos : told.find(here); at != told.npos) told.replace(at, here.size(), " ");
-      broker::complain(told);
+      beside_progress([&] { broker::complain(told); });
     };
   if (wishes.tells_dependencies)
-    options.tell_dependencies = [](const std::string& lines) { std::fputs(("vestal: depends: " + lines).c_str(), stderr); };
-  const bool uses_calls = wishes.cache_level == "model" || wishes.cache_level == "all";
+    options.tell_dependencies = [&](const std::string& lines) {
+      beside_progress([&] { std::fputs(("vestal: depends: " + lines).c_str(), stderr); });
+    };
+  const bool has_progress = wishes.shows_progress && Progress::is_possible();
+  if (has_progress)
+    options.watch = [&](ToolEvent event, const std::string& command_line) { progress->note(event, command_line); };
   TreeTools tools(directories, options);
   std::atomic<unsigned> idle_threads = wishes.thread_count - 1;
   // A warning of a place that is come by often is told once.
@@ -171,17 +190,11 @@ int evaluate(ModelLoader& models, const Model& model, Directories& directories, 
   std::set<std::string> warnings;
   const auto warn = [&](const Diagnostic& warning) {
     const std::lock_guard lock(warning_mutex);
-    if (warnings.insert(warning.text()).second) tell(warning);
+    if (warnings.insert(warning.text()).second) beside_progress([&] { tell(warning); });
   };
-  Host host{models, tools, print, warn};
+  Host host{models, tools, [&](std::string_view text) { beside_progress([&] { print(text); }); }, warn};
   host.idle_threads = &idle_threads;
   host.timings = timings;
-  // Where another build has them, calls are evaluated.
-  std::unique_ptr<cache::Rows> rows;
-  if (uses_calls)
-    if (auto opened = cache::DiskRows::open(place + "/calls", calls_bytes_max)) rows = std::move(*opened);
-  BlobTexts texts(directories);
-  std::optional<CallCache> calls;
   if (rows) {
     CallCache::Options call_options;
     call_options.salt = fmt::format("{} {} {} {}", tools.surroundings(), host.limits.length,
@@ -196,8 +209,11 @@ int evaluate(ModelLoader& models, const Model& model, Directories& directories, 
       };
     host.calls = &calls.emplace(*rows, texts, models, std::move(call_options));
   }
+  if (has_progress)
+    progress.emplace([&] { return calls ? calls->counts().found + calls->counts().builds_found : std::uint64_t{0}; });
   Evaluation evaluation(host);
   const Value result = evaluation.run(model, BindingBuilder().finish());
+  progress.reset();
   for (const Diagnostic& each : evaluation.diagnostics()) tell(each);
   if (result.is_stopped()) return status_model_error;
   const int status = use(result, wishes);
@@ -239,7 +255,7 @@ int parse(const std::string& path) {
 // The spelling of Vesta has one dash, and of some options other words.
 std::string own_spelling(const char* word) {
   for (const char* const name : {"-result", "-parse", "-shipto", "-shipfrom", "-cache", "-trace", "-maxthreads", "-fsdeps",
-                                 "-timings", "-salt", "-no-add"})
+                                 "-timings", "-salt", "-no-add", "-progress"})
     if (!std::strcmp(word, name)) return std::string("-") + word;
   if (!std::strcmp(word, "-pk-salt")) return "--salt";
   if (!std::strcmp(word, "-noaddentry")) return "--no-add";
@@ -290,6 +306,8 @@ int build(const broker::CommandOptions&, char* const* arguments) {
   accepted.flag("--fsdeps", wishes.tells_dependencies,
                 "Tell of each tool that is asked for what in ./root and ./envVars its result depends on");
   accepted.flag("--timings", wishes.shows_timings, "Tell at the end where the time went");
+  accepted.flag("--progress", wishes.shows_progress,
+                "On a terminal, show in one line what is being done; NO_COLOR and TERM=dumb are heeded");
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
   if (!threads.empty()) {
     const auto [end, error] =

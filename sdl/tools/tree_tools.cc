@@ -385,6 +385,9 @@ Result<ToolResult> TreeTools::result_of(const Call& call) {
   const auto trace = [&](std::string_view outcome) {
     if (options_.trace) options_.trace(fmt::format("{:<6} {}", outcome, call.command_line()));
   };
+  const auto watch = [&](ToolEvent event) {
+    if (options_.watch) options_.watch(event, call.command_line());
+  };
   const std::pair own(call.key, call.tree);
   {
     std::unique_lock lock(running_mutex_);
@@ -400,11 +403,15 @@ Result<ToolResult> TreeTools::result_of(const Call& call) {
   const std::unique_ptr<const TreeTools, decltype(leave)> runs(this, leave);
   if (auto known = known_result(call)) {
     trace("hit");
+    watch(ToolEvent::found);
     tell_dependencies(call, known->needs);
     return std::move(*known);
   }
   trace(options_.uses_results ? "miss" : "run");
-  ToolResult result = TRY(execute(call));
+  watch(ToolEvent::begins);
+  auto executed = execute(call);
+  watch(ToolEvent::ends);
+  ToolResult result = TRY(std::move(executed));
   tell_dependencies(call, result.needs);
   const auto show = [&](const cache::StoredBlob& blob, const Treatment& treatment,
                         bool is_output) -> Result<bool> {

@@ -17,6 +17,8 @@
 
 namespace sdl {
 
+enum class ToolEvent { found, begins, ends };
+
 struct ToolOptions {
   std::string cache_directory;  // absolute
   bool uses_results = true;     // of earlier runs
@@ -28,6 +30,8 @@ struct ToolOptions {
   std::function<void(std::string_view text, bool is_output)> show;
   // One line for each call: what became of it, and the command.
   std::function<void(std::string_view line)> trace;
+  // Of each call that its result is found, or that its tool begins and then ends.
+  std::function<void(ToolEvent event, const std::string& command_line)> watch;
   // What a call depended on, as it is kept: a line for the command, then one for each path in `.`, as spec 9.4 writes them.
   std::function<void(const std::string& lines)> tell_dependencies;
 };
