@@ -97,18 +97,6 @@ Result<std::string> model_path(const std::string& word) {
   return absolute(path);
 }
 
-// Files below the current directory are named as the user would.
-void tell(Diagnostic diagnostic) {
-  std::error_code error;
-  const std::string here = std::filesystem::current_path(error).string() + "/";
-  const auto shorten = [&](std::string& path) {
-    if (!error && path.starts_with(here)) path.erase(0, here.size());
-  };
-  shorten(diagnostic.path);
-  for (Diagnostic::Call& call : diagnostic.calls) shorten(call.path);
-  std::fputs(diagnostic.text().c_str(), stderr);
-}
-
 void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 bool has_errors(const std::vector<Diagnostic>& found) {

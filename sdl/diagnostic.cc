@@ -1,6 +1,8 @@
 #include "sdl/diagnostic.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -58,6 +60,17 @@ Diagnostic diagnose(Severity severity, const Source& source, std::uint32_t offse
     if ((static_cast<unsigned char>(byte) < 0x20 && byte != '\t') || byte == 0x7f) byte = '?';
   diagnostic.caret = static_cast<unsigned>(before - first);
   return diagnostic;
+}
+
+void tell(Diagnostic diagnostic) {
+  std::error_code error;
+  const std::string here = std::filesystem::current_path(error).string() + "/";
+  const auto shorten = [&](std::string& path) {
+    if (!error && path.starts_with(here)) path.erase(0, here.size());
+  };
+  shorten(diagnostic.path);
+  for (Diagnostic::Call& call : diagnostic.calls) shorten(call.path);
+  std::fputs(diagnostic.text().c_str(), stderr);
 }
 
 }  // namespace sdl

@@ -40,6 +40,9 @@ struct Diagnostic {
   std::string text() const;
 };
 
+// On standard error. Files below the current directory are named as the user would.
+void tell(Diagnostic diagnostic);
+
 Diagnostic diagnose(Severity severity, const Source& source, std::uint32_t offset, std::string message);
 
 }  // namespace sdl

@@ -107,7 +107,7 @@ class Lexer {
   void skip_block() {
     const std::size_t end = text_.find("*/", at_ + 2);
     if (end == text_.npos) {
-      error(at_, "this comment has no end");
+      error(at_, comment_without_end);
       at_ = text_.size();
       return;
     }

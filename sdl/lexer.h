@@ -81,6 +81,8 @@ struct Lexeme {
   std::uint32_t bytes;
 };
 
+inline constexpr char comment_without_end[] = "this comment has no end";  // the message
+
 // Appends what is wrong to `found`; what cannot be a token is left out then.
 std::vector<Lexeme> tokens_of(const Source& source, std::vector<Diagnostic>& found);
 

@@ -198,11 +198,9 @@ class Resolver {
 
   void iterate(IterateStatement& loop, Scope& scope) {
     expression(*loop.sequence, scope);
-    std::vector<std::string_view> names;
-    std::unordered_set<std::string_view> seen;
-    add_assigned(loop, names, seen);
     std::vector<Carried> carried;
-    for (const std::string_view name : names) {
+    for (const std::string_view name : assigned_names(loop.body)) {
+      if (name == loop.name || name == loop.value) continue;
       const auto known = scope.locals.find(name);
       if (known != scope.locals.end() && known->second.block == scope.block) continue;
       const Access before = scope.find(name);  // before it is declared
@@ -216,24 +214,6 @@ class Resolver {
     scope.take_back(before);
   }
 
-  // The names that a loop's body gives values to, but for the loop's own variables.
-  static void add_assigned(const IterateStatement& loop, std::vector<std::string_view>& names,
-                           std::unordered_set<std::string_view>& seen) {
-    const auto add = [&](std::string_view name) {
-      if (name != loop.name && name != loop.value && seen.insert(name).second) names.push_back(name);
-    };
-    for (const Statement* each : loop.body) {
-      if (each->form == Statement::Form::assign) add(static_cast<const AssignStatement*>(each)->name);
-      if (each->form == Statement::Form::define)
-        add(static_cast<const DefineStatement*>(each)->function->name);
-      if (each->form != Statement::Form::iterate) continue;
-      std::vector<std::string_view> inner;
-      std::unordered_set<std::string_view> inner_seen;
-      add_assigned(*static_cast<const IterateStatement*>(each), inner, inner_seen);
-      for (const std::string_view name : inner) add(name);
-    }
-  }
-
   Syntax& syntax_;
   const Source& source_;
   std::vector<Diagnostic>& found_;
@@ -241,6 +221,23 @@ class Resolver {
 };
 
 }  // namespace
+
+std::vector<std::string_view> assigned_names(std::span<Statement* const> statements) {
+  std::vector<std::string_view> names;
+  std::unordered_set<std::string_view> seen;
+  const auto add = [&](std::string_view name) {
+    if (seen.insert(name).second) names.push_back(name);
+  };
+  for (const Statement* each : statements) {
+    if (each->form == Statement::Form::assign) add(static_cast<const AssignStatement*>(each)->name);
+    if (each->form == Statement::Form::define) add(static_cast<const DefineStatement*>(each)->function->name);
+    if (each->form != Statement::Form::iterate) continue;
+    const auto& loop = *static_cast<const IterateStatement*>(each);
+    for (const std::string_view name : assigned_names(loop.body))
+      if (name != loop.name && name != loop.value) add(name);
+  }
+  return names;
+}
 
 void resolve(Syntax& syntax, const Source& source, std::vector<Diagnostic>& found) {
   Resolver(syntax, source, found).model();

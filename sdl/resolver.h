@@ -9,6 +9,8 @@
 // A name that is nowhere is no error here, only where it is evaluated.
 #pragma once
 
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "sdl/diagnostic.h"
@@ -19,5 +21,9 @@ namespace sdl {
 
 // `syntax` has a body.
 void resolve(Syntax& syntax, const Source& source, std::vector<Diagnostic>& found);
+
+// The names that have values behind the statements, each once, in the order in which they get them. Of loops those that their bodies assign, but
+// for the loops' own variables.
+std::vector<std::string_view> assigned_names(std::span<Statement* const> statements);
 
 }  // namespace sdl

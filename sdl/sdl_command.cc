@@ -1,4 +1,4 @@
-// vestal sdl fmt
+// vestal sdl fmt, vestal sdl repl
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,6 +7,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -18,6 +21,7 @@
 #include "cache/base/whole_io.h"
 #include "sdl/deep_stack.h"
 #include "sdl/format.h"
+#include "sdl/repl.h"
 
 namespace sdl {
 namespace {
@@ -104,17 +108,62 @@ int format(char* const* arguments) {
   return status;
 }
 
+// Prompts are shown if there is somebody to type, who ends an input that could go on by an empty line.
+int read_and_print() {
+  std::error_code error;
+  const std::string here = std::filesystem::current_path(error).string();
+  if (error) {
+    broker::complain("sdl repl: the current directory: " + error.message());
+    return broker::status_own_failure;
+  }
+  const auto print = [](std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  };
+  Repl repl(here, print, tell);
+  const bool is_typed = ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1;
+  bool has_failed = false;
+  std::string input, line;
+  for (;;) {
+    if (is_typed) print(input.empty() ? "> " : ". ");
+    const bool is_over = !std::getline(std::cin, line);
+    if (is_over && input.empty()) break;
+    input += line;
+    const bool may_go_on = !is_over && !(is_typed && line.empty());
+    const Repl::Reply reply = repl.take(input, may_go_on);
+    has_failed = has_failed || reply == Repl::Reply::failed;
+    if (is_over) break;
+    if (reply == Repl::Reply::incomplete) input += '\n';
+    else input.clear();
+    line.clear();
+  }
+  if (is_typed) print("\n");
+  return has_failed && !is_typed ? status_wrong_model : 0;
+}
+
+int repl(char* const* arguments) {
+  broker::cli::Options accepted("vestal sdl repl",
+                                "Reads expressions and prints their values; reads definitions, `files` and `import` clauses, whose names can be used from then on. An input "
+                                "goes on over as many lines as it needs. The end of the file ends it; the status is 1 then if anything was wrong that nobody has typed.");
+  if (const int status = accepted.parse(broker::cli::words_of(arguments)); status >= 0) return status;
+  int status = broker::status_own_failure;
+  on_deep_stack([&] { status = read_and_print(); });
+  return status;
+}
+
 int sdl(const broker::CommandOptions&, char* const* arguments) {
   if (arguments[0] && !std::strcmp(arguments[0], "fmt")) return format(arguments + 1);
-  broker::cli::Options accepted("vestal sdl fmt [--check] [FILE...]", "Tools for models in Vesta's System Description Language. `vestal sdl fmt --help` tells of each.");
+  if (arguments[0] && !std::strcmp(arguments[0], "repl")) return repl(arguments + 1);
+  broker::cli::Options accepted("vestal sdl fmt [--check] [FILE...]\n       vestal sdl repl",
+                                "Tools for models in Vesta's System Description Language. `vestal sdl fmt --help` tells of each.");
   if (arguments[0] && arguments[0][0] == '-') {
     if (const int status = accepted.parse({arguments[0]}); status >= 0) return status;
   }
-  if (!arguments[0]) return broker::cli::wrong_usage("sdl: what? There is fmt");
-  return broker::cli::wrong_usage(fmt::format("sdl: unknown act '{}'{}", arguments[0], broker::suggestion(arguments[0], {"fmt"})));
+  if (!arguments[0]) return broker::cli::wrong_usage("sdl: what? There are fmt and repl");
+  return broker::cli::wrong_usage(fmt::format("sdl: unknown act '{}'{}", arguments[0], broker::suggestion(arguments[0], {"fmt", "repl"})));
 }
 
-const broker::cli::Subcommand sdl_subcommand("sdl", "fmt [FILE...]", "Lays out models", sdl);
+const broker::cli::Subcommand sdl_subcommand("sdl", "fmt|repl ...", "Lays out models; evaluates what is typed", sdl);
 
 }  // namespace
 }  // namespace sdl

@@ -31,7 +31,7 @@ is 'the others are laid out' '{ return 2; }' "$(cat other.ves)"
 run "$VESTAL" sdl fmtt
 result 'another act' 2 '' "vestal: sdl: unknown act 'fmtt'; did you mean 'fmt'[?]*"
 run "$VESTAL" sdl
-result 'no act' 2 '' 'vestal: sdl: what? There is fmt*'
+result 'no act' 2 '' 'vestal: sdl: what? There are fmt and repl*'
 run "$VESTAL" sdl --help
 result 'help' 0 '*Tools for models*' ''
 for model in "$SOURCE"/sdl/lib/*.ves; do run "$VESTAL" sdl fmt --check "$model"; is "$model" '' "$out"; done
