@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "sdl/deep_stack.h"
+#include "sdl/misspelt.h"
 #include "sdl/operators.h"
 
 namespace sdl {
@@ -100,7 +101,7 @@ Value Evaluation::look(const Access& access, const Frame& frame) const {
 
 [[gnu::noinline, gnu::cold]] Value Evaluation::fail_unbound(const VariableExpression& node,
                                                             const Frame& frame) {
-  return fail(frame, node.at, fmt::format("'{}' is unbound", node.name));
+  return fail(frame, node.at, fmt::format("'{}' is unbound{}", node.name, node.suggestion));
 }
 
 Value Evaluation::variable(const VariableExpression& node, const Frame& frame) {
@@ -206,8 +207,17 @@ Value Evaluation::select(const SelectExpression& node, const Frame& frame) {
   Value found = selected(base, name);
   if (node.asks) return Value::boolean(!found.is_unbound());
   if (found.is_unbound()) [[unlikely]]
-    return fail(frame, node.arc.at, fmt::format("the binding has no name '{}'", view_of(name)));
+    return fail_missing(node, base, name, frame);
   return found;
+}
+
+[[gnu::noinline, gnu::cold]] Value Evaluation::fail_missing(const SelectExpression& node, const Value& base, const Value& name,
+                                                             const Frame& frame) {
+  std::vector<Value> held;  // as long as their letters are looked at
+  std::vector<std::string_view> names;
+  for (std::uint32_t i = 0; i < length(base) && i <= suggestion_names_max; ++i) held.push_back(name_at(base, i));
+  for (const Value& each : held) names.push_back(view_of(each));
+  return fail(frame, node.arc.at, fmt::format("the binding has no name '{}'{}", view_of(name), suggestion_among(view_of(name), std::move(names))));
 }
 
 Value Evaluation::list(const ListExpression& node, const Frame& frame) {

@@ -113,6 +113,7 @@ class Evaluation {
   // ---- evaluator.cc
   Value fail_deep(const Expression& node, const Frame& frame);
   Value fail_type(const Expression& node, const Frame& frame, std::string_view what, const Value& value);
+  Value fail_missing(const SelectExpression& node, const Value& base, const Value& name, const Frame& frame);
   Value fail_unbound(const VariableExpression& node, const Frame& frame);
   const Expression* choose(const ConditionalExpression& node, const Frame& frame);
   void see_both(const Value& left, const Value& right);

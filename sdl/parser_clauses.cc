@@ -15,24 +15,32 @@ bool is_delimiter(Token token) { return token == Token::slash || token == Token:
 void Parser::clauses() {
   std::vector<ClauseItem> files, imports;
   while (accept(Token::kw_files))
-    if (!file_items(files)) return;
+    while (!file_items(files)) recover_in_clause();
   bool had_from = false;
   while (at(Token::kw_import) || at(Token::kw_from)) {
     const Lexeme begin = advance();
     ClausePath from{};
     const bool has_from = begin.token == Token::kw_from;
-    if (has_from && (!path(from, true) || !expect(Token::kw_import, "behind the path of 'from'"))) return;
+    if (has_from && (!path(from, true) || !expect(Token::kw_import, "behind the path of 'from'"))) {
+      recover_in_clause();
+      if (accept(Token::kw_import)) recover_in_clause();  // what it imports has been lost with the path
+      continue;
+    }
     if (!has_from && had_from)
       warning(begin.at,
               "this 'import' is local, though a 'from' stands before it; local imports are clearer before "
               "all others");
     had_from |= has_from;
-    if (!import_items(imports, has_from ? &from : nullptr)) return;
+    while (!import_items(imports, has_from ? &from : nullptr)) recover_in_clause();
   }
   if (at(Token::kw_files)) error(now().at, "'files' has to stand before every 'import'");
   syntax_->files = syntax_->keep(files);
   syntax_->imports = syntax_->keep(imports);
   check_names();
+}
+
+void Parser::recover_in_clause() {
+  while (!ends_clause() && !accept(Token::semicolon)) advance();
 }
 
 bool Parser::ends_clause() const {

@@ -73,6 +73,7 @@ class Parser {
   bool plain_arc(std::string_view& arc);
   bool names_item() const;  // an arc and `=`
   bool ends_clause() const;
+  void recover_in_clause();  // to behind the item's `;`, or to what ends the clause
   void check_names();
 
   const Source& source_;

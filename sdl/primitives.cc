@@ -1,5 +1,6 @@
 #include "sdl/primitives.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "sdl/access.h"
@@ -30,8 +31,24 @@ std::int32_t Call::integer(std::size_t argument, std::int32_t otherwise) const {
 std::size_t Primitive::minimum() const { return std::min(types.find('|'), types.size()); }
 std::size_t Primitive::maximum() const { return types.size() - (types.find('|') != types.npos); }
 
-const Value* find_primitive(std::string_view name) {
+namespace {
+
+const std::unordered_map<std::string_view, Value>& known_primitives() {
   static const auto all = all_primitives();
+  return all;
+}
+
+}  // namespace
+
+std::vector<std::string_view> primitive_names() {
+  std::vector<std::string_view> names;
+  for (const auto& [name, closure] : known_primitives()) names.push_back(name);
+  std::ranges::sort(names);
+  return names;
+}
+
+const Value* find_primitive(std::string_view name) {
+  const auto& all = known_primitives();
   const auto found = all.find(name);
   return found == all.end() ? nullptr : &found->second;
 }

@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "sdl/value.h"
 
@@ -55,6 +56,8 @@ std::span<const Primitive> tool_primitives();
 
 // The closure of that name; null: there is none. It lives for ever.
 const Value* find_primitive(std::string_view name);
+
+std::vector<std::string_view> primitive_names();
 
 // Whether a value fits a letter of Primitive::types, and what the letter stands for.
 bool fits(const Value& value, char type);

@@ -6,6 +6,7 @@
 
 #include "sdl/deep_stack.h"
 #include "sdl/primitives.h"
+#include "sdl/misspelt.h"
 #include "sdl/weight.h"
 
 namespace sdl {
@@ -116,6 +117,7 @@ class Resolver {
       case Expression::Form::variable: {
         auto& variable = static_cast<VariableExpression&>(node);
         variable.access = scope.find(variable.name);
+        if (variable.access.where == Access::Where::nowhere) variable.suggestion = syntax_.keep(suggested_name(variable.name, scope));
         return;
       }
       case Expression::Form::unary:
@@ -164,6 +166,15 @@ class Resolver {
       case Expression::Form::function:
         return function(*static_cast<FunctionExpression&>(node).function, scope);
     }
+  }
+
+  static std::string suggested_name(std::string_view name, const Scope& innermost) {
+    std::vector<std::string_view> names = primitive_names();
+    for (const Scope* scope = &innermost; scope; scope = scope->outer) {
+      for (const auto& [local, where] : scope->locals) names.push_back(local);
+      if (!scope->function.name.empty()) names.push_back(scope->function.name);
+    }
+    return suggestion_among(name, std::move(names));
   }
 
   void block(BlockExpression& block, Scope& scope) {

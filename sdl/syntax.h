@@ -88,6 +88,7 @@ struct ConstantExpression : Expression {
 struct VariableExpression : Expression {
   std::string_view name;
   Access access;
+  std::string_view suggestion = {};  // for a message that there is no such name
 };
 struct UnaryExpression : Expression {
   Operation operation;

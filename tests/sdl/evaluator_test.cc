@@ -136,3 +136,20 @@ TEST_CASE("tools are for somebody else") {
   CHECK(error_of("{ return _run_tool(\"linux\", <\"true\">); }").find("_run_tool is not available here") !=
         std::string::npos);
 }
+
+TEST_CASE("a name is suggested only if it is near and can be meant") {
+  const auto message = [](const std::string& model) {
+    const std::string error = error_of(model);
+    const std::size_t from = error.find("error: ") + 7;
+    return error.substr(from, error.find('\n') - from);
+  };
+  CHECK(message("{ return alpha; }") == "'alpha' is unbound");
+  CHECK(message("{ { alpha = 1; return alpha; }; return 1; }").starts_with("expected"));
+  CHECK(message("{ x = { alpha = 1; return alpha; }; return alpah; }") == "'alpah' is unbound");  // gone behind its block
+  CHECK(message("{ x = alpah; alpha = 1; return x; }") == "'alpah' is unbound");                // not there yet
+  CHECK(message("{ ab = 1; return ac; }") == "'ac' is unbound");                                // any name would be near
+  CHECK(message("{ f(alpha) { return alhpa; }; return f(1); }") == "'alhpa' is unbound; did you mean 'alpha'?");
+  CHECK(message("{ factorial(n) { return factoral(n); }; return factorial(1); }") == "'factoral' is unbound; did you mean 'factorial'?");
+  CHECK(message("{ return [ alpha = 1, alphb = 2 ]/alph; }") == "the binding has no name 'alph'; did you mean 'alpha'?");
+  CHECK(message("{ return [ beta = 1 ]/alpha; }") == "the binding has no name 'alpha'");
+}

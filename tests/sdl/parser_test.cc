@@ -123,3 +123,18 @@ TEST_CASE("two kinds of path delimiters in one file are worth a warning, once") 
   CHECK(count(text, "m.ves:1:13: warning: ") == 1);
   CHECK(count(text, "warning") == 1);
 }
+
+TEST_CASE("a mistake in a clause is told once, and what comes behind it is read") {
+  const auto errors = [](const std::string& model) { return count(told(model), " error: "); };
+  CHECK(errors("files a b;\n{ return 1; }") == 1);
+  CHECK(errors("files a b; c;\n{ return 1; }") == 1);
+  CHECK(errors("files a = [ b c ]; d;\n{ return 1; }") == 1);
+  CHECK(errors("files list;\nimport b = c;\n{ return 1; }") == 1);
+  CHECK(errors("import a = b\nc = d;\n{ return 1; }") == 1);
+  CHECK(errors("import a; b = c;\n{ return 1; }") == 1);
+  CHECK(errors("from a b import c;\n{ return 1; }") == 1);
+  CHECK(errors("from = import c;\nimport d = e;\n{ return 1; }") == 1);
+  CHECK(errors("from a import b c;\n{ return 1; }") == 1);
+  CHECK(errors("files a b;\nimport c d;\n{ return 1 +; }") == 3);
+  CHECK(errors("files a b") == 2);  // there is no body, either
+}
