@@ -8,7 +8,7 @@
 
 #define COMMON "log_path=" SANITIZER_LOG ":log_exe_name=1:exitcode=99:print_stacktrace=1:handle_segv=1:allow_addr2line=1"
 
-extern "C" const char* __asan_default_options() { return COMMON ":detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1"; }
+extern "C" const char* __asan_default_options() { return COMMON ":detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1:disable_coredump=0"; }
 // Asked at the end. Who is traced (strace) cannot stop its own threads to look for leaks.
 extern "C" int __lsan_is_turned_off() {
   std::FILE* const status = std::fopen("/proc/self/status", "re");
