@@ -190,6 +190,7 @@ Result<Answer> ask_for_session(pid_t top_pid, const CommandOptions& options) {
   wanted.client_pid = ::getpid();
   wanted.top_pid = top_pid;
   wanted.fresh = options.fresh;
+  wanted.precise = options.precise;
   wanted.verbose = options.verbose;
   wanted.wants_report = options.tells();
   wanted.wants_needs = options.on_report != nullptr;
@@ -371,9 +372,9 @@ int run_command(char* const* arguments, const CommandOptions& given) {
   if (options.cache_directory.empty()) {
     for (const std::string& text : wrong_settings()) complain(text);
     const auto configuration = find_configuration(&complain);
-    const auto rows = configuration.and_then([](const auto& files) { return own_policy_rows(files); });
-    if (!rows) {
-      complain(rows.error().message);
+    const auto configured = configuration.and_then([](const auto& files) { return read_configuration(files); });
+    if (!configured) {
+      complain(configured.error().message);
       return status_own_failure;
     }
     options.configuration = encode(*configuration);

@@ -26,6 +26,7 @@ inline constexpr int status_not_found = 127;
 
 struct CommandOptions {
   bool fresh = false;
+  bool precise = false;  // as in SessionOptions
   bool verbose = false;  // tell what happened to each step
   bool summary = false;  // one line at the end
   std::string configuration;  // encoded files; run_command reads them itself

@@ -113,13 +113,17 @@ Result<std::vector<ConfigurationFile>> decode_configuration(std::string_view byt
   return files;
 }
 
-Result<std::vector<PolicyRow>> own_policy_rows(const std::vector<ConfigurationFile>& files) {
-  std::vector<PolicyRow> rows;
+Result<Configuration> read_configuration(const std::vector<ConfigurationFile>& files) {
+  Configuration all;
+  std::optional<bool> precise;
   for (const ConfigurationFile& file : files) {
-    std::vector<PolicyRow> some = TRY(read_policy(file.text, file.path));
-    rows.insert(rows.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
+    std::optional<bool> here;
+    std::vector<PolicyRow> some = TRY(read_policy(file.text, file.path, &here));
+    all.rows.insert(all.rows.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
+    if (!precise) precise = here;
   }
-  return rows;
+  all.precise = precise.value_or(false);
+  return all;
 }
 
 }  // namespace broker

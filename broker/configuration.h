@@ -3,7 +3,8 @@
 //   .vestal.toml                       of the project: in the working directory or the nearest one above it
 //   $XDG_CONFIG_HOME/vestal/config.toml, ~/.config/vestal/config.toml    the user's
 //
-// What they may hold: [[policy]] rows, see broker/policy_file.h. A project's come before the user's. The client reads
+// What they may hold: [[policy]] rows, see broker/policy_file.h, a project's before the user's; and `precise = true`, as if
+// `vestal make --precise` was always said (`precise = false` in a project's file against the user's). The client reads
 // the files and complains of what is wrong in them before anything is started; their text travels to the broker with
 // the request for a session, for it may have been started by somebody else long ago.
 //
@@ -34,6 +35,10 @@ cache::Result<std::vector<ConfigurationFile>> find_configuration(const std::func
 std::string encode(const std::vector<ConfigurationFile>& files);
 cache::Result<std::vector<ConfigurationFile>> decode_configuration(std::string_view bytes);
 
-cache::Result<std::vector<PolicyRow>> own_policy_rows(const std::vector<ConfigurationFile>& files);
+struct Configuration {
+  std::vector<PolicyRow> rows;
+  bool precise = false;
+};
+cache::Result<Configuration> read_configuration(const std::vector<ConfigurationFile>& files);
 
 }  // namespace broker

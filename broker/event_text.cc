@@ -28,7 +28,7 @@ std::string text_of(const Event& event) {
                                           "signalled", "look",    "fstat",       "access",  "open",     "readlink",     "list",    "chdir",
                                           "mkdir",    "rmdir",    "unlink",      "rename",  "link",     "symlink",      "chmod",   "chown",
                                           "utimens",  "truncate", "mknod",       "xattr_set", "getenv", "clock",        "random",  "number", "spoil", "altered",
-                                          "stream",   "fd_kind",  "fd_read",     "fd_position", "input", "code", "mapped", "holes", "closed", "preserve", "flush"};
+                                          "stream",   "fd_kind",  "fd_read",     "fd_position", "input", "code", "mapped", "holes", "closed", "token", "preserve", "flush"};
   if (event.lost) return "lost";
   const auto kind = static_cast<std::size_t>(event.kind);
   std::string line = fmt::format("{} {} {}", event.position, event.pid, kind < std::size(names) ? names[kind] : "?");

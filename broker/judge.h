@@ -47,6 +47,8 @@ class Judge {
   Verdict decide(const Step& step, const std::vector<cache::Digest>& tried = {});
   // The facts behind a path need's value, as decide() saw them.
   const std::pair<PathFacts, PathContents>& observed(const cache::NeedName& need);
+  // Of paths and programs, which are the same for every step.
+  cache::NeedValues values_today(const cache::NeedSet& names) { return values_today(Step(), names); }
   // The same as decide() says of a miss, for a step that was not asked about.
   std::vector<std::string> why_not(const Step& step);
 

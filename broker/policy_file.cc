@@ -73,13 +73,15 @@ class Reader {
  public:
   Reader(const std::string& text, const std::string& path, bool shipped) : text_(text), path_(path), shipped_(shipped) {}
 
+  std::optional<bool> precise() const { return precise_; }
+
   Result<std::vector<PolicyRow>> read() {
     const toml::parse_result parsed = toml::parse(std::string_view(text_));
     if (!parsed) return fail(Fault::invalid, at(parsed.error().source().begin.line) + std::string(parsed.error().description()));
     const toml::table& file = parsed.table();
-    std::vector<std::string> keys{"policy"};
-    if (shipped_) keys.push_back("places");
+    std::vector<std::string> keys{"policy", shipped_ ? "places" : "precise"};
     TRY(only(file, keys));
+    if (const toml::node* precise = file.get("precise")) precise_ = TRY(flag("precise", *precise));
     std::vector<PolicyRow> rows;
     if (const toml::node* places = file.get("places")) places_ = TRY(texts("places", *places));
     const toml::node* policy = file.get("policy");
@@ -262,6 +264,7 @@ class Reader {
   const std::string path_;
   const bool shipped_;
   std::vector<std::string> places_;
+  std::optional<bool> precise_;
 };
 
 constexpr auto plain_words = [] {
@@ -274,8 +277,11 @@ constexpr auto plain_words = [] {
 
 std::span<const PolicyWord> policy_words() { return plain_words; }
 
-Result<std::vector<PolicyRow>> read_policy(const std::string& text, const std::string& path) {
-  return Reader(text, path, false).read();
+Result<std::vector<PolicyRow>> read_policy(const std::string& text, const std::string& path, std::optional<bool>* precise) {
+  Reader reader(text, path, false);
+  auto rows = reader.read();
+  if (precise) *precise = reader.precise();
+  return rows;
 }
 
 std::vector<PolicyRow> read_shipped_policy() {

@@ -22,6 +22,7 @@
 // Whatever is wrong is an error that begins with file:line.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,8 +38,8 @@ struct PolicyWord {
 };
 std::span<const PolicyWord> policy_words();
 
-// `path` is the file's own, absolute.
-cache::Result<std::vector<PolicyRow>> read_policy(const std::string& text, const std::string& path);
+// `path` is the file's own, absolute. Its key `precise` (broker/configuration.h) goes to `precise`, if that is not null.
+cache::Result<std::vector<PolicyRow>> read_policy(const std::string& text, const std::string& path, std::optional<bool>* precise = nullptr);
 
 std::vector<PolicyRow> read_shipped_policy();
 

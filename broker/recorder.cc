@@ -96,8 +96,15 @@ bool leaves_core_files() {
 
 }  // namespace
 
-Recorder::Recorder(Parts& parts, const SessionOptions& options, Decide decide, Done done, Finished finished)
-    : parts_(parts), options_(options), decide_(std::move(decide)), done_(std::move(done)), finished_(std::move(finished)), paths_(*parts.view) {
+Recorder::Recorder(Parts& parts, const SessionOptions& options, Decide decide, Done done, Finished finished, RecipeTable* recipes, TimeAsked time_asked)
+    : parts_(parts),
+      options_(options),
+      decide_(std::move(decide)),
+      done_(std::move(done)),
+      finished_(std::move(finished)),
+      recipes_(recipes),
+      time_asked_(std::move(time_asked)),
+      paths_(*parts.view) {
   session_digest_ = describe_session(options.top_pid, options.policies, parts.build_ids);
   uid_ = ::geteuid();
   if (options.top_pid > 0) top_process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, options.top_pid, 0)));
@@ -218,6 +225,8 @@ void Recorder::end_process(std::int32_t pid, std::optional<std::int32_t> status,
   if (found == processes_.end()) return;
   const std::unique_ptr<Process> process = std::move(found->second);
   processes_.erase(found);
+  // What it had opened to write to is written by now.
+  if (recipes_ && !process->writes.empty()) recipes_->changed();
   end_mappings(*process, at);
   if (process->parent_pid && !process->confirmed && process->made_by_fork) ended_unconfirmed_.insert({process->parent_pid, pid});
   if (pid == options_.top_pid) top_gone_ = true;
@@ -302,6 +311,8 @@ void Recorder::each_step(const std::function<void(const Step&)>& visit) const {
 void Recorder::abandon() {
   processes_.clear();
   steps_.clear();
+  recipe_of_.clear();
+  makes_.clear();
 }
 
 void Recorder::spoil_all(const std::string& reason) {
@@ -339,6 +350,7 @@ void Recorder::handle(const Event& event) {
     if (event.slot >= 0) done_(event.slot);
     return;
   }
+  if (recipes_ && step->is_make) note_by_make(*process, event);
   switch (event.kind) {
     case kind_started:
       process->exec_pending = false;
@@ -425,6 +437,7 @@ void Recorder::handle(const Event& event) {
         PathState& state = states_[each.first];
         state.last_write = event.position;
         changed_in_pass_.push_back(each.first);
+        if (recipes_) recipes_->changed();
         return true;
       });
       break;
@@ -493,6 +506,7 @@ void Recorder::handle(const Event& event) {
     }
     default: break;
   }
+  if (event.slot >= 0 && event.kind == kind_look) return answer_time(*process, event);
   if (event.slot >= 0) done_(event.slot);
 }
 
@@ -514,6 +528,7 @@ void Recorder::handle_random(Process& process) {
 
 void Recorder::note_replayed(const Step& step, PathId path, Position at, Position done, const std::optional<Digest>& content) {
   spoil_others_that_made(path, step);
+  if (recipes_) recipes_->changed();
   PathState& state = states_[path];
   state.last_write = at;
   state.replay_from = at;

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "broker/path_table.h"
+#include "broker/recipe_table.h"
 #include "broker/session.h"
 #include "broker/session_region.h"
 #include "broker/step.h"
@@ -44,7 +45,10 @@ class Recorder {
   // A step has been finished and merged; for counting. `stored`: as a new run.
   using Finished = std::function<void(const Step& step, bool stored, const std::string& reason)>;
 
-  Recorder(Parts& parts, const SessionOptions& options, Decide decide, Done done, Finished finished);
+  // A make that asks for the time of a file, in a precise session, is told this verdict.
+  using TimeAsked = std::function<void(int slot, std::uint32_t verdict, std::int64_t outdated_ns)>;
+  // The recipe table learns of recipes and changes; null if the session is not precise.
+  Recorder(Parts& parts, const SessionOptions& options, Decide decide, Done done, Finished finished, RecipeTable* recipes, TimeAsked time_asked);
   ~Recorder();
 
   void begin_pass();
@@ -101,6 +105,21 @@ class Recorder {
   void handle_clock(Process& process, const Event& event);
   void handle_random(Process& process);
 
+  // Recipes of makefiles, in a precise session.
+  struct Recipe;
+  struct Make;
+  Make* make_of(const Process& process);
+  void begin_in_recipe(Step& step, std::int32_t parent_pid);
+  void note_by_make(Process& process, const Event& event);
+  void end_in_recipe(Step& step);
+  void close_recipe(Make& make);
+  void record(Recipe& recipe);
+  static cache::Digest variables_of(const Recipe& recipe);
+  void add_what_it_left(const Recipe& recipe, cache::RecipeRun& run);
+  MakeContext context_of(Make& make);
+  void answer_time(Process& process, const Event& event);
+  bool is_being_changed(PathId path) const;
+
   // The path of an event for a step, after noting the symlinks crossed.
   // If the call `succeeded`, the directories were there then, even if they are gone now.
   PathId resolve(Process& process, std::string_view spelled, bool follow, Position at, bool* complete = nullptr, bool succeeded = false);
@@ -150,6 +169,10 @@ class Recorder {
   Decide decide_;
   Done done_;
   Finished finished_;
+  RecipeTable* const recipes_;
+  TimeAsked time_asked_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<Make>> makes_;  // by number of the step
+  std::unordered_map<std::uint64_t, std::shared_ptr<Recipe>> recipe_of_;  // the same; of those that make has started
   PathTable paths_;
   std::optional<cache::Digest> session_digest_;
   std::uint32_t uid_ = 0;

@@ -57,6 +57,8 @@ bool is_kept_by_mount(const std::string& path) {
 
 void Recorder::observe(Process& process, PathId path, std::uint32_t aspects, const PathFacts& facts, const PathContents& contents, Position at) {
   Step& step = *process.step;
+  // It has been told another time, and why.
+  if (recipes_ && step.is_make) aspects &= ~std::uint32_t{aspect_times};
   step.observe(path, aspects, facts, contents, at, !step.policy.replaces_outputs);
   if ((aspects & aspect_times) && !step.policy.ignores_listed_directory_times) step.uses[path].times_matter = true;
 }
@@ -491,6 +493,7 @@ void Recorder::spoil_others_that_made(PathId path, const Step& changer) {
 PathUse& Recorder::change(Process& process, PathId path, Position at, bool attributes) {
   Step& step = *process.step;
   spoil_others_that_made(path, step);
+  if (recipes_) recipes_->changed();
   PathState& state = states_[path];
   state.last_write = at;
   changed_in_pass_.push_back(path);

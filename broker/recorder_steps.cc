@@ -296,6 +296,8 @@ void Recorder::handle_exec(Process* process, const Event& event) {
     step.identity = options_.policy_table->with_rows(step.program->identity, step.program->real_path);
     if (!step.program->spoils.empty()) step.spoil(step.program->spoils);
     if (step.policy.waits) step.not_storable("waits");
+    step.is_make = is_make(step.program->real_path);
+    if (recipes_ && step.is_make) step.not_storable(told_what_holds);
     if (is_busybox_shell(step.program->real_path, step.exec.arguments, !step.program->script.empty())) step.policy.is_shell = true;
     if (step.policy.is_shell) {
       step.tells_input = options_.policy_table->may_be_shell(step.program->real_path);
@@ -350,6 +352,7 @@ void Recorder::handle_exec(Process* process, const Event& event) {
       }
     if (!(step.exec.flags & exec_too_big)) step.key = step_key_of(step.exec, step.identity, *session_digest_, process->attributes);
   }
+  if (recipes_) begin_in_recipe(step, process->parent_pid);
   for (const std::string& argument : step.exec.arguments) {
     if (argument.empty() || temporary_names_.empty()) continue;
     const std::size_t slash = argument.find('/');
@@ -744,6 +747,7 @@ void Recorder::finish(Step& step, Position at) {
     observe_leave_to_make_names(step, at);
     if (!step.started) step.spoil(step.program && step.program->untraced ? step.program->reason : step.exec.program + ": ran without the shim");
     spoil_if_numbers_show(step, at);
+    if (recipes_ && step.is_make) step.spoil(told_what_holds);
     stored = store(step, at, reason);
     // What it changed was not logged.
     if (!step.started || (step.program && !step.program->spoils.empty())) parts_.programs->doubt();
@@ -751,6 +755,7 @@ void Recorder::finish(Step& step, Position at) {
   finished_(step, stored, reason);
   if (step.parent && !stored && !step.replayed) step.parent->numbers.merge(step.numbers);
   if (step.parent) merge_into(*step.parent, step, paths_);
+  if (recipes_) end_in_recipe(step);
 }
 
 }  // namespace broker

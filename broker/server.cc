@@ -508,15 +508,17 @@ void Server::start_session(int client, const SessionRequest& wanted, std::string
   SessionOptions options;
   options.top_pid = wanted.top_pid;
   options.fresh = wanted.fresh != 0;
+  options.precise = wanted.precise != 0;
   options.verbose = wanted.verbose != 0;
   options.wants_needs = wanted.wants_needs != 0;
   options.in_tree = peers_ == Peers::may_have_other_mounts;
-  auto rows = decode_configuration(configuration).and_then([](const auto& files) { return own_policy_rows(files); });
-  if (!rows) {
-    send_reply(client, ReplyStatus::refused, rows.error().message);
+  auto configured = decode_configuration(configuration).and_then([](const auto& files) { return read_configuration(files); });
+  if (!configured) {
+    send_reply(client, ReplyStatus::refused, configured.error().message);
     return;
   }
-  options.policy_table = std::make_shared<PolicyTable>(std::move(*rows));
+  options.precise = options.precise || configured->precise;
+  options.policy_table = std::make_shared<PolicyTable>(std::move(configured->rows));
   options.policies = wanted.policies;
   auto session = Session::create(parts_, options);
   if (!session) {

@@ -72,12 +72,23 @@ class RunningSession final : public Session {
         options_(options),
         region_(std::move(region)),
         judge_(parts, *options_.policy_table),
+        recipes_(options_.precise ? std::make_unique<RecipeTable>(parts, *options_.policy_table) : nullptr),
         recorder_(
             parts, options_, [this](Step& step, int slot) { return decide(step, slot); }, [this](int slot) { answer_done(slot); },
-            [this](const Step& step, bool stored, const std::string& reason) { finished(step, stored, reason); }) {
+            [this](const Step& step, bool stored, const std::string& reason) { finished(step, stored, reason); }, recipes_.get(),
+            [this](int slot, std::uint32_t verdict, std::int64_t outdated_ns) {
+              if (region_->begin_answer(slot)) region_->answer_time(slot, verdict, outdated_ns);
+            }) {
     // What the user did since the last command was not logged.
     parts_.programs->doubt();
     parts_.cache->each_short_key([this](std::uint64_t key) { region_->set_known(key); });
+    if (recipes_) {
+      recipes_->each_path([this](std::string_view path) { region_->set_made(path); });
+      recipes_->on_outdated = [this](const std::string& path, const std::string& reason) {
+        if (events_file_) std::fprintf(events_file_.get(), "%s is outdated: %s\n", path.c_str(), reason.c_str());
+      };
+      recipes_->on_new_path = [this](std::string_view path) { region_->set_made(path); };
+    }
     if (parts_.explanations) explained_as_ = parts_.explanations->begin_session();
     if (const std::string path = events_path(); !path.empty()) {
       events_file_.reset(std::fopen(path.c_str(), "ae"));
@@ -177,6 +188,7 @@ class RunningSession final : public Session {
     else if (!program.copy.empty()) plan.flags |= preload::plan_copy;
     else if (program.traps) plan.flags |= preload::plan_traps;
     if (guards_environment(program, *options_.policy_table)) plan.flags |= preload::plan_guards_environment;
+    if (recipes_ && step.is_make) plan.flags |= preload::plan_asks_times;
     const std::uint32_t index = region_->publish_plan(plan, program.copy.empty() ? program.preload : program.copy + '\n' + program.real_path + '\n' + program.preload);
     plans_[step.program.get()] = {step.program, index};
     return index;
@@ -191,6 +203,12 @@ class RunningSession final : public Session {
         const Verdict verdict = judge_.decide(step, tried);
         if (!verdict.result) {
           if (tried.empty()) reasons = verdict.reasons;
+          break;
+        }
+        // Kept in a session that was not precise.
+        const auto runs_make = [](const NeedName& need) { return need.kind == NeedKind::program && is_make(std::string_view(need.text).substr(0, need.text.find('\0'))); };
+        if (recipes_ && std::ranges::any_of(verdict.names, runs_make)) {
+          reasons = {told_what_holds};
           break;
         }
         switch (replay(step, slot, verdict, reasons)) {
@@ -538,6 +556,7 @@ class RunningSession final : public Session {
   const SessionOptions options_;
   std::unique_ptr<SessionRegion> region_;
   Judge judge_;
+  std::unique_ptr<RecipeTable> recipes_;  // precise only
   Recorder recorder_;
   SessionReport report_;
   std::unordered_map<const Program*, std::pair<std::shared_ptr<const Program>, std::uint32_t>> plans_;
@@ -577,6 +596,13 @@ Result<std::unique_ptr<Session>> Session::create(Parts& parts, const SessionOpti
   setup.top_pid = options.top_pid;
   setup.session_flags = (options.fresh ? preload::session_fresh : 0u) | (options.in_tree ? preload::session_in_tree : 0u);
   setup.policies = options.policies;
+  if (options.precise) {
+    setup.session_flags |= preload::session_precise;
+    // A file from the future is warned of.
+    constexpr std::int64_t second_ns = 1'000'000'000;
+    setup.precise.holds_ns = today_ns() - 2 * second_ns;
+    setup.precise.sources_ns = setup.precise.holds_ns - second_ns;
+  }
   auto region = TRY(SessionRegion::create(setup));
   return std::make_unique<RunningSession>(parts, options, std::move(region));
 }

@@ -48,6 +48,7 @@ struct Parts {
 struct SessionOptions {
   std::int32_t top_pid = 0;  // the process that becomes the command
   bool fresh = false;        // run and record everything, replay nothing
+  bool precise = false;      // make is told whether files still hold, see broker/recipe_table.h
   bool verbose = false;      // keep a note of each step
   bool wants_needs = false;  // report what the command needed
   bool in_tree = false;      // in a sandbox (broker/sandbox/sandbox.h)

@@ -139,9 +139,11 @@ class MappedSessionRegion final : public SessionRegion {
   void wait(int ms) override;
   void ring_doorbell() override;
   void set_known(std::uint64_t short_key) override;
+  void set_made(std::string_view path) override { set_known(made_name_key(path.data(), path.size())); }
   std::uint32_t publish_plan(const Plan& plan, const std::string& preload_text) override;
   bool begin_answer(int slot) override;
   void answer_run(int slot, std::uint32_t plan_index) override;
+  void answer_time(int slot, std::uint32_t verdict, std::int64_t outdated_ns) override;
   std::optional<LeaveAnswer> prepare_leave(std::int32_t status, std::string pieces,
                                            const std::vector<std::pair<std::int32_t, std::int64_t>>& positions,
                                            const std::string& spill_directory) override;
@@ -187,6 +189,7 @@ MappedSessionRegion::MappedSessionRegion(std::string name, std::unique_ptr<Memor
   head.version = protocol_version;
   head.session_flags = setup.session_flags;
   head.policies = setup.policies;
+  head.precise = setup.precise;
   head.region_bytes = preload::region_bytes;
   head.broker_pid = ::getpid();
   head.top_pid = setup.top_pid;
@@ -356,6 +359,15 @@ bool MappedSessionRegion::begin_answer(int index) {
 void MappedSessionRegion::publish_answer(int index) {
   shared(slot(index).state).store(slot_answered, std::memory_order_release);
   futex_wake_all(slot(index).state);
+}
+
+void MappedSessionRegion::answer_time(int index, std::uint32_t verdict, std::int64_t outdated_ns) {
+  Slot& answer = slot(index);
+  answer.verdict = verdict;
+  answer.plan = plan_count;
+  answer.text_bytes = answer.in_file = answer.position_count = 0;
+  answer.positions[0].offset = outdated_ns;
+  publish_answer(index);
 }
 
 void MappedSessionRegion::answer_run(int index, std::uint32_t plan_index) {

@@ -68,6 +68,7 @@ class SessionRegion {
     std::int32_t top_pid = 0;
     std::uint32_t session_flags = 0;
     preload::SessionPolicies policies{};
+    preload::PreciseTimes precise{};
   };
   // A new region with a random name, mode 0600, made exclusively.
   static cache::Result<std::unique_ptr<SessionRegion>> create(const Setup& setup);
@@ -91,6 +92,7 @@ class SessionRegion {
   virtual void ring_doorbell() = 0;
 
   virtual void set_known(std::uint64_t short_key) = 0;
+  virtual void set_made(std::string_view path) = 0;  // by a recipe, see preload::made_name_key()
   // Makes a plan known to the shims and returns its index, or plan_count if the table is full. An older entry with the
   // same key is replaced.
   virtual std::uint32_t publish_plan(const preload::Plan& plan, const std::string& preload_text) = 0;
@@ -98,6 +100,7 @@ class SessionRegion {
   // Takes the question: false if the shim has given up, and then it must not be answered (nor anything replayed).
   virtual bool begin_answer(int slot) = 0;
   virtual void answer_run(int slot, std::uint32_t plan_index) = 0;
+  virtual void answer_time(int slot, std::uint32_t verdict, std::int64_t outdated_ns) = 0;  // of a file; preload::Verdict
   // What a process is to leave as. `pieces` in the form of preload::StreamPiece; if too long for the slot they go to a file made
   // in `spill_directory`. Nothing if they cannot be kept there, or if there are too many positions.
   virtual std::optional<LeaveAnswer> prepare_leave(std::int32_t status, std::string pieces,

@@ -231,6 +231,11 @@ void Step::subtract_own_entries(PathId directory, Position at, PathTable& paths,
   for (const std::string& name : names) except += name + '/';
 }
 
+bool is_make(std::string_view program) {
+  program.remove_prefix(program.rfind('/') + 1);
+  return program == "make" || program == "gmake";
+}
+
 std::string brief_command(const ExecRecord& exec) {
   constexpr std::size_t bytes_max = 60;
   std::string text;

@@ -105,6 +105,11 @@ struct ExecRecord {
   bool may_write_to(std::uint64_t device, std::uint64_t inode) const;
 };
 
+// By the name of its file.
+bool is_make(std::string_view program);
+// In a precise session make prints and runs what does not hold, which is not what it has printed and run the last time.
+inline constexpr const char* told_what_holds = "runs make, which is told what holds";
+
 inline constexpr const char* reads_its_output_reason = "looks at a file that it was given to write to";
 
 struct ProgramUse {
@@ -132,6 +137,7 @@ struct Step {
   cache::Digest identity;                  // of the program, with the policy rows for it
   PathId file = no_path;                   // exec.program with symlinks followed
   Policy policy;
+  bool is_make = false;
   std::string text;  // a shell's: what it runs, if short
   bool tells_input = false;    // a shell whose log has what it reads itself
   bool runs_input = false;     // a shell that runs what it reads from its standard input; `text` is the latest of it

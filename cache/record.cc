@@ -18,6 +18,8 @@
 //                    text, moved_from list of streams: fd 32, bytes list of positions: fd 32, offset 64
 //   LastRun     'l'  when_ns 64, need_set 256, program, directory, not_stored, list of arguments, list of
 //   values
+//   RecipeRun   'j'  when_ns 64, level 32, command 256, variables 256, list of contexts 256, target, directory, problem, list of listings: directory, digest 256;
+//                    need set (an encoding of its own), list of values, list of changes
 
 namespace cache {
 namespace {
@@ -26,6 +28,7 @@ constexpr std::size_t text_bytes_min = 4;
 constexpr std::size_t need_bytes_min = 1 + 4 + 1 + text_bytes_min;
 constexpr std::size_t change_bytes_min = 1 + 1 + 4 + 8 + 8 + 32 + 2 * text_bytes_min;
 constexpr std::size_t stream_bytes_min = 4 + text_bytes_min;
+constexpr std::size_t listing_bytes_min = text_bytes_min + 32;
 constexpr std::size_t position_bytes_min = 4 + 8;
 
 enum ChangeFlag : std::uint8_t { flag_fresh = 1, flag_mode_set = 2, flag_times_set = 4, flags_known = 7 };
@@ -191,6 +194,56 @@ Result<LastRun> decode_last_run(std::string_view bytes) {
   read_texts(reader, run.arguments);
   read_texts(reader, run.values);
   if (!reader.finished()) return reader.damaged();
+  return run;
+}
+
+std::string encode(const RecipeRun& run) {
+  SealedWriter writer('j');
+  writer.number(run.when_ns);
+  writer.number(run.level);
+  writer.digest(run.command);
+  writer.digest(run.variables);
+  writer.count(run.contexts.size());
+  for (const Digest& context : run.contexts) writer.digest(context);
+  writer.text(run.target);
+  writer.text(run.directory);
+  writer.text(run.problem);
+  writer.count(run.listings.size());
+  for (const auto& [directory, names] : run.listings) {
+    writer.text(directory);
+    writer.digest(names);
+  }
+  writer.text(encode(run.names));
+  write_texts(writer, run.values);
+  writer.count(run.changes.size());
+  for (const Change& change : run.changes) write_change(writer, change);
+  return std::move(writer).seal();
+}
+
+Result<RecipeRun> decode_recipe_run(std::string_view bytes) {
+  SealedReader reader = TRY(SealedReader::open(bytes, 'j', "the note of a recipe"));
+  RecipeRun run;
+  run.when_ns = reader.number<std::int64_t>();
+  run.level = reader.number<std::uint32_t>();
+  run.command = reader.digest();
+  run.variables = reader.digest();
+  run.contexts.resize(reader.count(32));
+  for (Digest& context : run.contexts) context = reader.digest();
+  run.target = reader.text();
+  run.directory = reader.text();
+  run.problem = reader.text();
+  run.listings.resize(reader.count(listing_bytes_min));
+  for (auto& [directory, names] : run.listings) {
+    directory = reader.text();
+    names = reader.digest();
+  }
+  const std::string_view names = reader.text();
+  read_texts(reader, run.values);
+  run.changes.resize(reader.count(change_bytes_min));
+  for (Change& change : run.changes) read_change(reader, change);
+  if (!reader.finished()) return reader.damaged();
+  run.names = TRY(decode_need_set(names));
+  if (run.names.size() != run.values.size()) return reader.damaged();
   return run;
 }
 

@@ -129,11 +129,32 @@ struct LastRun {
   bool operator==(const LastRun&) const = default;
 };
 
+// What a recipe of a makefile did when it ran last: all its lines, with what make itself had started to expand them, as
+// one. Kept to tell whether it would do the same today.
+struct RecipeRun {
+  std::string target;       // what make looked at when the recipe was over, and the recipe had made; empty: nothing
+  std::string directory;    // of make
+  std::uint32_t level = 0;  // how many other makes were around that make
+  Digest command;           // of what its lines have executed
+  Digest variables;         // of those that this has looked at
+  // Of all that says what the recipe is: makefiles, arguments, variables. Several if it was the same with other ones.
+  std::vector<Digest> contexts;
+  std::vector<std::pair<std::string, Digest>> listings;  // directories that make has listed, and the names in them that its patterns may find
+  NeedSet names;            // paths and programs only
+  NeedValues values;
+  std::vector<Change> changes;  // `fresh` says that what was there before did not matter
+  std::string problem;      // why nobody can tell; empty: it can be told
+  std::int64_t when_ns = 0; // CLOCK_REALTIME
+  bool operator==(const RecipeRun&) const = default;
+};
+
 std::string encode(const NeedSet& names);
 std::string encode(const StepResult& result);
 std::string encode(const LastRun& run);
+std::string encode(const RecipeRun& run);
 Result<NeedSet> decode_need_set(std::string_view bytes);
 Result<StepResult> decode_step_result(std::string_view bytes);
 Result<LastRun> decode_last_run(std::string_view bytes);
+Result<RecipeRun> decode_recipe_run(std::string_view bytes);
 
 }  // namespace cache

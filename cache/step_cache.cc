@@ -24,7 +24,7 @@
 
 // Rows, beside those that hold an encoding of cache/record.h:
 //
-//   "k", "o"   digests, 32 bytes each
+//   "k", "o", "t"   digests, 32 bytes each
 //   "s"        empty; the short key is 64 bits, big-endian
 //   "m"        sealed 'm': inode, bytes, mtime_ns, ctime_ns, 64 bits each, digest; the key is device and
 //   inode "p"        sealed 'p': what the broker gave "c"        decimal number "v"        sealed 'v':
@@ -366,6 +366,55 @@ void StepCache::note_run(const Digest& step_key, const NeedSet& names, const Las
   const std::lock_guard lock(state_->mutex);
   put_need_set(state_->database, state_->known_sets, batch, set, names_row);
   if (state_->database.write(batch).ok()) state_->hold(set, names);
+}
+
+Result<bool> StepCache::store_recipe(const Digest& name, const RecipeRun& run) {
+  leveldb::WriteBatch batch;
+  batch.Put(key('j', name), encode(run));
+  const std::lock_guard lock(state_->mutex);
+  Database& database = state_->database;
+  std::unordered_map<std::string, std::string> rows;  // of recipes_of(), as they will be
+  std::unordered_set<Digest> replaced;
+  for (const Change& change : run.changes) {
+    const std::string row_key = key('t', change.path);
+    const std::vector<Digest> before = digests_in(database.read(row_key).value_or(""), recipes_max);
+    std::string row;
+    bool comes_later = false;
+    for (const Digest& each : before) {
+      comes_later = comes_later || each == name;
+      const auto other = change.path == run.target && !comes_later ? recipe(each) : std::nullopt;
+      const bool is_same = other && other->target == run.target && other->directory == run.directory && other->level == run.level;
+      if (comes_later || is_same || (is_made(change) && change.fresh)) replaced.insert(each);
+      else row += each.view();
+    }
+    replaced.erase(name);
+    row += name.view();
+    if (row.size() > 32 * recipes_max) row.erase(0, row.size() - 32 * recipes_max);
+    rows[change.path] = row;
+    batch.Put(row_key, row);
+  }
+  for (const Digest& each : replaced) {
+    const auto old = recipe(each);
+    const bool is_of_some = old && std::ranges::any_of(old->changes, [&](const Change& change) {
+      const auto known = rows.find(change.path);
+      const std::string row = known != rows.end() ? known->second : database.read(key('t', change.path)).value_or("");
+      return std::ranges::count(digests_in(row, recipes_max), each) > 0;
+    });
+    if (!is_of_some) batch.Delete(key('j', each));
+  }
+  const leveldb::Status status = database.write(batch);
+  if (!status.ok()) return fail(Fault::io, database.directory + ": a recipe cannot be remembered: " + status.ToString());
+  return true;
+}
+
+std::optional<RecipeRun> StepCache::recipe(const Digest& name) { return state_->read(key('j', name), decode_recipe_run); }
+
+std::vector<Digest> StepCache::recipes_of(const std::string& path) {
+  return digests_in(state_->database.read(key('t', path)).value_or(""), recipes_max);
+}
+
+void StepCache::each_path_of_recipes(const std::function<void(std::string_view path)>& visit) {
+  state_->database.each('t', [&](std::string_view path, std::string_view) { visit(path); });
 }
 
 void StepCache::forget_result(const Digest& step_key, const Digest& need_set, const Digest& values) {

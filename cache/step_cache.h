@@ -10,6 +10,8 @@
 //   "r" step key, set, values    result
 //   "l" step key                 last run
 //   "o" path                     step keys that made this file, newest first, at most 8
+//   "j" digest                   last run of a recipe
+//   "t" path                     names of the recipes that made or changed this file, see store_recipe()
 //   "s" short key                nothing; its presence says that a step of this short key is known
 //   "m" device, inode            file memo
 //   "p" program identity         what the broker found out about a program file (opaque here)
@@ -67,6 +69,16 @@ class StepCache {
   // Removes results, and all that is known of steps of which no result is left. Returns how many results it was. Who stores
   // waits meanwhile.
   std::uint64_t drop_results(const std::function<bool(const StepResult&)>& is_to_go);
+
+  // The last run of a recipe, under a name that its caller makes; it takes the place of the one before of that name. Each
+  // path has a list of those that made or changed it, in order: a run is the last one in the lists of what it changed, those
+  // that had followed it there are not in them any more, nor are those before it where it has made the file anew. A run
+  // that is in no list is forgotten.
+  static constexpr std::size_t recipes_max = 16;  // in a list; earlier ones are left out
+  Result<bool> store_recipe(const Digest& name, const RecipeRun& run);
+  std::optional<RecipeRun> recipe(const Digest& name);
+  std::vector<Digest> recipes_of(const std::string& path);
+  void each_path_of_recipes(const std::function<void(std::string_view path)>& visit);
 
   void each_short_key(const std::function<void(std::uint64_t)>& visit);
   void each_last_run(const std::function<void(const Digest& step_key, const LastRun&)>& visit);

@@ -1,4 +1,5 @@
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "broker/cli/subcommand.h"
@@ -7,11 +8,15 @@
 namespace makecompat {
 namespace {
 
-// Words behind `make` belong to make, --help and --version included.
-int make(const broker::CommandOptions& options, char* const* arguments) {
+// Words behind `make` belong to make, --help and --version included, but for those that make does not know.
+int make(const broker::CommandOptions& given, char* const* arguments) {
+  broker::CommandOptions options = given;
   std::string name = "make";
   std::vector<char*> words{name.data()};
-  while (*arguments) words.push_back(*arguments++);
+  for (; *arguments; ++arguments) {
+    if (std::string_view(*arguments) == "--precise") options.precise = true;
+    else words.push_back(*arguments);
+  }
   words.push_back(nullptr);
   return broker::run_command(words.data(), options);
 }

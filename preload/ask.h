@@ -13,6 +13,12 @@ namespace preload {
 // Gives a slot back, state and owner in one go: between the two the broker could do the same, and another shim claim it.
 void set_free(Slot& slot);
 
+// Whether the table of known steps has it, so that a question is worthwhile.
+inline bool is_known(uint64_t key) {
+  const uint64_t bit = key % known_bits;
+  return state.region[known_at + bit / 8] >> bit % 8 & 1;
+}
+
 class Question {
  public:
   // Finds a free slot. False: the session is gone.

@@ -106,11 +106,6 @@ uint64_t short_key(const Program& program, const Arguments& arguments) {
   return key;
 }
 
-bool is_known(uint64_t key) {
-  const uint64_t bit = key % known_bits;
-  return state.region[known_at + bit / 8] >> bit % 8 & 1;
-}
-
 const Plan* plans() { return reinterpret_cast<const Plan*>(state.region + plans_at); }
 
 // The text at `offset`, or an empty one if there cannot be one.

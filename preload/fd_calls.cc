@@ -196,6 +196,11 @@ long handle_read(const Call& call) {
   const bool is_told = tells && fd == 0 && !is_own(fd_class);
   if (!concerns_others(fd_class)) {
     const long result = native(call);
+    if (__builtin_expect(state.plan_flags & plan_asks_times, 0) && result == 1 && call.arguments[2] == 1) {
+      LogRecord record;
+      record.kind = kind_token;
+      append(record);
+    }
     if (tells && result > 0 && (fd_class == fd_own || fd_class == fd_own_elsewhere)) note_file_input(fd, call.pointer<const char>(1), result);
     if (is_told && result >= 0) note_input(call.pointer<const char>(1), result);
     return result;

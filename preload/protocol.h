@@ -3,7 +3,8 @@
 //
 //   offset        what                       written by
 //   0             RegionHeader               broker; head, doorbell and state also by shims
-//   known_at      bitmap of known steps      broker; says whether a question is worthwhile
+//   known_at      bitmap of known steps      broker; says whether a question is worthwhile. In precise sessions also
+//                                            names of files that recipes have made, see made_name_key()
 //   pending_at    table of pending contents  shims; see below
 //   plans_at      table of Plan              broker, entry by entry
 //   texts_at      texts, zero-terminated     broker, appended
@@ -60,7 +61,7 @@
 namespace preload {
 
 inline constexpr uint64_t region_magic = 0x6c61747365763031;  // "10vestal"
-inline constexpr uint32_t protocol_version = 12;
+inline constexpr uint32_t protocol_version = 13;
 
 // The variables a traced process is started with, behind all others:
 //   LD_PRELOAD=<shim>:<user's own>:<closure>
@@ -143,11 +144,21 @@ static_assert(sizeof(SessionPolicies) == 24 + 2 * policy_text_bytes + 20 * polic
 enum SessionFlags : uint32_t {
   session_fresh = 1,  // never ask whether a step is known
   session_in_tree = 2,  // names mean those of a sandbox (broker/sandbox/sandbox.h)
+  session_precise = 4,  // make is told by the times of files whether they still hold, see PreciseTimes
 };
 
 // In a session in a tree there are files mounts, mountinfo and mountstats in this directory. Who opens the table of that name of any
 // process, however it is spelled, gets that one: the kernel's would name directories of the machine.
 inline constexpr char mount_tables_directory[] = "/dev/.vestal/proc/";
+
+// In a precise session a process with plan_asks_times is told of a regular file, by stat, that it was written at one of
+// these times: what a recipe made and still is what it would make, at `holds_ns`; what is no recipe's, no later than
+// `sources_ns`, which is earlier, and no earlier than sources_ns_min; and what would be made otherwise today, before that,
+// the earlier the later it was made, so that it is older than what it was made from; or that it is not there.
+struct PreciseTimes {
+  int64_t sources_ns, holds_ns;
+};
+inline constexpr int64_t sources_ns_min = 1000000000000000000;  // 2001
 
 struct RegionHeader {
   uint64_t magic;
@@ -164,6 +175,7 @@ struct RegionHeader {
   uint64_t libc_originals[hook_slot_count];
   uint64_t loader_text_offset, loader_text_vaddr, loader_text_size, loader_slot;
   SessionPolicies policies;
+  PreciseTimes precise;      // session_precise
   uint64_t constants_check;  // constants_check_of(this): a step that writes into the region must not change another's world
 
   // Sockets below a name that processes of the session have bound, by hash, newest over oldest. Only if the network is
@@ -207,11 +219,16 @@ enum PlanFlags : uint32_t {
   plan_every_look = 8,     // when it looks at clocks and random numbers matters: each time is logged, up to clock_looks_max
   plan_traps = 32,         // it has, or loads, code whose calls can only be trapped
   plan_guards_environment = 128,  // it says whether it has looked at variables otherwise than by getenv
+  plan_asks_times = 256,   // it is make, and the session is precise
   plan_tells_input = 16,   // what it reads itself may be what it runs: it says which files, and what, up to input_told_max, from standard input
 };
 
 enum SlotState : uint32_t { slot_free = 0, slot_claimed = 1, slot_answering = 2, slot_answered = 3, slot_abandoned = 4 };
-enum Verdict : uint32_t { verdict_run = 1, verdict_leave = 2 };
+enum Verdict : uint32_t {
+  verdict_run = 1, verdict_leave = 2,
+  // Of a kind_look with a slot.
+  verdict_time_source = 3, verdict_time_holds = 4, verdict_time_outdated = 5 /* the time is positions[0].offset */, verdict_time_absent = 6,  // with any other: what it is
+};
 
 struct Slot {
   uint32_t state;   // SlotState; a futex
@@ -384,6 +401,8 @@ enum Kind : uint16_t {
 
   kind_closed,  // closed the last descriptor by which it could write to a file. arg: pending_index() of the name it was opened by
 
+  kind_token,   // plan_asks_times: read a byte from a pipe of its own, as make does before it runs one more job at the same time
+
   // Questions without a record of their own.
   kind_preserve,  // text: path that is about to become something else. arg: 1 if its contents will be changed in part
   kind_flush,     // the top process is about to exit; comes after its kind_exited
@@ -538,11 +557,14 @@ inline uint64_t plan_key(const char* path, size_t bytes, const char* library_pat
 }
 
 // By the last component alone, so that it does not matter how a path is spelled.
-inline uint32_t pending_index(const char* path, size_t bytes) {
+inline uint64_t last_name_hash(const char* path, size_t bytes, uint64_t seed = 0) {
   size_t start = bytes;
   while (start > 0 && path[start - 1] != '/') --start;
-  return quick_hash(path + start, bytes - start) % pending_count;
+  return quick_hash(path + start, bytes - start, seed);
 }
+inline uint32_t pending_index(const char* path, size_t bytes) { return last_name_hash(path, bytes) % pending_count; }
+// The bit of the table of known steps that says that recipes have made files of this name.
+inline uint64_t made_name_key(const char* path, size_t bytes) { return last_name_hash(path, bytes, 0x6d616465); }
 
 // The part of a step's key that a shim can compute. Add program, directory and
 // each argument in this order, starting from 0.

@@ -135,12 +135,12 @@ int policy(const CommandOptions&, char* const* arguments) {
   accepted.flag("--markdown", as_page, "The shipped rows as the page docs/policy.md");
   if (const int status = accepted.parse(words_of(arguments)); status >= 0) return status;
   if (as_page) return print_page(), 0;
-  auto rows = find_configuration(&complain).and_then([](const auto& files) { return own_policy_rows(files); });
-  if (!rows) {
-    complain(rows.error().message);
+  auto configured = find_configuration(&complain).and_then([](const auto& files) { return read_configuration(files); });
+  if (!configured) {
+    complain(configured.error().message);
     return status_own_failure;
   }
-  list(PolicyTable(std::move(*rows)));
+  list(PolicyTable(std::move(configured->rows)));
   return 0;
 }
 

@@ -53,6 +53,23 @@ LastRun some_run() {
           .when_ns = 1'700'000'000'000'000'000};
 }
 
+RecipeRun some_recipe() {
+  RecipeRun run;
+  run.target = "/b/main.o";
+  run.directory = "/b";
+  run.level = 2;
+  run.command = digest_of("cc -c main.c");
+  run.variables = digest_of("PATH");
+  run.contexts = {digest_of("Makefile"), digest_of("Makefile FLAGS=-g")};
+  run.listings = {{"/b", digest_of("main.c")}, {"/b/sub", Digest()}};
+  run.names = some_names();
+  run.values.resize(run.names.size(), "value");
+  run.changes = some_result().changes;
+  run.problem = "was not seen";
+  run.when_ns = 1'700'000'000'000'000'000;
+  return run;
+}
+
 // What decoding says of these bytes; nothing if it accepts them.
 template <class Thing>
 std::optional<Fault> refusal(Result<Thing> (*decode)(std::string_view), std::string_view bytes) {
@@ -127,24 +144,29 @@ TEST_CASE("need sets, results and runs come back as they were written") {
   CHECK(decode_need_set(encode(NeedSet())) == NeedSet());
   CHECK(decode_step_result(encode(StepResult())) == StepResult());
   CHECK(decode_last_run(encode(LastRun())) == LastRun());
+  CHECK(decode_recipe_run(encode(some_recipe())) == some_recipe());
+  CHECK(decode_recipe_run(encode(RecipeRun())) == RecipeRun());
 }
 
 TEST_CASE("every flipped bit, every missing end and everything added is noticed") {
   check_every_damage(encode(some_names()), decode_need_set);
   check_every_damage(encode(some_result()), decode_step_result);
   check_every_damage(encode(some_run()), decode_last_run);
+  check_every_damage(encode(some_recipe()), decode_recipe_run);
 }
 
 TEST_CASE("bytes with a true seal and impossible contents are refused without harm") {
   check_forgeries(encode(some_names()), decode_need_set);
   check_forgeries(encode(some_result()), decode_step_result);
   check_forgeries(encode(some_run()), decode_last_run);
+  check_forgeries(encode(some_recipe()), decode_recipe_run);
 }
 
 TEST_CASE("one kind of encoding is not taken for another") {
   CHECK(refusal(decode_need_set, encode(StepResult())) == Fault::corrupt);
   CHECK(refusal(decode_step_result, encode(LastRun())) == Fault::corrupt);
   CHECK(refusal(decode_last_run, encode(NeedSet())) == Fault::corrupt);
+  CHECK(refusal(decode_recipe_run, encode(LastRun())) == Fault::corrupt);
   const std::string no_names(4, '\0');
   CHECK_FALSE(refusal(decode_need_set, forged('n', no_names)));
   CHECK(refusal(decode_need_set, forged('r', no_names)) == Fault::corrupt);

@@ -89,6 +89,41 @@ std::vector<std::string> files_with(const std::string& directory, const std::str
 
 }  // namespace
 
+TEST_CASE("a path knows the recipes that made or changed it, in order, from the last one that made it anew") {
+  scratch::Directory directory;
+  auto cache = open_in(directory.at("index"));
+  const auto ran = [&](const char* name, const char* path, bool anew, const char* target = "") {
+    RecipeRun run;
+    run.target = target;
+    run.directory = name;
+    run.changes.resize(1);
+    run.changes[0].path = path;
+    run.changes[0].fresh = anew;
+    REQUIRE(cache->store_recipe(digest_of(std::string(name)), run));
+  };
+  const auto made_by = [&](std::initializer_list<const char*> names) {
+    std::vector<Digest> digests;
+    for (const char* name : names) digests.push_back(digest_of(std::string(name)));
+    return cache->recipes_of("/f") == digests;
+  };
+  ran("cc", "/f", true);
+  ran("strip", "/f", false);
+  CHECK(made_by({"cc", "strip"}));
+  ran("strip", "/f", false);
+  CHECK(made_by({"cc", "strip"}));
+  // What followed has to follow again.
+  ran("cc", "/f", false);
+  CHECK(made_by({"cc"}));
+  CHECK_FALSE(cache->recipe(digest_of(std::string("strip"))));
+  ran("ld", "/f", true);
+  CHECK(made_by({"ld"}));
+  CHECK_FALSE(cache->recipe(digest_of(std::string("cc"))));
+  CHECK(cache->recipe(digest_of(std::string("ld")))->directory == "ld");
+  std::vector<std::string> paths;
+  cache->each_path_of_recipes([&](std::string_view path) { paths.emplace_back(path); });
+  CHECK(paths == std::vector<std::string>{"/f"});
+}
+
 TEST_CASE("what was stored of a step is found again, also by the next process") {
   scratch::Directory directory;
   const NeedSet names = names_of({"/src/a.h", "/src/main.c"});

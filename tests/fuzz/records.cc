@@ -56,6 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t cou
       }
       break;
     }
+    case 6: check(text, decode_recipe_run); break;
     default: break;
   }
   return 0;
@@ -71,11 +72,18 @@ std::vector<std::string> seeds() {
   result.streams = {{2, "warning\n"}, {1, "x"}};
   result.positions = {{3, 100}};
   const LastRun run{.program = "/usr/bin/gcc", .arguments = {"gcc", "-c"}, .directory = "/src", .need_set = digest_of("set"), .values = {"1", ""}, .not_stored = "", .when_ns = 17};
+  RecipeRun recipe;
+  recipe.target = "/b/main.o";
+  recipe.contexts = {digest_of("Makefile")};
+  recipe.listings = {{"/b", digest_of("main.c")}};
+  recipe.names = names;
+  recipe.values.resize(names.size(), "1");
+  recipe.changes = result.changes;
   broker::ProgramFindings findings;
   findings.real_path = "/usr/bin/gcc";
   findings.loader = "/lib64/ld-linux-x86-64.so.2";
   findings.libraries = {"/lib/libc.so.6"};
   const std::string found = findings.encode();
-  return {unsealed('\10', names), unsealed('\11', result), unsealed('\12', run), '\13' + found.substr(0, found.size() - 8), '\3' + found, '\0' + encode(names), '\1' + encode(result), '\2' + encode(run),
+  return {unsealed('\10', names), unsealed('\11', result), unsealed('\12', run), unsealed('\16', recipe), '\13' + found.substr(0, found.size() - 8), '\3' + found, '\0' + encode(names), '\1' + encode(result), '\2' + encode(run),
           "\14" + std::string("\1\0\0\0\200", 5), '\15' + encode(run).substr(0, 40)};
 }
