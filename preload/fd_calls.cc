@@ -336,11 +336,10 @@ long send_by_hand(const Call& call) {
 
 }  // namespace
 
-// Bytes that go from one descriptor to another are never seen here. Into an inherited one the call is refused
-// in the way that makes every caller read and write instead; of sendfile not every caller does.
+// Bytes that go from one descriptor to another are never seen here. Into an inherited one copy_file_range is refused in the
+// way that makes every caller read and write instead; not every caller of the others does.
 long handle_move_bytes(const Call& call) {
   int from = call.fd(0), to = call.fd(1);
-  long refusal = -EINVAL;
   switch (call.number) {
     case __NR_sendfile:
       from = call.fd(1), to = call.fd(0);
@@ -350,17 +349,19 @@ long handle_move_bytes(const Call& call) {
       to = call.fd(2);
       break;
     case __NR_copy_file_range:
-      to = call.fd(2), refusal = -EXDEV;
+      to = call.fd(2);
       break;
     case __NR_vmsplice:
       to = from;
       break;
   }
-  if (!is_writable(examined_class(to)) && kernel(__NR_fcntl, to, F_GETFD) >= 0) return refusal;
-  if (gives_seeded_bytes(from)) return refusal;
+  const bool goes_outside = !is_writable(examined_class(to)) && kernel(__NR_fcntl, to, F_GETFD) >= 0;
+  const bool by_copying = call.number == __NR_copy_file_range;
+  if ((goes_outside && by_copying) || gives_seeded_bytes(from)) return by_copying ? -EXDEV : -EINVAL;
   const Reading reading(from);
   const long result = native(call);
   if (result >= 0) reading.succeeded();
+  if (result > 0 && goes_outside) spoil("moves bytes into what it was given (splice)");
   return result;
 }
 

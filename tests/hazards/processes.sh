@@ -243,6 +243,21 @@ C
 places='top one' hazard 'sendfile' 'seq 3000 > a' "\$V $bin/send < a > o" '= rm o' '! seq 9 > a' "> \$V $bin/send < a >> o" "> \$V $bin/send 1< a" "> \$V $bin/send none > o"
 hazard 'sendfile from a file of its own' 'seq 3000 > a' "$bin/send a" '= :' '! seq 9 > a' "> $bin/send a 5" "> $bin/send a 9999"
 uncached 'sendfile to a pipe' 'seq 3000 > a' "sh -c '$bin/send < a | cat; $bin/send a 5 | cat'" '! seq 9 > a'
+program moves <<'C'
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/uio.h>
+#include <unistd.h>
+int main() {
+  int ends[2];
+  pipe(ends);
+  long moved = splice(0, 0, ends[1], 0, 100, 0), told = tee(ends[0], 1, 100, 0);
+  struct iovec piece = {"hello\n", 6};
+  long left = splice(ends[0], 0, 1, 0, 100, 0), given = vmsplice(1, &piece, 1, 0);
+  fprintf(stderr, "%ld %ld %ld %ld\n", moved, told, left, given);
+}
+C
+uncached 'bytes are moved into a pipe that was given' 'echo 1 > a' "sh -c '$bin/moves < a | cat'" '! echo 22 > a'
 # Opened to be written to, and not written to.
 hazard 'an open file that keeps its time' 'echo 1 > f; touch -d @1000000 f' "bash -c ': >> f; cat f'" '= :' '! echo 2 > f; touch -d @2000000 f' '! rm f; : > f; touch -d @3000000 f'
 uncached 'a log that nothing is written to' 'printf "all: report\na.o: a.c\n\tgcc -c a.c 2>>err.log\nreport: err.log a.o\n\tcat err.log > report; echo made\n" > Makefile; : > err.log; touch -d @1000000 err.log; echo "int x;" > a.c' \
