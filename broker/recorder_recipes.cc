@@ -6,8 +6,9 @@
 // Between the lines of one recipe it looks at no file, but for the program that
 // it is about to run: it waits for the one line and starts the next. So what it
 // starts after it has waited for a process, and without having looked at anything
-// else in between, nor got leave to run one more job, belongs to the same recipe. Two recipes of targets that are no
-// files may be taken for one; they are run each time anyway.
+// else in between, nor got leave to run one more job, belongs to the same recipe.
+// Two recipes of targets that are no files may be taken for one; they are run each
+// time anyway.
 //
 // What it starts to read what that writes ($(shell ...)) belongs to the recipe in
 // whose lines it stands, and as long as makefiles are read to all of them. They
@@ -31,6 +32,7 @@ struct Recorder::Recipe {
   std::string commands;      // that it has executed, each word with its zero
   MakeContext context;       // when its first line began
   std::uint32_t running = 0; // steps
+  std::int32_t status = 0;   // of the line that ended last, as wait(2) reports it
   bool is_closed = false;
   bool is_function = true;   // make reads what its processes write, as of $(shell ...)
   std::string target;
@@ -229,6 +231,7 @@ void Recorder::end_in_recipe(Step& step) {
   recipe_of_.erase(found);
   merge_into(recipe->merged, step, paths_);
   recipe->merged.ended_ns = std::max(recipe->merged.ended_ns, step.ended_ns);
+  recipe->status = step.status;
   --recipe->running;
   if (recipe->is_closed && recipe->running == 0) record(*recipe);
 }
@@ -260,6 +263,8 @@ void Recorder::record(Recipe& recipe) {
     make.functions.emplace(hasher.finish().view());
     return;
   }
+  // make has stopped there, unless it was told not to mind.
+  if (recipe.status != 0) run.problem = "failed";
   StepResult result;
   std::string problem;
   if (!collect_result(recipe.merged, never, result, problem) && run.problem.empty()) run.problem = problem;
@@ -342,6 +347,8 @@ MakeContext Recorder::context_of(Make& make) {
   std::sort(makefiles.begin(), makefiles.end());
   Hasher hasher;
   hasher.add_piece("make 1");
+  // User, machine and limits, and what the session tells of clocks and the like.
+  if (session_digest_) hasher.add_piece(session_digest_->view());
   hasher.add_piece(make.step->identity.view());
   hasher.add_piece(context.directory);
   for (const auto& [name, digest] : makefiles) {

@@ -23,7 +23,7 @@ int make(const broker::CommandOptions& given, char* const* arguments) {
 
 bool common(char* const*) { return true; }
 
-const broker::cli::Subcommand make_subcommand("make", "[ARGUMENTS...]", "The make you know, with all its arguments", make,
+const broker::cli::Subcommand make_subcommand("make", "[ARGUMENTS...]", "The make you know, with all its arguments; --precise tells it what still holds", make,
                                               common);
 
 }  // namespace

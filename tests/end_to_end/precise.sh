@@ -84,6 +84,12 @@ is 'a target without prerequisites' 3 "$(cat stamp)"
 printf 'all: stamp\n' >Makefile
 precise
 result 'a file whose rule is gone is a source' 0 "$nothing" ''
+# What a recipe left that failed.
+printf 'all: half\nhalf: value.h\n\tcp value.h half; exit 3\n' >Makefile
+for round in 1 2; do
+  precise
+  result "a recipe that fails, time $round" 2 'cp value.h half; exit 3' '*Error 3'
+done
 cd ..
 
 mkdir random && cd random || exit 1
