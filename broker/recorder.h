@@ -65,6 +65,9 @@ class Recorder {
   // Everything from here on may be incomplete: spoils all open steps.
   void spoil_all(const std::string& reason);
 
+  // Another process than this one has it, or a directory below it, for its working directory.
+  bool is_worked_in(const std::string& directory, std::int32_t but_by);
+
   // For the judge and the replay.
   PathTable& paths() { return paths_; }
   std::optional<cache::Digest> session_digest() const { return session_digest_; }

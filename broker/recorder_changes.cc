@@ -242,6 +242,20 @@ void Recorder::move_directory(Process& process, PathId from, PathId to, Position
   lose_name(process, from, at);
   paths_.changed(from, true);
   paths_.changed(to, true);
+  // Who works in it goes with it.
+  for (auto& [pid, other] : processes_) {
+    if (other->directory == no_path) continue;
+    const std::string& place = paths_.text(other->directory);
+    if (place == old_root || place.starts_with(old_root + "/")) other->directory = paths_.intern(new_root + place.substr(old_root.size()));
+  }
+}
+
+bool Recorder::is_worked_in(const std::string& directory, std::int32_t but_by) {
+  return std::ranges::any_of(processes_, [&](const auto& each) {
+    if (each.first == but_by || each.second->directory == no_path) return false;
+    const std::string& place = paths_.text(each.second->directory);
+    return place == directory || place.starts_with(directory + "/");
+  });
 }
 
 void Recorder::lose_name(Process& process, PathId path, Position at) {

@@ -287,6 +287,14 @@ class RunningSession final : public Session {
       reasons = {"its output might not have been taken: a pipe without room for it or without a reader, or a full disk"};
       return Replayed::no;
     }
+    // Moved by a program it is the same one; a replay makes it anew.
+    const auto is_worked_in = [&](const Change& change) {
+      return change.what == Change::What::removed && parts_.view->look(change.path).type == FileType::directory && recorder_.is_worked_in(change.path, step.exec.pid);
+    };
+    if (std::ranges::any_of(verdict.result->changes, is_worked_in)) {
+      reasons = {"a process works in a directory that it moves or removes"};
+      return Replayed::no;
+    }
     if (writes_what_it_needs(verdict)) {
       reasons = {"a file that it writes has another name today, and that is one that it looks at or writes to as well"};
       return Replayed::no;

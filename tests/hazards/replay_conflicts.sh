@@ -43,6 +43,7 @@ hazard 'chmod of what is gone' "$o" 'chmod 600 in' '! rm in' '! echo y > in; chm
 hazard 'split' 'seq 10 > f' 'split -l 3 f part' '! rm partab' '! seq 4 > f; rm part*'
 hazard 'an output that is removed again' "$o" "sh -c 'cp in t; cat t; rm t'" '! echo y > t' '! rm t 2>/dev/null; mkdir t' '! rmdir t'
 hazard 'a directory that is removed again' "$o" "sh -c 'mkdir t; cp in t; cat t/in; rm -r t'" '! mkdir t' '! touch t/x' '! rm -r t'
+hazard 'a directory that is moved from inside' 'echo 1 > a; echo q > f0' "sh -c 'rm -rf d e; mkdir d; cp f0 d/f; cd d; mv ../d ../e; sh -c \"cat ../a > g\"; touch t; ls ../e; pwd -P'" '! echo 2 > a' '! echo 3 > a'
 hazard 'a tree that is moved' 'mkdir d; echo 1 > d/a; echo 2 > d/b' "sh -c 'mv d e'" '! mkdir d; echo 3 > d/c' '! rm -r d e; mkdir d' '! touch e d'
 uncached 'unpacked' 'mkdir d; echo 1 > d/a; ln -s a d/l; ln d/a d/h; chmod 750 d; touch -d @1000000 d/a; touch -hd @1000000 d/l; touch -d @1000000 d; tar cf t.tar d; rm -r d' 'tar xf t.tar' '! echo y > d/a' '! rm -r d; touch d' '! rm -r d; mkdir d; ln -s ../x d/a'
 hazard 'names with blanks and worse' 'echo 1 > "a b"; echo 2 > "c
