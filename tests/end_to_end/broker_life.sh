@@ -173,7 +173,7 @@ echo 1 >seen.text
 hits_of() { "$1" --summary run cat seen.text 2>&1 >/dev/null | grep -o '[0-9]* hit'; }
 like 'a copy of a build finds what that has recorded' '1 hit*' "$(hits_of "$VESTAL" >hits.0; hits_of other/bin/vestal)"
 id=$(readelf -n other/lib/vestal/libvestal_shim.so | sed -n 's/.*Build ID: //p')
-perl -0pi -e 'BEGIN { $id = pack "H*", shift } s/\Q$id\E/~$id/' "$id" other/lib/vestal/libvestal_shim.so
+perl -0777 -pi -e 'BEGIN { $id = pack "H*", shift } s/\Q$id\E/~$id/' "$id" other/lib/vestal/libvestal_shim.so
 kill "$(broker_pid)" && gone "$(broker_pid)"
 like 'one with another shim does not' '0 hit*' "$(hits_of other/bin/vestal)"
 
