@@ -204,7 +204,7 @@ check-sanitizers:
 # In one process, threads play shims; the tests that do not only run other programs.
 check-threads: $(unit_tests)
 	$(Q)rm -f $(O)/sanitizer.log.*
-	$(Q)$(unit_tests) -\# '[\#session_region_test],[\#control_test],[\#blob_store_test],[\#step_cache_test],[\#file_memo_test],[\#explain_test],[\#record_test],[\#value_test],[\#parallel_test],[\#call_cache_test]'
+	$(Q)$(unit_tests) -\# '[\#session_region_test],[\#control_test],[\#blob_store_test],[\#step_cache_test],[\#file_memo_test],[\#explain_test],[\#record_test],[\#value_test],[\#parallel_test],[\#call_cache_test],[\#running_calls_test]'
 	@! cat $(O)/sanitizer.log.* 2>/dev/null
 
 check-failpoints:

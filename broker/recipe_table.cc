@@ -16,6 +16,8 @@ using namespace cache;
 namespace {
 
 constexpr std::size_t contexts_max = 8;
+// Of recipes that need what others have made. The stack of the session's thread has room for more.
+constexpr int depth_max = 500;
 
 std::string path_in(const NeedName& need) { return need.text.substr(0, need.text.find('\0')); }
 
@@ -91,7 +93,6 @@ void RecipeTable::add(RecipeRun run) {
 }
 
 void RecipeTable::changed() {
-  if (hold_.empty()) return;
   hold_.clear();
   judge_.begin_pass();
 }
@@ -188,6 +189,7 @@ bool RecipeTable::holds(const Digest& name, const MakeContext& make) {
     const RecipeRun& run = *found;
     // It is running: that is why somebody asks.
     if (run.level < make.level) return true;
+    if (depth_ > depth_max) return no("needs what needs what others need, too deep to be told");
     if (!run.problem.empty()) return no(run.problem);
     if (run.level == make.level && run.directory == make.directory) {
       if (std::ranges::find(run.contexts, make.digest) == run.contexts.end()) return no("makefiles, arguments or variables are others");
@@ -213,7 +215,9 @@ bool RecipeTable::holds(const Digest& name, const MakeContext& make) {
     }
     return true;
   };
+  ++depth_;
   const bool holds = find_out();
+  --depth_;
   hold_[name] = holds ? Hold::yes : Hold::no;
   return holds;
 }

@@ -84,6 +84,7 @@ class RecipeTable {
   enum class Hold { being_found_out, yes, no };
   std::unordered_map<cache::Digest, Hold> hold_;  // since the last change, for the make that asked last
   bool is_circular_ = false;
+  int depth_ = 0;
   std::string reason_;  // of the last one that does not hold
   cache::Digest asked_by_;
 };

@@ -317,6 +317,7 @@ void Recorder::abandon() {
 
 void Recorder::spoil_all(const std::string& reason) {
   for (auto& [number, step] : steps_) step->spoil(reason);
+  if (recipes_spoilt_.empty()) recipes_spoilt_ = reason;
 }
 
 void Recorder::spoil(Process& process, const std::string& reason) {

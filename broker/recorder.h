@@ -115,6 +115,7 @@ class Recorder {
   void begin_in_recipe(Step& step, std::int32_t parent_pid);
   void note_by_make(Process& process, const Event& event);
   void end_in_recipe(Step& step);
+  void leave_recipe(const Step& step);  // it was not executed
   void close_recipe(Make& make);
   void record(Recipe& recipe);
   static cache::Digest variables_of(const Recipe& recipe);
@@ -174,6 +175,7 @@ class Recorder {
   Finished finished_;
   RecipeTable* const recipes_;
   TimeAsked time_asked_;
+  std::string recipes_spoilt_;  // why nothing is known any more of what make does
   std::unordered_map<std::uint64_t, std::shared_ptr<Make>> makes_;  // by number of the step
   std::unordered_map<std::uint64_t, std::shared_ptr<Recipe>> recipe_of_;  // the same; of those that make has started
   PathTable paths_;

@@ -13,6 +13,7 @@
 // What it starts to read what that writes ($(shell ...)) belongs to the recipe in
 // whose lines it stands, and as long as makefiles are read to all of them. They
 // have been read when make looks at one of them, to see whether it is to be made.
+#include <errno.h>
 #include <fcntl.h>
 
 #include <algorithm>
@@ -43,6 +44,7 @@ struct Recorder::Make {
   Step* step = nullptr;
   std::uint32_t level = 0;
   std::set<PathId> read, listed;  // by itself
+  std::multimap<std::string, PathId, std::less<>> absent;  // by last component: looked for in vain, by absolute names, as programs are
   std::set<std::string> functions;  // digests of what those have needed that are no part of a recipe
   bool has_read_all = false;      // makefiles
   std::shared_ptr<Recipe> open;   // one of whose lines has ended, and nothing was looked at since but `looked`
@@ -92,7 +94,6 @@ bool has_only_prerequisites(const std::string& text) {
 
 // The last components of what looks like a pattern of names of files in a makefile; where it is put together, all names.
 void add_patterns(const std::string& text, std::set<std::string>& patterns) {
-  bool may_look = text.find("wildcard") != text.npos;
   for (std::size_t at = 0; at < text.size();) {
     std::size_t end = text.find_first_of(" \t\n,()=:;", at);
     if (end == text.npos) end = text.size();
@@ -101,9 +102,8 @@ void add_patterns(const std::string& text, std::set<std::string>& patterns) {
     if (word.find_first_of("*?[") == word.npos) continue;
     const std::string_view last = word.substr(word.rfind('/') + 1);
     patterns.insert(last.find('$') == last.npos ? std::string(last) : std::string("*"));
-    may_look = true;
   }
-  if (may_look && text.find("$(wildcard $") != text.npos) patterns.insert("*");
+  if (text.find("$(wildcard $") != text.npos) patterns.insert("*");
 }
 
 // Targets that have rules in a makefile, as far as they are spelled there.
@@ -171,6 +171,9 @@ void Recorder::begin_in_recipe(Step& step, std::int32_t parent_pid) {
     for (const std::string& argument : step.exec.arguments) recipe->commands += argument + '\0';
     recipe->commands += '\n';
   }
+  // Where make has looked for it first.
+  const auto [first, last] = make->absent.equal_range(spelled);
+  for (auto each = first; each != last; ++each) recipe->merged.observe(each->second, aspect_type, PathFacts{}, {}, step.began, true);
   ++recipe->running;
   make->of_child[step.main_pid] = recipe;
   recipe_of_[step.number] = recipe;
@@ -202,6 +205,10 @@ void Recorder::note_by_make(Process& process, const Event& event) {
   // It also looks at a program before it executes it.
   const bool asks_for_target = event.slot >= 0 && !(event.kind == kind_look && event.payload_as<StatPayload>().mode & 0111);
   if (asks_for_target || event.kind == kind_open || event.kind == kind_list) close_recipe(*make);
+  if (event.result == -ENOENT && event.kind == kind_look && event.text.starts_with('/')) {
+    const auto [first, last] = make->absent.equal_range(paths_.name(named));
+    if (std::none_of(first, last, [named](const auto& each) { return each.second == named; })) make->absent.emplace(paths_.name(named), named);
+  }
   if (event.result < 0) return;
   if (event.kind == kind_look && make->read.contains(path)) make->has_read_all = true;
   if (event.kind == kind_open && !(event.arg & (O_WRONLY | O_RDWR)) && parts_.view->look(paths_.text(path)).type == FileType::regular) make->read.insert(path);
@@ -236,6 +243,13 @@ void Recorder::end_in_recipe(Step& step) {
   if (recipe->is_closed && recipe->running == 0) record(*recipe);
 }
 
+void Recorder::leave_recipe(const Step& step) {
+  const auto found = recipe_of_.find(step.number);
+  if (found == recipe_of_.end()) return;
+  --found->second->running;
+  recipe_of_.erase(found);
+}
+
 void Recorder::record(Recipe& recipe) {
   Make& make = *recipe.make;
   // Keeps it until the end of this function.
@@ -253,6 +267,7 @@ void Recorder::record(Recipe& recipe) {
     run.values.push_back(std::move(values[i]));
   }
   if (!recipe.merged.spoils.empty() && !only_varies(recipe.merged.spoils)) run.problem = recipe.merged.spoils;
+  if (!recipes_spoilt_.empty()) run.problem = recipes_spoilt_;
   if (recipe.is_function) {
     Hasher hasher;
     for (const NeedName& name : run.names) hasher.add_piece(name.text);

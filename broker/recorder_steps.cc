@@ -402,6 +402,7 @@ void Recorder::handle_exec_failed(Process& process, const Event& event) {
       spoil(process, paths_.text(path) + not_for_its_mode);  // it may be for that of its interpreter
     else observe_failure(process, path, complete, -event.result, event.position);
   }
+  if (recipes_) leave_recipe(*step);
   steps_.erase(step->number);
 }
 

@@ -289,7 +289,7 @@ class RunningSession final : public Session {
     }
     // Moved by a program it is the same one; a replay makes it anew.
     const auto is_worked_in = [&](const Change& change) {
-      return change.what == Change::What::removed && parts_.view->look(change.path).type == FileType::directory && recorder_.is_worked_in(change.path, step.exec.pid);
+      return change.what == Change::What::removed && recorder_.is_worked_in(change.path, step.exec.pid);
     };
     if (std::ranges::any_of(verdict.result->changes, is_worked_in)) {
       reasons = {"a process works in a directory that it moves or removes"};

@@ -57,10 +57,7 @@ bool tell_make(int directory, const char* path, long& result, struct stat& info,
     case verdict_time_holds: shown_ns = times.holds_ns; break;
     case verdict_time_outdated: shown_ns = outdated_ns; break;
     case verdict_time_absent: result = -ENOENT; return true;
-    case verdict_time_source:
-      if (shown_ns > times.sources_ns) shown_ns = times.sources_ns;
-      if (shown_ns < sources_ns_min) shown_ns = sources_ns_min;
-      break;
+    case verdict_time_source: shown_ns = source_time_ns(shown_ns, times); break;
     default: break;
   }
   info.st_mtime = static_cast<unsigned long>(shown_ns / 1000000000);

@@ -152,13 +152,21 @@ enum SessionFlags : uint32_t {
 inline constexpr char mount_tables_directory[] = "/dev/.vestal/proc/";
 
 // In a precise session a process with plan_asks_times is told of a regular file, by stat, that it was written at one of
-// these times: what a recipe made and still is what it would make, at `holds_ns`; what is no recipe's, no later than
-// `sources_ns`, which is earlier, and no earlier than sources_ns_min; and what would be made otherwise today, before that,
-// the earlier the later it was made, so that it is older than what it was made from; or that it is not there.
+// these times: what a recipe made and still is what it would make, at `holds_ns`; what is no recipe's, at source_time_ns()
+// of its own, which is earlier; and what would be made otherwise today, before sources_ns_min, the earlier the later it was
+// made, so that it is older than what it was made from; or that it is not there.
 struct PreciseTimes {
   int64_t sources_ns, holds_ns;
 };
 inline constexpr int64_t sources_ns_min = 1000000000000000000;  // 2001
+// In the order of the times themselves, if these differ by a microsecond, and between sources_ns_min and sources_ns: the
+// last 100 seconds before that, and what is later, are pressed together a thousand times.
+constexpr int64_t source_time_ns(int64_t time_ns, const PreciseTimes& times) {
+  const int64_t recent_ns = times.sources_ns - 100000000000;
+  if (time_ns > recent_ns) time_ns = recent_ns + (time_ns - recent_ns) / 1000;
+  if (time_ns > times.sources_ns) return times.sources_ns;
+  return time_ns < sources_ns_min ? sources_ns_min : time_ns;
+}
 
 struct RegionHeader {
   uint64_t magic;

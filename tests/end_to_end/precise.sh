@@ -90,6 +90,67 @@ for round in 1 2; do
   precise
   result "a recipe that fails, time $round" 2 'cp value.h half; exit 3' '*Error 3'
 done
+# A program that comes to stand before another one on PATH; make itself looks for it.
+mkdir bin
+printf 'all: copy again\ncopy:\n\tcp value.h copy\nagain:\n\tcp value.h again\n' >Makefile
+PATH=$PWD/bin:$PATH precise
+PATH=$PWD/bin:$PATH precise
+result 'before' 0 "$nothing" ''
+printf '#!/bin/sh\necho mine >$2\n' >bin/cp
+chmod +x bin/cp
+PATH=$PWD/bin:$PATH precise
+is 'another program of that name is found first' 'mine mine' "$(cat copy) $(cat again)"
+
+# A script without a first line that says what it is: make tries to execute it, and gives it to the shell then.
+printf 'cat value.h >plain\n' >script
+chmod +x script
+printf 'all: plain\nplain:\n\t./script\n' >Makefile
+precise
+precise
+result 'a script without #!' 0 "$nothing" ''
+echo 4 >value.h
+precise
+is 'and what it reads' 4 "$(cat plain)"
+
+# Two recipes that look at each other's files, the first of which makes something else as well.
+printf 'all: one another\none:\n\tcat another >/dev/null 2>&1; cat value.h >side; echo one >one\nanother:\n\tcat one side >another\n' >Makefile
+for round in 1 2 3; do precise; done
+result 'in the end' 0 "$nothing" ''
+echo 5 >value.h
+precise
+is 'recipes that look at each other' $'one\n5' "$(cat another)"
+
+# A chain that is longer than is looked through.
+{
+  echo 'all: t700'
+  printf 't0: value.h\n\tcp value.h t0\n'
+  for i in {1..700}; do printf 't%d:t%d\n\tcp t%d t%d\n' $i $((i - 1)) $((i - 1)) $i; done
+} >Makefile
+precise
+echo 6 >value.h
+precise
+is 'a long chain' 6 "$(cat t700)"
+
+# What no precise session has made is judged by times, as by make, however recent they are.
+printf 'all: plainly\nplainly: value.h\n\tcp value.h plainly\n' >Makefile
+run make
+sleep 0.1 # a tick of the clock of files is 10 ms at most
+echo 8 >value.h
+precise
+is 'what make alone has made' 8 "$(cat plainly)"
+run make
+precise
+result 'and is not made again' 0 "$nothing" ''
+
+# A broker that is killed.
+printf 'all: last\nfirst: value.h\n\tcp value.h first; kill -9 %s\nlast: first value.h\n\tcat first value.h >last\n' "$(broker_pid)" >Makefile
+precise
+is 'a broker that is killed meanwhile is not missed' $'0 8\n8' "$status $(cat last)"
+printf 'all: last\nfirst: value.h\n\tcp value.h first\nlast: first value.h\n\tcat first value.h >last\n' >Makefile
+sleep 0.1
+echo 7 >value.h
+precise
+is 'nor later' $'0 7\n7' "$status $(cat last)"
 cd ..
 
 mkdir random && cd random || exit 1
