@@ -193,7 +193,8 @@ Result<Answer> ask_for_session(pid_t top_pid, const CommandOptions& options) {
   wanted.precise = options.precise;
   wanted.verbose = options.verbose;
   wanted.wants_report = options.tells();
-  wanted.wants_needs = options.on_report != nullptr;
+  wanted.wants_needs = options.wants_needs;
+  wanted.wants_recipes = options.wants_recipes;
   wanted.policies = options.policies;
   return ask(place, RequestKind::session, std::string(reinterpret_cast<const char*>(&wanted), sizeof wanted) + options.configuration);
 }
@@ -222,11 +223,11 @@ int become_plain(const FoundProgram& program, char* const* arguments) {
 }
 
 // What was asked for by a policy only a session can give: then it is better not to run at all.
-bool may_run_uncached(const CommandOptions& options) { return !any_chosen(options.policies) && !options.on_report; }
+bool may_run_uncached(const CommandOptions& options) { return !any_chosen(options.policies) && !options.must_be_seen; }
 
 void complain_of_no_session(const CommandOptions& options, const std::string& why) {
   if (may_run_uncached(options)) complain("running without the cache: " + why);
-  else if (options.on_report) complain("not run, for nobody would see what it needs: " + why);
+  else if (options.must_be_seen) complain("not run, for nobody would see what it needs: " + why);
   else complain("not run, for there would be no " + text_of(options.policies) + ": " + why);
 }
 
@@ -320,23 +321,23 @@ int run_as_child(const FoundProgram& program, char* const* arguments, const Comm
   name_writer.reset();
   const int status = wait_for(child, signals);
   ::sigprocmask(SIG_SETMASK, &mask, nullptr);
-  bool is_well = true;
+  std::optional<int> other_status;
   if (session) {
     const auto report = receive_reply(session->connection.get(), report_ms_max);
     const bool is_there = report && report->status == ReplyStatus::done;
-    if (options.on_report && is_there) is_well = options.on_report(report->body);
+    if (options.on_report && is_there) other_status = options.on_report(report->body, status);
     std::string lines;
     if (is_there) lines = report_lines(report->body, options.verbose);
     if (options.on_report && is_there && !options.verbose && !options.summary) {
       // Nobody asked for them.
     } else if (lines.empty()) {
-      is_well = is_well && !options.on_report;
+      if (options.must_be_seen && !other_status) other_status = status_own_failure;
       complain("no summary: " + (report ? report->body : report.error().message));
     } else {
       ::dprintf(2, "%s", lines.c_str());
     }
   }
-  if (!is_well) return status_own_failure;
+  if (other_status) return *other_status;
   end_like(status);
 }
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,9 +34,15 @@ struct CommandOptions {
   SessionPolicies policies{};
   // Absolute: the cache, wherever the user's is. No configuration and no setting of the user's holds then.
   std::string cache_directory;
-  // Is given the session's report (JSON, "needs" in it) when the command has ended, and returns whether all is well; else
-  // the status is status_own_failure. With it the command is not run where nobody would see what it does.
-  std::function<bool(const std::string& report)> on_report;
+  bool wants_needs = false, wants_recipes = false;  // "needs", "recipes" are in the session's report
+  bool must_be_seen = false;  // the command is not to run where there would be no report
+  // Is given the session's report (JSON) when the command has ended with this status (wait(2)), and may return another exit status.
+  std::function<std::optional<int>(const std::string& report, int status)> on_report;
+  // Of who needs to know what it needed: `wants_needs` and `must_be_seen` as well.
+  void need_needs(std::function<std::optional<int>(const std::string& report, int status)> told) {
+    wants_needs = must_be_seen = true;
+    on_report = std::move(told);
+  }
   bool tells() const { return verbose || summary || on_report; }
 };
 

@@ -70,7 +70,7 @@ static_assert(sizeof(ReplyHead) == 16);
 struct SessionRequest {
   std::int32_t client_pid = 0;  // as the client knows it: another number here means another process namespace
   std::int32_t top_pid = 0;     // the process that becomes the command
-  std::uint32_t fresh = 0, precise = 0, verbose = 0, wants_report = 0, wants_needs = 0;
+  std::uint32_t fresh = 0, precise = 0, verbose = 0, wants_report = 0, wants_needs = 0, wants_recipes = 0, unused = 0;
   preload::SessionPolicies policies{};
 };
 

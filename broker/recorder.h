@@ -47,7 +47,7 @@ class Recorder {
 
   // A make that asks for the time of a file, in a precise session, is told this verdict.
   using TimeAsked = std::function<void(int slot, std::uint32_t verdict, std::int64_t outdated_ns)>;
-  // The recipe table learns of recipes and changes; null if the session is not precise.
+  // The recipe table learns of recipes and changes; null if the session is neither precise nor wants them.
   Recorder(Parts& parts, const SessionOptions& options, Decide decide, Done done, Finished finished, RecipeTable* recipes, TimeAsked time_asked);
   ~Recorder();
 
@@ -67,6 +67,8 @@ class Recorder {
 
   // Another process than this one has it, or a directory below it, for its working directory.
   bool is_worked_in(const std::string& directory, std::int32_t but_by);
+
+  const ObservedRecipes& observed_recipes() const { return observed_; }  // options.wants_recipes only
 
   // For the judge and the replay.
   PathTable& paths() { return paths_; }
@@ -114,10 +116,12 @@ class Recorder {
   Make* make_of(const Process& process);
   void begin_in_recipe(Step& step, std::int32_t parent_pid);
   void note_by_make(Process& process, const Event& event);
-  void end_in_recipe(Step& step);
+  void end_in_recipe(Step& step, Position at);
   void leave_recipe(const Step& step);  // it was not executed
   void close_recipe(Make& make);
   void record(Recipe& recipe);
+  void observe_make(const Make& make);
+  void observe_line(Recipe& recipe, const Step& step, Position at);
   static cache::Digest variables_of(const Recipe& recipe);
   void add_what_it_left(const Recipe& recipe, cache::RecipeRun& run);
   MakeContext context_of(Make& make);
@@ -175,8 +179,10 @@ class Recorder {
   Finished finished_;
   RecipeTable* const recipes_;
   TimeAsked time_asked_;
+  ObservedRecipes observed_;
   std::string recipes_spoilt_;  // why nothing is known any more of what make does
   std::unordered_map<std::uint64_t, std::shared_ptr<Make>> makes_;  // by number of the step
+  std::set<std::uint64_t> is_read_by_make_;  // the same, of those whose output make reads
   std::unordered_map<std::uint64_t, std::shared_ptr<Recipe>> recipe_of_;  // the same; of those that make has started
   PathTable paths_;
   std::optional<cache::Digest> session_digest_;

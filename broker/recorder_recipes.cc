@@ -28,6 +28,7 @@ using namespace cache;
 using namespace preload;
 
 struct Recorder::Recipe {
+  std::uint64_t number = 0;  // of its first line's step
   Step merged;               // of all that it has started; no process is its own
   Make* make = nullptr;
   std::string commands;      // that it has executed, each word with its zero
@@ -138,6 +139,7 @@ Recorder::Make* Recorder::make_of(const Process& process) {
     make->step = step;
     for (const Step* around = step->parent; around; around = around->parent)
       if (around->is_make && around->main_pid != step->main_pid) ++make->level;
+    if (options_.wants_recipes) observe_make(*make);
   }
   make->directory = process.directory;
   return make.get();
@@ -157,6 +159,7 @@ void Recorder::begin_in_recipe(Step& step, std::int32_t parent_pid) {
   if (!recipe) {
     recipe = std::make_shared<Recipe>();
     recipe->make = make;
+    recipe->number = step.number;
     recipe->merged.exec = step.exec;
     recipe->merged.floor_ns = step.floor_ns;
     recipe->merged.began = step.began;
@@ -165,6 +168,7 @@ void Recorder::begin_in_recipe(Step& step, std::int32_t parent_pid) {
     make->running.insert(recipe);
   }
   make->open.reset();
+  if (is_read_by_make) is_read_by_make_.insert(step.number);
   if (!is_read_by_make) {
     recipe->is_function = false;
     recipe->commands += step.exec.program + '\0';
@@ -224,10 +228,12 @@ void Recorder::close_recipe(Make& make) {
   if (!recipe) return;
   recipe->is_closed = true;
   recipe->target = target;
+  for (ObservedRecipes::Line& line : observed_.lines)
+    if (line.recipe == recipe->number) line.looked_at = target;
   if (recipe->running == 0) record(*recipe);
 }
 
-void Recorder::end_in_recipe(Step& step) {
+void Recorder::end_in_recipe(Step& step, Position at) {
   if (const auto made = makes_.find(step.number); made != makes_.end()) {
     close_recipe(*made->second);
     makes_.erase(made);
@@ -236,6 +242,8 @@ void Recorder::end_in_recipe(Step& step) {
   if (found == recipe_of_.end()) return;
   const std::shared_ptr<Recipe> recipe = std::move(found->second);
   recipe_of_.erase(found);
+  if (options_.wants_recipes && !is_read_by_make_.contains(step.number)) observe_line(*recipe, step, at);
+  is_read_by_make_.erase(step.number);
   merge_into(recipe->merged, step, paths_);
   recipe->merged.ended_ns = std::max(recipe->merged.ended_ns, step.ended_ns);
   recipe->status = step.status;
@@ -243,11 +251,47 @@ void Recorder::end_in_recipe(Step& step) {
   if (recipe->is_closed && recipe->running == 0) record(*recipe);
 }
 
+void Recorder::observe_make(const Make& make) {
+  const Step& step = *make.step;
+  ObservedRecipes::Make seen{step.number, 0, step.exec.program, step.exec.directory, step.exec.arguments, environment_of(step.main_pid)};
+  for (const Step* around = step.parent; around && seen.line == 0; around = around->parent)
+    if (recipe_of_.contains(around->number)) seen.line = around->number;
+  if (recipe_of_.contains(step.number)) seen.line = step.number;
+  observed_.makes.push_back(std::move(seen));
+}
+
+void Recorder::observe_line(Recipe& recipe, const Step& step, Position at) {
+  ObservedRecipes::Line line;
+  line.number = step.number;
+  line.make = recipe.make->step->number;
+  line.recipe = recipe.number;
+  for (const std::string& word : step.exec.arguments) line.command += (line.command.empty() ? "" : " ") + word;
+  line.directory = recipe.make->directory == no_path ? recipe.make->step->exec.directory : paths_.text(recipe.make->directory);
+  line.began = step.began;
+  line.ended = at;
+  line.status = step.status;
+  const auto was_there = [](const PathUse& use) { return use.facts.type != FileType::absent && use.facts.type != FileType::error; };
+  std::set<std::string> executed{paths_.text(step.file)};
+  for (const ProgramUse& use : step.programs) executed.insert(paths_.text(use.file));
+  for (const auto& [path, use] : step.uses) {
+    const std::string& text = paths_.text(path);
+    if (use.aspects != 0 && was_there(use)) {
+      line.asked.push_back(text);
+      if (use.facts.type == FileType::regular && (use.aspects & aspect_bytes)) executed.insert(text);
+    }
+    if (use.contents_changed && use.present) line.written.push_back(text);
+    if (use.contents_changed && !use.present && !use.was_absent) line.removed.push_back(text);
+  }
+  line.read.assign(executed.begin(), executed.end());
+  observed_.lines.push_back(std::move(line));
+}
+
 void Recorder::leave_recipe(const Step& step) {
   const auto found = recipe_of_.find(step.number);
   if (found == recipe_of_.end()) return;
   --found->second->running;
   recipe_of_.erase(found);
+  is_read_by_make_.erase(step.number);
 }
 
 void Recorder::record(Recipe& recipe) {
@@ -256,6 +300,7 @@ void Recorder::record(Recipe& recipe) {
   const auto kept = std::ranges::find_if(make.running, [&](const auto& each) { return each.get() == &recipe; });
   const std::shared_ptr<Recipe> whole = kept == make.running.end() ? nullptr : *kept;
   if (kept != make.running.end()) make.running.erase(kept);
+  if (!options_.precise) return;
 
   RecipeRun run;
   NeedSet names;
@@ -405,7 +450,7 @@ bool Recorder::is_being_changed(PathId path) const {
 }
 
 void Recorder::answer_time(Process& process, const Event& event) {
-  Make* const make = recipes_ ? make_of(process) : nullptr;
+  Make* const make = options_.precise ? make_of(process) : nullptr;
   if (!make) return done_(event.slot);
   const PathId directory = process.directory == no_path ? paths_.intern("/") : process.directory;
   const PathId named = paths_.resolve(directory, event.text, false).path, led_to = paths_.resolve(directory, event.text, true).path;

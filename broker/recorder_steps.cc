@@ -756,7 +756,7 @@ void Recorder::finish(Step& step, Position at) {
   finished_(step, stored, reason);
   if (step.parent && !stored && !step.replayed) step.parent->numbers.merge(step.numbers);
   if (step.parent) merge_into(*step.parent, step, paths_);
-  if (recipes_) end_in_recipe(step);
+  if (recipes_) end_in_recipe(step, at);
 }
 
 }  // namespace broker

@@ -161,7 +161,10 @@ std::string report_text(const SessionReport& report) {
     ordered_json& others = object["needs"]["others"] = ordered_json::array();
     for (const auto& [reason, command] : report.needs->others) others.push_back({{"reason", reason}, {"command", command}});
   }
-  return text_of(object);
+  // It may be long, and is text already.
+  std::string text = text_of(object);
+  if (report.recipes) text.insert(text.size() - 1, ",\"recipes\":" + report.recipes->to_json());
+  return text;
 }
 
 std::string joined(const cache::LastRun& run) {
@@ -511,6 +514,7 @@ void Server::start_session(int client, const SessionRequest& wanted, std::string
   options.precise = wanted.precise != 0;
   options.verbose = wanted.verbose != 0;
   options.wants_needs = wanted.wants_needs != 0;
+  options.wants_recipes = wanted.wants_recipes != 0;
   options.in_tree = peers_ == Peers::may_have_other_mounts;
   auto configured = decode_configuration(configuration).and_then([](const auto& files) { return read_configuration(files); });
   if (!configured) {

@@ -72,7 +72,7 @@ class RunningSession final : public Session {
         options_(options),
         region_(std::move(region)),
         judge_(parts, *options_.policy_table),
-        recipes_(options_.precise ? std::make_unique<RecipeTable>(parts, *options_.policy_table) : nullptr),
+        recipes_(options_.precise || options_.wants_recipes ? std::make_unique<RecipeTable>(parts, *options_.policy_table) : nullptr),
         recorder_(
             parts, options_, [this](Step& step, int slot) { return decide(step, slot); }, [this](int slot) { answer_done(slot); },
             [this](const Step& step, bool stored, const std::string& reason) { finished(step, stored, reason); }, recipes_.get(),
@@ -82,7 +82,7 @@ class RunningSession final : public Session {
     // What the user did since the last command was not logged.
     parts_.programs->doubt();
     parts_.cache->each_short_key([this](std::uint64_t key) { region_->set_known(key); });
-    if (recipes_) {
+    if (options_.precise) {
       recipes_->each_path([this](std::string_view path) { region_->set_made(path); });
       recipes_->on_outdated = [this](const std::string& path, const std::string& reason) {
         if (events_file_) std::fprintf(events_file_.get(), "%s is outdated: %s\n", path.c_str(), reason.c_str());
@@ -131,6 +131,7 @@ class RunningSession final : public Session {
         report_.needs->others.emplace_back(not_ended, command_line(step.exec));
       });
     recorder_.abandon();
+    if (options_.wants_recipes) report_.recipes = recorder_.observed_recipes();
     top_ended_ = true;
     count();
     if (parts_.explanations) parts_.explanations->flush();

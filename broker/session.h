@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "broker/explain.h"
+#include "broker/observed_recipes.h"
 #include "broker/policy_table.h"
 #include "broker/program_table.h"
 #include "broker/session_policies.h"
@@ -51,6 +52,7 @@ struct SessionOptions {
   bool precise = false;      // make is told whether files still hold, see broker/recipe_table.h
   bool verbose = false;      // keep a note of each step
   bool wants_needs = false;  // report what the command needed
+  bool wants_recipes = false;  // report what the lines of recipes have read and written
   bool in_tree = false;      // in a sandbox (broker/sandbox/sandbox.h)
   std::shared_ptr<const PolicyTable> policy_table = std::make_shared<PolicyTable>();  // of this session alone
   SessionPolicies policies{};
@@ -94,6 +96,7 @@ struct SessionReport {
   std::uint64_t saved_ns = 0;                    // what the replayed steps took when they ran
   std::vector<StepNote> notes;                   // verbose only, in order of their end
   std::optional<CommandNeeds> needs;             // wants_needs only
+  std::optional<ObservedRecipes> recipes;        // wants_recipes only
 };
 
 class Session {

@@ -223,12 +223,12 @@ int import(const broker::CommandOptions& given, char* const* arguments) {
     return failed(status.error());
   }
   // It comes back only if something went wrong.
-  options.on_report = [&](const std::string& report) {
+  options.need_needs([&](const std::string& report, int) -> std::optional<int> {
     const auto written = write_and_tell(wishes, report);
     if (!written) failed(written.error());
     remove_temporary(wishes);
-    return written.has_value();
-  };
+    return written ? std::nullopt : std::optional(broker::status_own_failure);
+  });
   const int status = broker::run_command(arguments, options);
   remove_temporary(wishes);
   return status;

@@ -84,7 +84,10 @@ Result<Observed> observe(char* const* arguments, const CommandOptions& given) {
   const pid_t child = ::fork();
   if (child == 0) {
     CommandOptions options = given;
-    options.on_report = [&](const std::string& text) { return ::write(report.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()); };
+    options.need_needs([&](const std::string& text, int) {
+      const bool is_whole = ::write(report.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+      return is_whole ? std::nullopt : std::optional(broker::status_own_failure);
+    });
     ::_exit(broker::run_command(arguments, options));
   }
   while (child > 0 && ::waitpid(child, &observed.status, 0) < 0 && errno == EINTR) {}
@@ -109,7 +112,7 @@ Result<Comparison> compare_in_root(const std::string& root, char* const* argumen
   wanted.directory = std::filesystem::current_path().string();
   for (char** variable = environ; *variable; ++variable) wanted.environment.emplace_back(*variable);
   wanted.options = options;
-  wanted.options.on_report = [](const std::string&) { return true; };
+  wanted.options.need_needs([](const std::string&, int) { return std::nullopt; });
   wanted.uid = ::geteuid();
   wanted.gid = ::getegid();
   wanted.umask = ::umask(0);

@@ -1,30 +1,96 @@
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "broker/cli/subcommand.h"
 #include "broker/client.h"
+#include "cache/base/owned_fd.h"
+#include "cache/base/whole_io.h"
+#include "makecompat/findings.h"
+#include "makecompat/findings_text.h"
 
 namespace makecompat {
 namespace {
 
+using broker::complain;
+
+struct Wishes {
+  bool checks = false;
+  std::string findings;  // file to write them to; .json or .sarif
+};
+
+bool write_file(const std::string& path, std::string_view text) {
+  const cache::OwnedFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file && cache::write_all(file.get(), text)) return true;
+  complain(path + ": cannot be written: " + std::strerror(errno));
+  return false;
+}
+
+// The status to leave with instead of make's.
+std::optional<int> check(const Wishes& wishes, const std::string& report, int status) {
+  Observation observation{report, std::filesystem::current_path().string(), {}};
+  for (char** variable = environ; *variable; ++variable) observation.environment.emplace_back(*variable);
+  const auto findings = find(observation);
+  if (!findings) {
+    complain("check: " + findings.error().message);
+    return std::nullopt;
+  }
+  ::dprintf(2, "%s", text_of(*findings, observation.directory).c_str());
+  bool is_written = true;
+  if (!wishes.findings.empty())
+    is_written = write_file(wishes.findings, wishes.findings.ends_with(".sarif") ? sarif_of(*findings, observation.directory) : json_of(*findings, observation.directory));
+  const bool has_failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+  if (has_failed) return std::nullopt;
+  if (!is_written) return broker::status_own_failure;
+  return findings->all.empty() ? std::nullopt : std::optional(1);
+}
+
 // Words behind `make` belong to make, --help and --version included, but for those that make does not know.
 int make(const broker::CommandOptions& given, char* const* arguments) {
   broker::CommandOptions options = given;
+  Wishes wishes;
   std::string name = "make";
   std::vector<char*> words{name.data()};
   for (; *arguments; ++arguments) {
-    if (std::string_view(*arguments) == "--precise") options.precise = true;
-    else words.push_back(*arguments);
+    const std::string_view word = *arguments;
+    if (word == "--precise") {
+      options.precise = true;
+    } else if (word == "--check") {
+      wishes.checks = true;
+    } else if (word == "--findings" && arguments[1]) {
+      wishes.findings = *++arguments;
+    } else if (word.starts_with("--findings=")) {
+      wishes.findings = word.substr(11);
+    } else {
+      words.push_back(*arguments);
+    }
   }
   words.push_back(nullptr);
+  if (!wishes.findings.empty()) {
+    wishes.checks = true;
+    if (!wishes.findings.ends_with(".json") && !wishes.findings.ends_with(".sarif")) {
+      complain("--findings " + wishes.findings + ": the name has to end in .json or .sarif");
+      return broker::status_wrong_usage;
+    }
+  }
+  if (wishes.checks) {
+    options.wants_recipes = true;
+    options.on_report = [&wishes](const std::string& report, int status) { return check(wishes, report, status); };
+  }
   return broker::run_command(words.data(), options);
 }
 
 bool common(char* const*) { return true; }
 
-const broker::cli::Subcommand make_subcommand("make", "[ARGUMENTS...]", "The make you know, with all its arguments; --precise tells it what still holds", make,
-                                              common);
+const broker::cli::Subcommand make_subcommand(
+    "make", "[ARGUMENTS...]", "The make you know, with all its arguments; --precise tells it what still holds, --check tells what makefiles leave out", make, common);
 
 }  // namespace
 }  // namespace makecompat

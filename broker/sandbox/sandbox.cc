@@ -215,9 +215,9 @@ std::string cache_inside() { return std::string(runtime_directory) + "/cache"; }
   CommandOptions options = wanted.options;
   options.cache_directory = cache_inside();
   if (options.on_report)
-    options.on_report = [report](const std::string& text) {
+    options.on_report = [report](const std::string& text, int) {
       write_all(report, text);
-      return true;
+      return std::nullopt;
     };
   const int status = run_command(arguments, options);
   ::_exit(status);

@@ -163,7 +163,7 @@ int serve_tool() {
     wanted.environment = request.environment;
     wanted.options.fresh = request.fresh;
     wanted.options.policies = hermetic_policies({});
-    wanted.options.on_report = [](const std::string&) { return true; };
+    wanted.options.need_needs([](const std::string&, int) { return std::nullopt; });
     std::vector<char*> arguments;
     for (const std::string& argument : request.arguments)
       arguments.push_back(const_cast<char*>(argument.c_str()));
