@@ -19,6 +19,15 @@ std::vector<std::string> environment_of(std::int32_t pid) {
   return all;
 }
 
+bool is_compiler_driver(std::string_view program) {
+  program.remove_prefix(program.rfind('/') + 1);
+  if (const std::size_t version = program.find_last_not_of("0123456789."); version != program.npos && program[version] == '-') program = program.substr(0, version);
+  const std::size_t end = program.rfind('-');
+  const std::string_view name = end == program.npos ? program : program.substr(end + 1);
+  constexpr std::string_view names[] = {"cc", "gcc", "g++", "c++", "clang", "clang++", "c89", "c99"};
+  return std::ranges::find(names, name) != std::end(names);
+}
+
 std::string ObservedRecipes::to_json() const {
   // Most headers are read by most lines.
   std::unordered_map<std::string, std::size_t> number_of;
@@ -32,7 +41,7 @@ std::string ObservedRecipes::to_json() const {
     }
     return all;
   };
-  ordered_json object{{"makes", ordered_json::array()}, {"lines", ordered_json::array()}};
+  ordered_json object{{"makes", ordered_json::array()}, {"lines", ordered_json::array()}, {"compilations", ordered_json::array()}};
   for (const Make& make : makes)
     object["makes"].push_back({{"number", make.number}, {"line", make.line}, {"program", make.program}, {"directory", make.directory},
                                {"arguments", make.arguments}, {"environment", make.environment}});
@@ -41,6 +50,8 @@ std::string ObservedRecipes::to_json() const {
                                {"looked_at", line.looked_at}, {"directory", line.directory}, {"began", line.began}, {"ended", line.ended},
                                {"status", line.status}, {"read", numbers(line.read)}, {"asked", numbers(line.asked)},
                                {"written", numbers(line.written)}, {"removed", numbers(line.removed)}});
+  for (const Compilation& each : compilations)
+    object["compilations"].push_back({{"program", each.program}, {"directory", each.directory}, {"arguments", each.arguments}});
   object["paths"] = std::move(paths);
   return object.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace broker {
@@ -38,11 +39,21 @@ struct ObservedRecipes {
     std::vector<std::string> written;  // made, written into or replaced, and there at its end
     std::vector<std::string> removed;
   };
+  // A compiler's driver (gcc, c++, ...-clang-14) that was run. What runs in a step that was replayed is known of its outputs'
+  // last makers.
+  struct Compilation {
+    std::string program, directory;
+    std::vector<std::string> arguments;
+  };
   std::vector<Make> makes;
   std::vector<Line> lines;  // in the order of their ends
+  std::vector<Compilation> compilations;  // the same
 
   std::string to_json() const;
 };
+
+// By the name of its file.
+bool is_compiler_driver(std::string_view program);
 
 // Of a live process of this user: its variables as it was started with them.
 std::vector<std::string> environment_of(std::int32_t pid);

@@ -563,6 +563,8 @@ void Server::wait_for_ended_sessions() {
   };
   std::unique_lock lock(mutex_);
   if (none_ended()) return;
+  for (const Running& running : sessions_)
+    if (running.ended()) running.session->hurry();
   lock.unlock();
   ensure_acceptors();
   lock.lock();

@@ -33,6 +33,7 @@ using namespace cache;
 constexpr int busy_wait_ms = 10;    // between passes while something goes on
 constexpr int idle_wait_ms = 100;
 constexpr int processes_look_ms = 50;
+constexpr int hurried_wait_ms = 1;
 constexpr int grace_ms = 300;       // for processes that outlive the command
 constexpr std::size_t command_bytes_max = 300;
 constexpr std::size_t outputs_told_max = 200;
@@ -101,6 +102,10 @@ class RunningSession final : public Session {
     stopping_ = true;
     region_->ring_doorbell();
   }
+  void hurry() override {
+    hurries_ = true;
+    region_->ring_doorbell();
+  }
   bool top_ended() const override { return top_ended_; }
   const SessionReport& report() const override { return report_; }
 
@@ -108,10 +113,10 @@ class RunningSession final : public Session {
     std::int64_t looked_ms = now_ms(), ended_ms = 0;
     int quiet_passes = 0;
     while (!stopping_) {
-      region_->wait(quiet_passes > 20 ? idle_wait_ms : busy_wait_ms);
+      region_->wait(hurries_ ? hurried_wait_ms : quiet_passes > 20 ? idle_wait_ms : busy_wait_ms);
       quiet_passes = pass() ? 0 : quiet_passes + 1;
       const std::int64_t now = now_ms();
-      if (now - looked_ms >= processes_look_ms) {
+      if (now - looked_ms >= processes_look_ms || hurries_) {
         looked_ms = now;
         // What a process logged before it went is read before it is missed.
         pass();
@@ -121,7 +126,7 @@ class RunningSession final : public Session {
       if (!recorder_.top_gone()) continue;
       top_ended_ = true;
       if (ended_ms == 0) ended_ms = now;
-      if (recorder_.idle() || now - ended_ms > grace_ms) break;
+      if (recorder_.idle() || hurries_ || now - ended_ms > grace_ms) break;
     }
     pass();
     // Something of the command goes on without it. What it has needed so far is known.
@@ -131,7 +136,10 @@ class RunningSession final : public Session {
         report_.needs->others.emplace_back(not_ended, command_line(step.exec));
       });
     recorder_.abandon();
-    if (options_.wants_recipes) report_.recipes = recorder_.observed_recipes();
+    if (options_.wants_recipes) {
+      report_.recipes = recorder_.observed_recipes();
+      report_.recipes->compilations = std::move(compilations_);
+    }
     top_ended_ = true;
     count();
     if (parts_.explanations) parts_.explanations->flush();
@@ -189,7 +197,7 @@ class RunningSession final : public Session {
     else if (!program.copy.empty()) plan.flags |= preload::plan_copy;
     else if (program.traps) plan.flags |= preload::plan_traps;
     if (guards_environment(program, *options_.policy_table)) plan.flags |= preload::plan_guards_environment;
-    if (recipes_ && step.is_make) plan.flags |= preload::plan_asks_times;
+    if (recipes_ && step.is_make) plan.flags |= preload::plan_is_watched | (options_.precise ? preload::plan_asks_times : 0u);
     const std::uint32_t index = region_->publish_plan(plan, program.copy.empty() ? program.preload : program.copy + '\n' + program.real_path + '\n' + program.preload);
     plans_[step.program.get()] = {step.program, index};
     return index;
@@ -449,6 +457,7 @@ class RunningSession final : public Session {
       asked_.erase(asked);
     }
     if (options_.wants_needs) note_needs(step);
+    if (options_.wants_recipes) note_compilations(step);
     Outcome outcome = Outcome::not_cacheable;
     if (step.replayed) {
       outcome = Outcome::hit;
@@ -491,6 +500,30 @@ class RunningSession final : public Session {
     }
     if (step.parent) outer_of_[step.number] = step.parent->number;
     parts_.explanations->add(explanation);
+  }
+
+  void note_compilations(const Step& step) {
+    if (is_compiler_driver(step.exec.program)) {
+      compilations_.push_back({step.exec.program, step.exec.directory, step.exec.arguments});
+    } else if (step.replayed) {
+      for (const auto& [path, use] : step.uses)
+        if (use.contents_changed && use.present)
+          if (auto run = compilation_of(recorder_.paths().text(path))) compilations_.push_back({std::move(run->program), std::move(run->directory), std::move(run->arguments)});
+    }
+  }
+
+  // Of the compilations that have made a file of this name, the last one that has made it as it is.
+  std::optional<cache::LastRun> compilation_of(const std::string& path) {
+    std::optional<cache::LastRun> newest;
+    for (const Digest& key : parts_.cache->makers_of(path)) {
+      auto run = parts_.cache->last_run(key);
+      if (!run || !is_compiler_driver(run->program)) continue;
+      const auto result = parts_.cache->result(key, run->need_set, digest_of(run->values));
+      const auto made = parts_.view->bytes(path);
+      if (result && made && std::ranges::any_of(result->changes, [&](const cache::Change& change) { return change.path == path && change.content == *made; })) return run;
+      if (!newest) newest = std::move(run);
+    }
+    return newest;
   }
 
   // Those of a step inside another one are that one's too, if it has ended.
@@ -568,6 +601,7 @@ class RunningSession final : public Session {
   std::unique_ptr<RecipeTable> recipes_;  // precise only
   Recorder recorder_;
   SessionReport report_;
+  std::vector<ObservedRecipes::Compilation> compilations_;  // wants_recipes only
   std::unordered_map<const Program*, std::pair<std::shared_ptr<const Program>, std::uint32_t>> plans_;
   std::unordered_map<std::uint64_t, std::vector<std::string>> asked_;  // by step number: why it was no hit
   std::int64_t explained_as_ = 0;
@@ -578,7 +612,7 @@ class RunningSession final : public Session {
   std::unordered_map<PathId, User> path_users_;
   struct CloseFile { void operator()(std::FILE* file) const { std::fclose(file); } };
   std::unique_ptr<std::FILE, CloseFile> events_file_;
-  std::atomic<bool> stopping_ = false, top_ended_ = false;
+  std::atomic<bool> stopping_ = false, hurries_ = false, top_ended_ = false;
 };
 
 }  // namespace

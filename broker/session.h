@@ -110,6 +110,8 @@ class Session {
   virtual void run() = 0;
   // Asks run() to return soon although processes may still live; they go on untraced. Any thread.
   virtual void stop() = 0;
+  // Somebody waits for what it still has to store: once the top process is gone, none that outlive it are waited for. Any thread.
+  virtual void hurry() = 0;
   // The top process is gone (run() may still be storing). Any thread.
   virtual bool top_ended() const = 0;
   // After run() has returned. Counters of the cache (`vestal stats`) have been raised by then.

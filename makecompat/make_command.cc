@@ -13,6 +13,7 @@
 #include "broker/client.h"
 #include "cache/base/owned_fd.h"
 #include "cache/base/whole_io.h"
+#include "makecompat/compile_commands.h"
 #include "makecompat/findings.h"
 #include "makecompat/findings_text.h"
 
@@ -24,6 +25,7 @@ using broker::complain;
 struct Wishes {
   bool checks = false;
   std::string findings;  // file to write them to; .json or .sarif
+  std::string compile_commands;  // file to write them to
 };
 
 bool write_file(const std::string& path, std::string_view text) {
@@ -52,6 +54,22 @@ std::optional<int> check(const Wishes& wishes, const std::string& report, int st
   return findings->all.empty() ? std::nullopt : std::optional(1);
 }
 
+// The same.
+std::optional<int> write_compile_commands(const Wishes& wishes, const std::string& report) {
+  const auto text = compile_commands_text(wishes.compile_commands, report);
+  if (!text) complain(text.error().message);
+  return text && write_file(wishes.compile_commands, *text) ? std::nullopt : std::optional(broker::status_own_failure);
+}
+
+// The word of an option, in itself or the next one.
+bool takes(std::string_view option, char* const*& arguments, std::string& word) {
+  const std::string_view given = *arguments;
+  if (given == option && arguments[1]) word = *++arguments;
+  else if (given.starts_with(option) && given.substr(option.size()).starts_with('=')) word = given.substr(option.size() + 1);
+  else return false;
+  return true;
+}
+
 // Words behind `make` belong to make, --help and --version included, but for those that make does not know.
 int make(const broker::CommandOptions& given, char* const* arguments) {
   broker::CommandOptions options = given;
@@ -64,10 +82,8 @@ int make(const broker::CommandOptions& given, char* const* arguments) {
       options.precise = true;
     } else if (word == "--check") {
       wishes.checks = true;
-    } else if (word == "--findings" && arguments[1]) {
-      wishes.findings = *++arguments;
-    } else if (word.starts_with("--findings=")) {
-      wishes.findings = word.substr(11);
+    } else if (takes("--findings", arguments, wishes.findings) || takes("--compile-commands", arguments, wishes.compile_commands)) {
+      continue;
     } else {
       words.push_back(*arguments);
     }
@@ -80,9 +96,21 @@ int make(const broker::CommandOptions& given, char* const* arguments) {
       return broker::status_wrong_usage;
     }
   }
-  if (wishes.checks) {
+  if (!wishes.compile_commands.empty()) {
+    const auto may_be_written = may_become_compile_commands(wishes.compile_commands);
+    if (!may_be_written) {
+      complain(may_be_written.error().message);
+      return broker::status_own_failure;
+    }
+  }
+  if (wishes.checks || !wishes.compile_commands.empty()) {
     options.wants_recipes = true;
-    options.on_report = [&wishes](const std::string& report, int status) { return check(wishes, report, status); };
+    options.on_report = [&wishes](const std::string& report, int status) {
+      std::optional<int> other;
+      if (!wishes.compile_commands.empty()) other = write_compile_commands(wishes, report);
+      if (const auto checked = wishes.checks ? check(wishes, report, status) : std::nullopt; checked && !other) other = checked;
+      return other;
+    };
   }
   return broker::run_command(words.data(), options);
 }
@@ -90,7 +118,7 @@ int make(const broker::CommandOptions& given, char* const* arguments) {
 bool common(char* const*) { return true; }
 
 const broker::cli::Subcommand make_subcommand(
-    "make", "[ARGUMENTS...]", "The make you know, with all its arguments; --precise tells it what still holds, --check tells what makefiles leave out", make, common);
+    "make", "[ARGUMENTS...]", "The make you know, with all its arguments; --precise tells it what still holds, --check tells what makefiles leave out, --compile-commands FILE how sources are compiled", make, common);
 
 }  // namespace
 }  // namespace makecompat

@@ -41,10 +41,12 @@ void guard_environment(char** environment) {
     end += length_of(end) + 1;
   }
   const size_t bytes = static_cast<size_t>(end - start);
+  const uintptr_t mapped = align_up(bytes, page_bytes);
+  // Files in memory are files: more than that, and the kernel kills with SIGXFSZ.
+  if (file_bytes_max() < mapped) return;
   constexpr unsigned close_on_exec = 1;  // MFD_CLOEXEC
   const int file = static_cast<int>(kernel(__NR_memfd_create, "environment", close_on_exec));
   if (file < 0) return;
-  const uintptr_t mapped = align_up(bytes, page_bytes);
   long place = -EINVAL;
   // The kernel fills the pages that are mapped then; none of this process's is touched.
   if (kernel(__NR_ftruncate, file, mapped) == 0 && kernel(__NR_pwrite64, file, start, bytes, 0) == static_cast<long>(bytes))

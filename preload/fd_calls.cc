@@ -196,7 +196,7 @@ long handle_read(const Call& call) {
   const bool is_told = tells && fd == 0 && !is_own(fd_class);
   if (!concerns_others(fd_class)) {
     const long result = native(call);
-    if (__builtin_expect(state.plan_flags & plan_asks_times, 0) && result == 1 && call.arguments[2] == 1) {
+    if (__builtin_expect(state.plan_flags & plan_is_watched, 0) && result == 1 && call.arguments[2] == 1) {
       LogRecord record;
       record.kind = kind_token;
       append(record);
@@ -334,6 +334,33 @@ long send_by_hand(const Call& call) {
   return static_cast<long>(done);
 }
 
+// copy_file_range(2) the same way, one piece of it. So a disk that is full, or a limit, is said of the copying, as it is
+// without vestal.
+long copy_by_hand(const Call& call) {
+  constexpr size_t piece_max = 128 << 10;
+  const int from = call.fd(0), to = call.fd(2);
+  int64_t* const from_place = call.pointer<int64_t>(1);
+  int64_t* const to_place = call.pointer<int64_t>(3);
+  // The kernel looks at everything before it copies nothing.
+  if (const long looked = kernel(__NR_copy_file_range, from, from_place, to, to_place, 0, call.arguments[5]); looked < 0) return looked;
+  const size_t wanted = static_cast<size_t>(call.arguments[4]) < piece_max ? static_cast<size_t>(call.arguments[4]) : piece_max;
+  const long place = kernel(__NR_mmap, nullptr, piece_max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (place < 0 && place > -4096) return -EXDEV;
+  Call reading{from_place ? __NR_pread64 : __NR_read, {from, place, static_cast<long>(wanted), from_place ? static_cast<long>(*from_place) : 0}};
+  const long got = wanted == 0 ? 0 : handle_read(reading);
+  long put = got;
+  if (got > 0) {
+    const Call writing{to_place ? __NR_pwrite64 : __NR_write, {to, place, got, to_place ? static_cast<long>(*to_place) : 0}};
+    put = to_place ? handle_write_at(writing) : handle_write(writing);
+    // What was read and not written has not been copied.
+    if (!from_place && put < got) kernel(__NR_lseek, from, (put > 0 ? put : 0) - got, 1 /* SEEK_CUR */);
+    if (from_place && put > 0) *from_place += put;
+    if (to_place && put > 0) *to_place += put;
+  }
+  kernel(__NR_munmap, place, piece_max);
+  return put;
+}
+
 }  // namespace
 
 // Bytes that go from one descriptor to another are never seen here. Into an inherited one copy_file_range is refused in the
@@ -357,7 +384,8 @@ long handle_move_bytes(const Call& call) {
   }
   const bool goes_outside = !is_writable(examined_class(to)) && kernel(__NR_fcntl, to, F_GETFD) >= 0;
   const bool by_copying = call.number == __NR_copy_file_range;
-  if ((goes_outside && by_copying) || gives_seeded_bytes(from)) return by_copying ? -EXDEV : -EINVAL;
+  if (gives_seeded_bytes(from)) return by_copying ? -EXDEV : -EINVAL;
+  if (goes_outside && by_copying) return copy_by_hand(call);
   const Reading reading(from);
   const long result = native(call);
   if (result >= 0) reading.succeeded();

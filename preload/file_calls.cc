@@ -27,7 +27,7 @@ void note_look(int directory, const char* path, long result, const StatPayload* 
   mark_pending(named.pending());
 }
 
-// What make is told of a regular file in a precise session. False: what the kernel says, and as if it were any other program.
+// What make is told of a regular file in a precise session; in another one it is only watched. False: as if it were any other program.
 bool tell_make(int directory, const char* path, long& result, struct stat& info, int flags) {
   if (result != 0 || (info.st_mode & S_IFMT) != S_IFREG || in_vfork_child()) return false;
   const NamedPath named(directory, path);
@@ -39,6 +39,11 @@ bool tell_make(int directory, const char* path, long& result, struct stat& info,
   record.arg = flags;
   record.text = named.text;
   record.payload = &payload, record.payload_bytes = sizeof payload;
+  if (!(state.plan_flags & plan_asks_times)) {
+    append(record);
+    mark_pending(named.pending());
+    return true;
+  }
   uint32_t told = verdict_time_source;
   int64_t outdated_ns = 0;
   Question question;
@@ -150,7 +155,15 @@ void show_own_environment(int fd, uint64_t flags) {
   constexpr unsigned close_on_exec = 1;  // MFD_CLOEXEC
   constexpr size_t bytes_max = 16 << 20;
   const long place = kernel(__NR_mmap, nullptr, bytes_max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  const int shown = place < 0 && place > -4096 ? -1 : static_cast<int>(kernel(__NR_memfd_create, "environ", close_on_exec));
+  // Where not even a file in memory may be so long, a pipe: nobody looks for another place in it.
+  constexpr uint64_t pipe_bytes = 65536;
+  const bool by_pipe = file_bytes_max() < bytes_max;
+  int shown = -1, read_end = -1;
+  if (place >= 0 || place <= -4096) {
+    int ends[2];
+    if (!by_pipe) read_end = shown = static_cast<int>(kernel(__NR_memfd_create, "environ", close_on_exec));
+    else if (kernel(__NR_pipe2, ends, O_CLOEXEC | O_NONBLOCK) == 0) read_end = ends[0], shown = ends[1];
+  }
   if (shown >= 0) {
     char* const text = reinterpret_cast<char*>(place);
     size_t bytes = 0;
@@ -171,9 +184,10 @@ void show_own_environment(int fd, uint64_t flags) {
       if (starts_with(each, "LD_PRELOAD=") && (!state.own_file || state.plan_flags & plan_copy)) told = users;
       if (told) kernel(__NR_write, shown, told, length_of(told) + 1);
     }
-    kernel(__NR_lseek, shown, 0, 0 /* SEEK_SET */);
-    kernel(__NR_dup3, shown, fd, flags & O_CLOEXEC);
-    kernel(__NR_close, shown);
+    if (by_pipe) kernel(__NR_close, shown);
+    else kernel(__NR_lseek, read_end, 0, 0 /* SEEK_SET */);
+    kernel(__NR_dup3, read_end, fd, flags & O_CLOEXEC);
+    kernel(__NR_close, read_end);
   }
   if (place >= 0 || place <= -4096) kernel(__NR_munmap, place, bytes_max);
   opened(fd, fd_own_nameless, 0);
@@ -258,7 +272,7 @@ long handle_open(const Call& call) {
 long handle_stat(const Call& call) {
   long result = native(call);
   const int flags = call.number == __NR_lstat ? look_nofollow : 0;
-  if (__builtin_expect(state.plan_flags & plan_asks_times, 0) && tell_make(AT_FDCWD, call.path(0), result, *call.pointer<struct stat>(1), flags)) return result;
+  if (__builtin_expect(state.plan_flags & plan_is_watched, 0) && tell_make(AT_FDCWD, call.path(0), result, *call.pointer<struct stat>(1), flags)) return result;
   note_stat(AT_FDCWD, call.path(0), result, call.pointer<struct stat>(1), flags);
   return result;
 }
@@ -273,7 +287,7 @@ long handle_newfstatat(const Call& call) {
     return result;
   }
   const int look = flags & AT_SYMLINK_NOFOLLOW ? look_nofollow : 0;
-  if (__builtin_expect(state.plan_flags & plan_asks_times, 0) && tell_make(call.fd(0), call.path(1), result, *call.pointer<struct stat>(2), look)) return result;
+  if (__builtin_expect(state.plan_flags & plan_is_watched, 0) && tell_make(call.fd(0), call.path(1), result, *call.pointer<struct stat>(2), look)) return result;
   note_stat(call.fd(0), call.path(1), result, call.pointer<struct stat>(2), look);
   return result;
 }

@@ -110,6 +110,13 @@ inline long futex_wait(uint32_t* word, uint32_t value, int ms) {
   const __kernel_timespec limit{ms / 1000, ms % 1000 * 1000000};
   return kernel(__NR_futex, word, FUTEX_WAIT, value, &limit);
 }
+// How long this process may make a file; SIGXFSZ follows a try to make it longer.
+inline uint64_t file_bytes_max() {
+  constexpr int file_size = 1;  // RLIMIT_FSIZE
+  uint64_t limits[2] = {~uint64_t{0}, 0};
+  kernel(__NR_prlimit64, 0, file_size, nullptr, limits);
+  return limits[0];
+}
 inline void futex_wake_all(uint32_t* word) { kernel(__NR_futex, word, FUTEX_WAKE, INT32_MAX); }
 
 template <class T>

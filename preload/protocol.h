@@ -61,7 +61,7 @@
 namespace preload {
 
 inline constexpr uint64_t region_magic = 0x6c61747365763031;  // "10vestal"
-inline constexpr uint32_t protocol_version = 13;
+inline constexpr uint32_t protocol_version = 14;
 
 // The variables a traced process is started with, behind all others:
 //   LD_PRELOAD=<shim>:<user's own>:<closure>
@@ -227,7 +227,8 @@ enum PlanFlags : uint32_t {
   plan_every_look = 8,     // when it looks at clocks and random numbers matters: each time is logged, up to clock_looks_max
   plan_traps = 32,         // it has, or loads, code whose calls can only be trapped
   plan_guards_environment = 128,  // it says whether it has looked at variables otherwise than by getenv
-  plan_asks_times = 256,   // it is make, and the session is precise
+  plan_is_watched = 512,   // it is make, and the session wants to know its recipes: each look at a regular file is logged, and tokens
+  plan_asks_times = 256,   // the same, and the session is precise: it is told times
   plan_tells_input = 16,   // what it reads itself may be what it runs: it says which files, and what, up to input_told_max, from standard input
 };
 
@@ -409,7 +410,7 @@ enum Kind : uint16_t {
 
   kind_closed,  // closed the last descriptor by which it could write to a file. arg: pending_index() of the name it was opened by
 
-  kind_token,   // plan_asks_times: read a byte from a pipe of its own, as make does before it runs one more job at the same time
+  kind_token,   // plan_is_watched: read a byte from a pipe of its own, as make does before it runs one more job at the same time
 
   // Questions without a record of their own.
   kind_preserve,  // text: path that is about to become something else. arg: 1 if its contents will be changed in part
