@@ -28,6 +28,12 @@ bindir ?= $(exec_prefix)/bin
 shimdir = $(patsubst %/,%,$(dir $(bindir)))/lib/vestal
 # And for ../share/vestal, the models that models import from /vestal.
 modeldir = $(patsubst %/,%,$(dir $(bindir)))/share/vestal/sdl
+datadir ?= $(prefix)/share
+mandir ?= $(datadir)/man
+bash_dir = $(datadir)/bash-completion/completions
+fish_dir = $(datadir)/fish/vendor_completions.d
+# What Debian's zsh looks into: the second is for what administrators have built.
+zsh_dir = $(datadir)/zsh/$(if $(filter /usr,$(prefix)),vendor-completions,site-functions)
 INSTALL ?= install
 STRIP ?= strip
 
@@ -69,6 +75,12 @@ all_objects    := $(host_objects) $(shim_objects)
 
 vestal := $(O)/bin/vestal
 shim   := $(O)/lib/vestal/libvestal_shim.so
+# Completions and manual pages are made of what the program says about itself.
+completions := $(addprefix $(O)/share/,bash-completion/completions/vestal zsh/site-functions/_vestal fish/vendor_completions.d/vestal.fish)
+page_names := vestal $(addprefix vestal-,build component gc help import make policy run sdl stats tree why)
+pages := $(page_names:%=$(O)/share/man/man1/%.1)
+version := $(shell sed -n 's/.*char version\[\] = "\(.*\)".*/\1/p' broker/cli/help.h)
+release_date := 2026-12-01
 models := $(patsubst sdl/lib/%,$(O)/share/vestal/sdl/%,$(sort $(wildcard sdl/lib/*.ves)))
 libraries := $(O)/libsdl.a $(O)/libbroker.a $(O)/libcache.a
 unit_tests := $(O)/tests/unit_tests
@@ -76,7 +88,7 @@ random_builder := $(O)/tests/random_builder
 bench_programs := $(patsubst tests/bench/%.cc,$(O)/bench/%,$(bench_sources))
 
 programs := $(if $(face_sources),$(vestal)) $(if $(shim_sources),$(shim))
-all: $(libraries) $(programs) $(models)
+all: $(libraries) $(programs) $(models) $(completions) $(pages)
 
 # ---- how -------------------------------------------------------------------------------------------------------
 
@@ -158,6 +170,19 @@ $(shim): $(shim_objects) $(shim_map)
 $(models): $(O)/share/vestal/sdl/%: sdl/lib/%
 	$(call say,COPY,$@)mkdir -p $(@D) && cp $< $@
 $(vestal): | $(models)
+
+# Rows that have changed make them anew.
+$(O)/options.table: $(vestal)
+	$(Q)$(vestal) help --table >$@.new && { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
+$(O)/share/bash-completion/completions/vestal: scripts/completion/vestal.bash
+$(O)/share/zsh/site-functions/_vestal: scripts/completion/vestal.zsh
+$(O)/share/fish/vendor_completions.d/vestal.fish: scripts/completion/vestal.fish
+$(completions): $(O)/options.table scripts/completion/with_table.sh
+	$(call say,MAKE,$@)mkdir -p $(@D) && scripts/completion/with_table.sh $(filter scripts/completion/vestal.%,$^) $< >$@
+
+$(pages): $(O)/share/man/man1/%.1: $(O)/options.table scripts/manual.awk $(wildcard docs/man/*.roff)
+	$(call say,MAKE,$@)mkdir -p $(@D) && awk -f scripts/manual.awk -v of=$(or $(patsubst vestal-%,%,$(filter vestal-%,$*)),vestal) \
+	  -v date=$(release_date) -v version=$(version) -v by_hand=docs/man/$*.roff $< >$@
 
 # A face's main() is the one in broker/cli; the tests bring their own.
 face_library_objects := $(call object,$(filter-out broker/cli/main.cc,$(face_sources)))
@@ -255,6 +280,11 @@ install: all
 	$(INSTALL) -m 755 $(vestal) '$(DESTDIR)$(bindir)/vestal'
 	$(INSTALL) -m 644 $(shim) '$(DESTDIR)$(shimdir)/libvestal_shim.so'
 	$(INSTALL) -m 644 $(models) '$(DESTDIR)$(modeldir)'
+	$(INSTALL) -d '$(DESTDIR)$(bash_dir)' '$(DESTDIR)$(zsh_dir)' '$(DESTDIR)$(fish_dir)' '$(DESTDIR)$(mandir)/man1'
+	$(INSTALL) -m 644 $(filter %/completions/vestal,$(completions)) '$(DESTDIR)$(bash_dir)/vestal'
+	$(INSTALL) -m 644 $(filter %/_vestal,$(completions)) '$(DESTDIR)$(zsh_dir)/_vestal'
+	$(INSTALL) -m 644 $(filter %.fish,$(completions)) '$(DESTDIR)$(fish_dir)/vestal.fish'
+	for page in $(page_names); do gzip -9nc $(O)/share/man/man1/$$page.1 >'$(DESTDIR)$(mandir)/man1/'$$page.1.gz && chmod 644 '$(DESTDIR)$(mandir)/man1/'$$page.1.gz || exit; done
 
 # Without debugging information, as packages do: of the program that is five sixths.
 install-strip: install
@@ -264,6 +294,8 @@ install-strip: install
 uninstall:
 	rm -f '$(DESTDIR)$(bindir)/vestal' '$(DESTDIR)$(shimdir)/libvestal_shim.so'
 	rm -f $(patsubst $(O)/share/vestal/sdl/%,'$(DESTDIR)$(modeldir)/%',$(models))
+	rm -f '$(DESTDIR)$(bash_dir)/vestal' '$(DESTDIR)$(zsh_dir)/_vestal' '$(DESTDIR)$(fish_dir)/vestal.fish'
+	rm -f $(patsubst %,'$(DESTDIR)$(mandir)/man1/%.1.gz',$(page_names))
 	-rmdir '$(DESTDIR)$(shimdir)' '$(DESTDIR)$(modeldir)' '$(DESTDIR)$(patsubst %/,%,$(dir $(modeldir)))' 2>/dev/null
 
 clean:

@@ -104,6 +104,7 @@ int component(const broker::CommandOptions&, char* const* arguments) {
       "vestal component add [OPTIONS] PACKAGE...",
       "Makes components for `vestal build` of installed Debian packages and of all that they depend on: copies of their files, and models that "
       "return them. Once more, it copies what has changed.");
+  accepted.act("add", "PACKAGE...", "Makes components of installed Debian packages");
   accepted.word("-o,--output", "DIR", wishes.directory, "Where the components are to be; ./components if nothing is said");
   accepted.flag("--all", wishes.takes_all, "Documentation, manual pages and translations as well");
   accepted.flag("--only", wishes.takes_only, "These packages without what they depend on");

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "broker/cli/options.h"
 #include "broker/cli/subcommand.h"
 #include "broker/client.h"
 #include "cache/base/owned_fd.h"
@@ -117,8 +118,20 @@ int make(const broker::CommandOptions& given, char* const* arguments) {
 
 bool common(char* const*) { return true; }
 
-const broker::cli::Subcommand make_subcommand(
-    "make", "[ARGUMENTS...]", "The make you know, with all its arguments; --precise tells it what still holds, --check tells what makefiles leave out, --compile-commands FILE how sources are compiled", make, common);
+int describe() {
+  bool flag = false;
+  std::string word;
+  broker::cli::Options options("vestal [OPTIONS] make [ARGUMENTS...]", "The make you know, with all its arguments.");
+  options.flag("--precise", flag, "Tell make what still holds: by what recipes have really read, not by the prerequisites alone");
+  options.flag("--check", flag, "Tell where recipes read or write something else than the makefiles say; the status is then 1");
+  options.word("--findings", "FILE", word, "Write that to FILE as well, which ends in .json or .sarif");
+  options.word("--compile-commands", "FILE", word, "Write how the sources of the build are compiled, also what is replayed, for tools that read sources");
+  options.print_help();
+  return 0;
+}
+
+const broker::cli::Subcommand make_subcommand("make", "[ARGUMENTS...]", "The make you know, with all its arguments; --precise tells it what still holds", make,
+                                              common, describe);
 
 }  // namespace
 }  // namespace makecompat

@@ -280,7 +280,7 @@ int build(const broker::CommandOptions&, char* const* arguments) {
                 "Where absolute paths in models may lead; what is there should never change");
   accepted.flag("-k", wishes.keeps_going,
                 "Go on with the result of a tool that fails, which is not kept; the status is 1 then");
-  accepted.word("--cache", "LEVEL", wishes.cache_level,
+  accepted.word("--cache", "none|runtool|model|all", wishes.cache_level,
                 "none: run all tools and evaluate all calls; runtool: use what tools did before; model: and what calls "
                 "of models came to; all: and of functions");
   accepted.word("--salt", "TEXT", wishes.salt,

@@ -156,6 +156,8 @@ int sdl(const broker::CommandOptions&, char* const* arguments) {
   if (arguments[0] && !std::strcmp(arguments[0], "repl")) return repl(arguments + 1);
   broker::cli::Options accepted("vestal sdl fmt [--check] [FILE...]\n       vestal sdl repl",
                                 "Tools for models in Vesta's System Description Language. `vestal sdl fmt --help` tells of each.");
+  accepted.act("fmt", "[--check] [FILE...]", "Lays out models", true);
+  accepted.act("repl", "", "Reads expressions and prints their values", true);
   if (arguments[0] && arguments[0][0] == '-') {
     if (const int status = accepted.parse({arguments[0]}); status >= 0) return status;
   }

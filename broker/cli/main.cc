@@ -35,22 +35,18 @@ int with_options(int argc, char** argv) {
   int at = 1;
   while (at < argc && argv[at][0] == '-') own.emplace_back(argv[at++]);
 
-  CommandOptions options;
-  bool version_wanted = false, stats_wanted = false, clear_wanted = false;
+  OwnOptions wanted;
   Options accepted(usage(), purpose);
-  accepted.command_options(options);
-  accepted.flag("-s", stats_wanted, "Same as `vestal stats`");
-  accepted.flag("-z", clear_wanted, "Set what `vestal stats` counts to zero");
-  accepted.flag("--version", version_wanted, "Name, version, licence");
+  add_own_options(accepted, wanted);
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
-  if (version_wanted) return std::fputs(version_text().c_str(), stdout), 0;
-  if (stats_wanted) return show_stats(false);
-  if (clear_wanted) return clear_stats();
+  if (wanted.version_wanted) return std::fputs(version_text().c_str(), stdout), 0;
+  if (wanted.stats_wanted) return show_stats(false);
+  if (wanted.clear_wanted) return clear_stats();
   if (at == argc) {
     std::fputs(accepted.help().c_str(), stderr);
     return status_wrong_usage;
   }
-  if (const Subcommand* command = Subcommand::find(argv[at])) return command->act(options, argv + at + 1);
+  if (const Subcommand* command = Subcommand::find(argv[at])) return command->act(wanted.command, argv + at + 1);
   std::vector<std::string> names;
   for (const Subcommand* one = Subcommand::first(); one; one = one->next()) names.emplace_back(one->name);
   return wrong_usage(std::string("unknown command '") + argv[at] + "'" + suggestion(argv[at], names));

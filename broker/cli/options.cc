@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <istream>
 #include <ostream>
+#include <sstream>
 
 // CLI11 includes <iostream> for a way to leave that is not used here. That header has every program that contains it set
 // up all streams and locales when it starts, which takes as long as a quarter of the start itself.
@@ -28,10 +29,16 @@ class FormatterWithUsage final : public CLI::Formatter {
   std::string text_;
 };
 
+// None is empty, for shells take two tabs for one.
+std::string column(const std::string& text) { return text.empty() ? "-" : text; }
+
 }  // namespace
 
 struct Options::App {
   CLI::App app;
+  std::string usage;  // lines
+  std::vector<std::string> acts;  // rows of the table, without the command
+  std::vector<std::string> acts_with_options;
 
   // `; did you mean '--X'?`. Of one letter nobody can tell what was meant.
   std::string suggestion_for(const std::string& word) const {
@@ -44,6 +51,7 @@ struct Options::App {
 };
 
 Options::Options(const std::string& usage, const std::string& purpose) : app_(std::make_unique<App>()) {
+  app_->usage = usage;
   app_->app.description(purpose);
   app_->app.formatter(std::make_shared<FormatterWithUsage>("Usage: " + usage));
   app_->app.set_help_flag("-h,--help", "Print this and exit");
@@ -82,14 +90,40 @@ void Options::policy(const std::string& name, const std::string& words, SessionP
   app_->app.add_option_function<std::string>(name, take, purpose)->type_name(words)->take_last();
 }
 
+void Options::act(const std::string& name, const std::string& synopsis, const std::string& purpose, bool has_options) {
+  app_->acts.push_back(name + '\t' + column(synopsis) + '\t' + purpose + '\t' + (has_options ? "own" : "none"));
+  if (has_options) app_->acts_with_options.push_back(name);
+}
+
 std::string Options::help() const { return app_->app.help(); }
+
+std::string Options::table() const {
+  const std::string of = '\t' + table_of + '\t';
+  std::string rows;
+  // The list of acts that may follow is in rows of its own.
+  std::istringstream usage(app_->usage.substr(0, app_->usage.find("\n\n")));
+  for (std::string line; std::getline(usage, line);) rows += "usage" + of + line.substr(std::min(line.find_first_not_of(' '), line.size())) + '\n';
+  rows += "about" + of + app_->app.get_description() + '\n';
+  for (const std::string& act : app_->acts) rows += "act" + of + act + '\n';
+  for (const CLI::Option* option : app_->app.get_options()) {
+    if (option->get_positional()) continue;
+    rows += "option" + of + option->get_name(false, true) + '\t' + column(option->get_type_name()) + '\t' +
+            (option->get_expected_max() > 1 ? "many" : "once") + '\t' + option->get_description() + '\n';
+  }
+  return rows;
+}
+
+void Options::print_help() const {
+  std::fputs((table_of.empty() ? help() : table()).c_str(), stdout);
+  acts_with_table = app_->acts_with_options;
+}
 
 int Options::parse(std::vector<std::string> words) {
   std::reverse(words.begin(), words.end());
   try {
     app_->app.parse(std::move(words));
   } catch (const CLI::CallForHelp&) {
-    std::fputs(help().c_str(), stdout);
+    print_help();
     return 0;
   } catch (const CLI::ParseError& error) {
     return wrong_usage(error.what());

@@ -5,8 +5,8 @@ namespace broker::cli {
 constinit Subcommand* Subcommand::first_ = nullptr;
 
 Subcommand::Subcommand(const char* own_name, const char* own_synopsis, const char* own_purpose, Action own_act,
-                       bool (*own_common)(char* const*))
-    : name(own_name), synopsis(own_synopsis), purpose(own_purpose), act(own_act), common(own_common) {
+                       bool (*own_common)(char* const*), int (*own_describe)())
+    : name(own_name), synopsis(own_synopsis), purpose(own_purpose), act(own_act), common(own_common), describe(own_describe) {
   Subcommand** place = &first_;
   while (*place && std::string_view((*place)->name) < name) place = &(*place)->next_;
   next_ = *place;

@@ -14,9 +14,10 @@ using Action = int (*)(const CommandOptions& options, char* const* arguments);
 class Subcommand {
  public:
   // All texts live for ever. `common` tells for some arguments that they need no parsing: nothing may stand between the
-  // user's words and the command. It is asked first, for starting has to be quick.
+  // user's words and the command. It is asked first, for starting has to be quick. `describe` prints the help of what leaves
+  // --help to the command.
   Subcommand(const char* name, const char* synopsis, const char* purpose, Action act,
-             bool (*common)(char* const* arguments) = nullptr);
+             bool (*common)(char* const* arguments) = nullptr, int (*describe)() = nullptr);
   static const Subcommand* find(std::string_view name);
   static const Subcommand* first() { return first_; }  // in the order of their names
 
@@ -25,6 +26,7 @@ class Subcommand {
   const char* const purpose;
   const Action act;
   bool (*const common)(char* const* arguments);
+  int (*const describe)();
   const Subcommand* next() const { return next_; }
 
  private:

@@ -126,6 +126,7 @@ int tree_command(const CommandOptions&, char* const* arguments) {
   Words words = words_of(arguments);
   if (words.empty() || words[0].starts_with('-')) {
     Options accepted(usage, "Immutable directory trees, each named by the digest of all that is in it.");
+    for (const Act& act : acts) accepted.act(act.name, act.synopsis, act.purpose);
     if (const int status = accepted.parse(words); status >= 0) return status;
     return wrong_usage("tree: nothing to do; acts are add, show, ls, cat, diff, checkout");
   }

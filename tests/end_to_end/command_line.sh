@@ -11,6 +11,7 @@ run "$VESTAL" -h
 result '-h' 0 '*Usage: vestal *' ''
 run "$VESTAL" help
 result 'help' 0 '*Usage: vestal *' ''
+is 'help says what --help says' "$("$VESTAL" --help)" "$out"
 for word in run stats why; do
   run "$VESTAL" $word --help
   result "$word --help" 0 "*Usage: vestal $word *" ''
@@ -18,7 +19,9 @@ for word in run stats why; do
   result "help $word" 0 "*Usage: vestal $word *" ''
 done
 run "$VESTAL" help make
-result 'help make' 0 '*vestal*make*' ''
+result 'help make' 0 '*vestal*make*--precise*' ''
+run "$VESTAL" help help
+result 'help help' 0 '*Usage: vestal help *' ''
 run "$VESTAL" help mae
 result 'help on nothing' 2 '' "vestal: no help on 'mae'; did you mean 'make'[?]$see"
 run "$VESTAL" --version
