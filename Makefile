@@ -42,7 +42,7 @@ CXX := g++
 endif
 
 .DEFAULT_GOAL := all
-.PHONY: all check check-unit soak bench compare demo format tidy install install-strip uninstall clean help packages force
+.PHONY: all check check-unit soak bench compare demo format tidy install install-strip uninstall deb clean help packages force
 
 # ---- what is built from what -----------------------------------------------------------------------------------
 
@@ -137,10 +137,10 @@ $(O)/flags: force
 	  [ "$$flags" = "$$(cat $@ 2>/dev/null)" ] || printf '%s\n' "$$flags" >$@
 
 # Missing packages are installed for check, demo and bench; a plain make only names them.
-package_lists := $(sort build $(patsubst compare,bench,$(filter check demo bench compare,$(MAKECMDGOALS))))
+package_lists := $(sort build $(patsubst compare,bench,$(filter check demo bench compare deb,$(MAKECMDGOALS))))
 packages:
 ifneq ($(PACKAGES),have)
-	@scripts/install-packages.sh $(if $(filter check demo bench compare,$(MAKECMDGOALS)),,--only-check) $(package_lists)
+	@scripts/install-packages.sh $(if $(filter check demo bench compare deb,$(MAKECMDGOALS)),,--only-check) $(package_lists)
 endif
 
 $(all_objects): $(O)/flags Makefile | packages
@@ -289,7 +289,7 @@ install: all
 # Without debugging information, as packages do: of the program that is five sixths.
 install-strip: install
 	$(STRIP) '$(DESTDIR)$(bindir)/vestal'
-	$(STRIP) --strip-debug '$(DESTDIR)$(shimdir)/libvestal_shim.so'
+	$(STRIP) --strip-unneeded '$(DESTDIR)$(shimdir)/libvestal_shim.so'
 
 uninstall:
 	rm -f '$(DESTDIR)$(bindir)/vestal' '$(DESTDIR)$(shimdir)/libvestal_shim.so'
@@ -297,6 +297,10 @@ uninstall:
 	rm -f '$(DESTDIR)$(bash_dir)/vestal' '$(DESTDIR)$(zsh_dir)/_vestal' '$(DESTDIR)$(fish_dir)/vestal.fish'
 	rm -f $(patsubst %,'$(DESTDIR)$(mandir)/man1/%.1.gz',$(page_names))
 	-rmdir '$(DESTDIR)$(shimdir)' '$(DESTDIR)$(modeldir)' '$(DESTDIR)$(patsubst %/,%,$(dir $(modeldir)))' 2>/dev/null
+
+# A Debian package; DEB_FLAGS are dpkg-deb's.
+deb: all
+	@MAKE='$(MAKE)' scripts/debian/make-deb.sh '$(O)' '$(or $(deb_dir),$(O))' $(version) $(release_date) $(DEB_FLAGS)
 
 clean:
 	rm -rf '$(O)'
@@ -312,6 +316,7 @@ help:
 	  'make compare    build real sources plain and under vestal, phase by phase, and compare the trees; installs too' \
 	  'make install    into $$(DESTDIR)$$(prefix), default /usr/local;  make uninstall' \
 	  'make install-strip   the same without debugging information: 11 MB in place of 68; what is usual for a package' \
+	  'make deb        a Debian package, in $(O)' \
 	  'make format     clang-format every source        make tidy    clang-tidy' \
 	  'make clean      remove $(O)' \
 	  'Variables: CXX CXXFLAGS CPPFLAGS LDFLAGS prefix DESTDIR O V=1 PACKAGES=have'

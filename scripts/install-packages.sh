@@ -1,7 +1,7 @@
 #!/bin/bash
 # Sees to the Debian packages that some part of the project needs.
 #
-#   install-packages.sh [--only-check] LIST...       LIST: build check demo bench, see packages.txt
+#   install-packages.sh [--only-check] LIST...       LIST: build check demo bench deb, see packages.txt
 #
 # Says nothing when everything is there. Otherwise names what is missing, installs it with apt-get (through sudo when
 # not root), or, with --only-check or where that is impossible, stops with status 1.
