@@ -1,4 +1,5 @@
-// Where the cache is: $VESTAL_DIR, else $XDG_CACHE_HOME/vestal, else
+// Where the cache is: $VESTAL_DIR, else what the user's configuration file or
+// the machine's says (`dir`), else $XDG_CACHE_HOME/vestal, else
 // ~/.cache/vestal. An empty variable counts as unset. A relative $VESTAL_DIR
 // counts from the working directory; a relative $XDG_CACHE_HOME is ignored, as
 // its specification wants it.

@@ -19,9 +19,9 @@
 
 #include "broker/cache_place.h"
 #include "broker/configuration.h"
+#include "broker/effective_settings.h"
 #include "broker/program_search.h"
 #include "broker/server.h"
-#include "broker/settings.h"
 #include "broker/wording.h"
 #include "cache/base/failpoint.h"
 #include "cache/base/whole_io.h"
@@ -75,9 +75,10 @@ void nap(int ms) {
   ::_exit(127);
 }
 
-// Of the user's variables the broker gets those that are meant for it.
-std::vector<char*> broker_environment() {
+// Of the user's variables the broker gets those that are meant for it. Of two with one name the first counts.
+std::vector<char*> broker_environment(std::vector<std::string>& of_files) {
   std::vector<char*> variables;
+  for (std::string& variable : of_files) variables.push_back(variable.data());
   for (char** variable = environ; variable && *variable; ++variable) {
     for (const char* name : {"VESTAL_IDLE=", "VESTAL_MAX_SIZE=", "VESTAL_SHIM=", "VESTAL_EVENTS=", "TZ=",
 #ifdef VESTAL_FAILPOINTS
@@ -108,7 +109,8 @@ Result<bool> start_broker(const std::string& directory) {
   OwnedFd ready_writer(away_from_standard(ends[1]));
   std::string words[] = {"vestal", "broker", "--serve", directory};
   char* const arguments[] = {words[0].data(), words[1].data(), words[2].data(), words[3].data(), nullptr};
-  const std::vector<char*> environment = broker_environment();
+  std::vector<std::string> of_files = broker_variables_of_files();
+  const std::vector<char*> environment = broker_environment(of_files);
 
   // A child that sends no signal when it ends, so that the command never hears of one it does not know.
   const long child = FAILPOINT("broker_start") ? -1 : ::syscall(SYS_clone, 0, nullptr, nullptr, nullptr, nullptr);
@@ -371,13 +373,15 @@ void complain(const std::string& text) {
 int run_command(char* const* arguments, const CommandOptions& given) {
   CommandOptions options = given;
   if (options.cache_directory.empty()) {
-    for (const std::string& text : wrong_settings()) complain(text);
     const auto configuration = find_configuration(&complain);
-    const auto configured = configuration.and_then([](const auto& files) { return read_configuration(files); });
-    if (!configured) {
-      complain(configured.error().message);
+    const auto settings = configuration.and_then([](const auto& files) { return read_configuration(files); }).and_then([&](const Configuration& configured) {
+      return Settings::find(configured.settings, options.said, &complain);
+    });
+    if (!settings) {
+      complain(settings.error().message);
       return status_own_failure;
     }
+    apply(*settings, options);
     options.configuration = encode(*configuration);
   }
   const FoundProgram program = find_program(arguments[0]);

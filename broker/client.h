@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "broker/control.h"
 #include "broker/session_policies.h"
@@ -25,11 +26,17 @@ inline constexpr int status_own_failure = 125;
 inline constexpr int status_not_executable = 126;
 inline constexpr int status_not_found = 127;
 
+// An option as the command line has it, by its name in files of configuration (broker/setting_keys.h).
+struct SaidOption {
+  std::string name, value;
+};
+
 struct CommandOptions {
   bool fresh = false;
   bool precise = false;  // as in SessionOptions
   bool verbose = false;  // tell what happened to each step
   bool summary = false;  // one line at the end
+  std::vector<SaidOption> said;  // of what is above and the policies
   std::string configuration;  // encoded files; run_command reads them itself
   SessionPolicies policies{};
   // Absolute: the cache, wherever the user's is. No configuration and no setting of the user's holds then.

@@ -21,7 +21,8 @@ using cache::Fault;
 using cache::Result;
 using cache::fail;
 
-constexpr char project_name[] = "/.vestal.toml";
+constexpr char project_name[] = "/.vestal.toml", common_name[] = "/vestal/config.toml";
+constexpr char machine_place[] = "/etc";
 
 // Nothing if there is none, or none that counts.
 Result<std::optional<ConfigurationFile>> read_file(const std::string& path, const std::function<void(const std::string&)>& warn) {
@@ -79,10 +80,20 @@ Result<std::vector<ConfigurationFile>> find_configuration(const std::function<vo
       if (directory.empty()) break;
     }
   }
-  if (const std::string place = user_place(); !place.empty())
-    if (auto file = TRY(read_file(place + "/vestal/config.toml", warn))) files.push_back(std::move(*file));
+  for (ConfigurationFile& file : TRY(find_common_configuration(warn))) files.push_back(std::move(file));
   return files;
 }
+
+Result<std::vector<ConfigurationFile>> find_common_configuration(const std::function<void(const std::string&)>& warn) {
+  std::vector<ConfigurationFile> files;
+  for (const std::string& place : {user_place(), std::string(machine_place)}) {
+    if (place.empty()) continue;
+    if (auto file = TRY(read_file(place + common_name, warn))) files.push_back(std::move(*file));
+  }
+  return files;
+}
+
+bool is_of_project(std::string_view path) { return path.ends_with(project_name); }
 
 std::string encode(const std::vector<ConfigurationFile>& files) {
   std::string bytes;
@@ -115,14 +126,10 @@ Result<std::vector<ConfigurationFile>> decode_configuration(std::string_view byt
 
 Result<Configuration> read_configuration(const std::vector<ConfigurationFile>& files) {
   Configuration all;
-  std::optional<bool> precise;
   for (const ConfigurationFile& file : files) {
-    std::optional<bool> here;
-    std::vector<PolicyRow> some = TRY(read_policy(file.text, file.path, &here));
+    std::vector<PolicyRow> some = TRY(read_policy(file.text, file.path, &all.settings));
     all.rows.insert(all.rows.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
-    if (!precise) precise = here;
   }
-  all.precise = precise.value_or(false);
   return all;
 }
 

@@ -14,7 +14,9 @@
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/toml.h>
 
+#include "broker/configuration.h"
 #include "broker/policy_data.h"
+#include "broker/setting_keys.h"
 #include "broker/wording.h"
 #include "cache/record.h"
 #include "preload/protocol.h"
@@ -73,15 +75,19 @@ class Reader {
  public:
   Reader(const std::string& text, const std::string& path, bool shipped) : text_(text), path_(path), shipped_(shipped) {}
 
-  std::optional<bool> precise() const { return precise_; }
+  std::vector<FileSetting> take_settings() { return std::move(settings_); }
 
   Result<std::vector<PolicyRow>> read() {
     const toml::parse_result parsed = toml::parse(std::string_view(text_));
     if (!parsed) return fail(Fault::invalid, at(parsed.error().source().begin.line) + std::string(parsed.error().description()));
     const toml::table& file = parsed.table();
-    std::vector<std::string> keys{"policy", shipped_ ? "places" : "precise"};
+    std::vector<std::string> keys{"policy"};
+    if (shipped_) keys.emplace_back("places");
+    else
+      for (const SettingKey& key : setting_keys())
+        if (key.may_stand_in_file()) keys.emplace_back(key.name);
     TRY(only(file, keys));
-    if (const toml::node* precise = file.get("precise")) precise_ = TRY(flag("precise", *precise));
+    if (!shipped_) TRY(read_settings(file));
     std::vector<PolicyRow> rows;
     if (const toml::node* places = file.get("places")) places_ = TRY(texts("places", *places));
     const toml::node* policy = file.get("policy");
@@ -127,6 +133,25 @@ class Reader {
     if (found == names.end())
       return fail(Fault::invalid, fmt::format("{}'{}' cannot be '{}'{}", at(node), key, word, suggestion(word, names)));
     return static_cast<std::size_t>(found - names.begin());
+  }
+
+  Result<bool> read_settings(const toml::table& file) {
+    for (const SettingKey& key : setting_keys()) {
+      const toml::node* node = file.get(key.name);
+      if (!node) continue;
+      if (key.place == SettingKey::Place::not_of_project && is_of_project(path_))
+        return fail(Fault::invalid, fmt::format("{}'{}' is about the cache, which all projects share; it can stand in ~/.config/vestal/config.toml", at(*node), key.name));
+      std::string value;
+      if (key.kind == SettingKey::Kind::flag) value = TRY(flag(key.name, *node)) ? "true" : "false";
+      else if (node->is_integer()) value = std::to_string(node->as_integer()->get());
+      else value = TRY(text(key.name, *node));
+      if (const std::string wrong = key.wrong(value); !wrong.empty())
+        return fail(Fault::invalid, fmt::format("{}'{}' cannot be '{}': {}", at(*node), key.name, value, wrong));
+      if (key.name == std::string_view("dir") && !value.starts_with('/') && !value.starts_with("~/"))
+        return fail(Fault::invalid, fmt::format("{}'dir' is not an absolute path, nor does it begin with ~/", at(*node)));
+      settings_.push_back({key.name, std::move(value), fmt::format("{}:{}", path_, node->source().begin.line)});
+    }
+    return true;
   }
 
   Result<PolicyRow> row(const toml::table& table) {
@@ -264,7 +289,7 @@ class Reader {
   const std::string path_;
   const bool shipped_;
   std::vector<std::string> places_;
-  std::optional<bool> precise_;
+  std::vector<FileSetting> settings_;
 };
 
 constexpr auto plain_words = [] {
@@ -277,10 +302,11 @@ constexpr auto plain_words = [] {
 
 std::span<const PolicyWord> policy_words() { return plain_words; }
 
-Result<std::vector<PolicyRow>> read_policy(const std::string& text, const std::string& path, std::optional<bool>* precise) {
+Result<std::vector<PolicyRow>> read_policy(const std::string& text, const std::string& path, std::vector<FileSetting>* settings) {
   Reader reader(text, path, false);
   auto rows = reader.read();
-  if (precise) *precise = reader.precise();
+  if (settings)
+    for (FileSetting& each : reader.take_settings()) settings->push_back(std::move(each));
   return rows;
 }
 

@@ -1,6 +1,8 @@
 // Policy rows as people write them: TOML, in broker/policy.toml and in the
 // user's configuration files. Only its .cc knows toml++.
 //
+//   summary = true                        single values, in front of all rows
+//
 //   [[policy]]
 //   programs = ["/opt/tools/bin/gen*"]    patterns of absolute paths; "./tools/gen" is below the file's own directory
 //   ignores = ["times", "fstat"]          words of policy_words()
@@ -22,7 +24,6 @@
 // Whatever is wrong is an error that begins with file:line.
 #pragma once
 
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -38,8 +39,9 @@ struct PolicyWord {
 };
 std::span<const PolicyWord> policy_words();
 
-// `path` is the file's own, absolute. Its key `precise` (broker/configuration.h) goes to `precise`, if that is not null.
-cache::Result<std::vector<PolicyRow>> read_policy(const std::string& text, const std::string& path, std::optional<bool>* precise = nullptr);
+// `path` is the file's own, absolute. Single values beside the rows (broker/setting_keys.h) are added to `settings`, if that is not null.
+struct FileSetting;
+cache::Result<std::vector<PolicyRow>> read_policy(const std::string& text, const std::string& path, std::vector<FileSetting>* settings = nullptr);
 
 std::vector<PolicyRow> read_shipped_policy();
 

@@ -521,7 +521,6 @@ void Server::start_session(int client, const SessionRequest& wanted, std::string
     send_reply(client, ReplyStatus::refused, configured.error().message);
     return;
   }
-  options.precise = options.precise || configured->precise;
   options.policy_table = std::make_shared<PolicyTable>(std::move(configured->rows));
   options.policies = wanted.policies;
   auto session = Session::create(parts_, options);

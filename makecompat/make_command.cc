@@ -81,6 +81,7 @@ int make(const broker::CommandOptions& given, char* const* arguments) {
     const std::string_view word = *arguments;
     if (word == "--precise") {
       options.precise = true;
+      options.said.push_back({"precise", "true"});
     } else if (word == "--check") {
       wishes.checks = true;
     } else if (takes("--findings", arguments, wishes.findings) || takes("--compile-commands", arguments, wishes.compile_commands)) {

@@ -7,7 +7,9 @@
 #include "broker/cli/options.h"
 #include "broker/cli/subcommand.h"
 #include "broker/collector.h"
+#include "broker/configuration.h"
 #include "broker/control.h"
+#include "broker/effective_settings.h"
 #include "broker/settings.h"
 #include "broker/wording.h"
 
@@ -40,11 +42,22 @@ int gc(const CommandOptions&, char* const* arguments) {
   if (const int status = accepted.parse(words_of(arguments)); status >= 0) return status;
   CollectRequest wanted;
   wanted.only_tells = only_tells;
-  const auto bytes_max = size.empty() ? cache_bytes_max() : size_in(size);
+  std::optional<std::uint64_t> bytes_max = size_in(size);
+  if (!size.empty() && !bytes_max) return wrong_usage(fmt::format("gc: --size={}: not a size like 500M or 20G", size));
   if (!bytes_max) {
-    if (!size.empty()) return wrong_usage(fmt::format("gc: --size={}: not a size like 500M or 20G", size));
-    fmt::print("VESTAL_MAX_SIZE says that the cache may grow without limit; --size sets one\n");
-    return 0;
+    const auto settings = find_configuration(&complain).and_then([](const auto& files) { return read_configuration(files); }).and_then([](const Configuration& configured) {
+      return Settings::find(configured.settings, {}, [](const std::string&) {});
+    });
+    if (!settings) {
+      complain(settings.error().message);
+      return status_own_failure;
+    }
+    const Setting& limit = (*settings)["max_size"];
+    if (limit.value == unlimited) {
+      fmt::print("{} says that the cache may grow without limit; --size sets one\n", limit.where);
+      return 0;
+    }
+    bytes_max = size_in(limit.value);
   }
   const auto unused_s = unused.empty() ? static_cast<std::uint64_t>(CollectorLimits{}.unused_min.count()) : seconds_in(unused);
   if (!unused_s) return wrong_usage(fmt::format("gc: --unused={}: not a time like 30m, 12h or 7d", unused));

@@ -76,16 +76,18 @@ void Options::command_options(CommandOptions& options) {
   flag("--summary", options.summary, "One line on standard error at the end: hits, misses, time saved");
   flag("-v,--verbose", options.verbose, "What happened to each step, and the summary");
   flag("--fresh", options.fresh, "Run everything and record it, replay nothing");
-  policy("--clock", "real|@EPOCH|tick:@EPOCH", options.policies, choose_clock, "What the wall clock tells");
-  policy("--random", "real|SEED", options.policies, choose_random, "Where random numbers come from");
-  policy("--hostname", "NAME", options.policies, choose_host_name, "What the host is called");
-  policy("--network", "allow|deny|HOST:PORT,...", options.policies, choose_network, "Whom the command may reach");
+  for (const char* name : {"summary", "verbose", "fresh"})
+    app_->app.get_option("--" + std::string(name))->each([name, &options](const std::string& value) { options.said.push_back({name, value}); });
+  policy("--clock", "real|@EPOCH|tick:@EPOCH", options, choose_clock, "What the wall clock tells");
+  policy("--random", "real|SEED", options, choose_random, "Where random numbers come from");
+  policy("--hostname", "NAME", options, choose_host_name, "What the host is called");
+  policy("--network", "allow|deny|HOST:PORT,...", options, choose_network, "Whom the command may reach");
 }
 
-void Options::policy(const std::string& name, const std::string& words, SessionPolicies& policies, Choose choose,
-                     const std::string& purpose) {
-  auto take = [name, &policies, choose](const std::string& word) {
-    if (const auto chosen = choose(policies, word); !chosen) throw CLI::ValidationError(name, chosen.error().message);
+void Options::policy(const std::string& name, const std::string& words, CommandOptions& options, Choose choose, const std::string& purpose) {
+  auto take = [name, &options, choose](const std::string& word) {
+    if (const auto chosen = choose(options.policies, word); !chosen) throw CLI::ValidationError(name, chosen.error().message);
+    options.said.push_back({name.substr(2), word});
   };
   app_->app.add_option_function<std::string>(name, take, purpose)->type_name(words)->take_last();
 }

@@ -44,7 +44,7 @@ class Options {
 
  private:
   using Choose = cache::Result<bool> (*)(SessionPolicies& policies, std::string_view word);
-  void policy(const std::string& name, const std::string& words, SessionPolicies& policies, Choose choose, const std::string& purpose);
+  void policy(const std::string& name, const std::string& words, CommandOptions& options, Choose choose, const std::string& purpose);
 
   std::string table() const;
 

@@ -61,7 +61,7 @@ result 'a size and a time' 0 'Removed 0 bytes*' ''
 VESTAL_MAX_SIZE=unlimited run "$VESTAL" gc
 result 'no limit' 0 'VESTAL_MAX_SIZE says that the cache may grow without limit*' ''
 VESTAL_MAX_SIZE=much run "$VESTAL" run -- true
-result 'a variable that makes no sense' 0 '' 'vestal: VESTAL_MAX_SIZE=much: not a size like 500M or 20G, nor `unlimited`; 20.0 GiB is used'
+result 'a variable that makes no sense' 0 '' 'vestal: VESTAL_MAX_SIZE=much: not a size like 500M or 20G, nor `unlimited`; 20G is used'
 
 # By itself, in a pause.
 "$VESTAL" broker --stop
