@@ -125,6 +125,7 @@ archive = $(if $(wildcard $(addsuffix /lib$(1).a,/usr/lib/x86_64-linux-gnu /usr/
 library_libs = $(eval library_libs := \
   $(call archive,leveldb,-lleveldb) $(call archive,snappy,-lsnappy) \
   $(call archive,capstone,$(or $(call pkg,--libs capstone),-lcapstone)) \
+  $(call archive,archive,-larchive) $(call archive,zstd,-lzstd) \
   $(call archive,crypto,$(or $(call pkg,--libs libcrypto),-lcrypto)) -lpthread -lrt)$(library_libs)
 
 host_compile = $(CXX) $(own_cppflags) $(library_cflags) $(CPPFLAGS) $(own_cxxflags) $(CXXFLAGS)

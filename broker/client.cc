@@ -149,7 +149,15 @@ struct Answer {
 };
 
 // What is to be stored takes its time; a broker that dies meanwhile closes the connection.
-int patience_ms(RequestKind kind) { return kind == RequestKind::tree_add ? -1 : answer_ms_max; }
+int patience_ms(RequestKind kind) {
+  switch (kind) {
+    case RequestKind::tree_add:
+    case RequestKind::check:
+    case RequestKind::hand_out:
+    case RequestKind::take_in: return -1;
+    default: return answer_ms_max;
+  }
+}
 
 // Sends the request to the broker of this directory. If there is none it is started, or, if it may not be, Fault::not_found.
 Result<Answer> ask(const std::string& path, RequestKind kind, std::string_view body, bool may_start = true) {
@@ -399,7 +407,7 @@ namespace {
 
 Result<std::string> ask_without_session(RequestKind kind, std::string_view body, bool may_start) {
   const std::string place = TRY(cache_place());
-  const bool stores = kind == RequestKind::tree_add;
+  const bool stores = kind == RequestKind::tree_add || kind == RequestKind::take_in;
   if (!stores && ::access(place.c_str(), F_OK) != 0 && errno == ENOENT) {
     return fail(Fault::not_found, "there is no cache at " + place + " yet");
   }

@@ -96,16 +96,6 @@ std::vector<Entry> tool_entries(const std::string& path) {
   return entries;
 }
 
-// Somebody stands on the trees at this moment.
-bool sandboxes_in_use(const std::string& cache_directory) {
-  std::error_code error;
-  for (fs::directory_iterator at(cache_directory + "/sandboxes", error), end; !error && at != end; at.increment(error)) {
-    const OwnedFd lock(::open((at->path() / "lock").c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
-    if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) return true;
-  }
-  return false;
-}
-
 bool remove_tree(const OwnedFd& directory, const std::string& path, const Tree& tree) {
   const std::string aside = put_aside + tree.name;
   if (::renameat2(directory.get(), tree.name.c_str(), directory.get(), aside.c_str(), RENAME_NOREPLACE) != 0) return false;
@@ -128,6 +118,15 @@ void remove_what_is_aside(const std::string& path) {
 }
 
 }  // namespace
+
+bool sandboxes_in_use(const std::string& cache_directory) {
+  std::error_code error;
+  for (fs::directory_iterator at(cache_directory + "/sandboxes", error), end; !error && at != end; at.increment(error)) {
+    const OwnedFd lock(::open((at->path() / "lock").c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+    if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) return true;
+  }
+  return false;
+}
 
 Result<Collected> collect(const std::string& cache_directory, cache::StepCache& steps, const CollectorLimits& limits) {
   // To look through what there is is no use of it.

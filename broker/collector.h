@@ -36,4 +36,7 @@ struct Collected {
 // Fault::io: nothing could be looked at. What cannot be removed is left.
 cache::Result<Collected> collect(const std::string& cache_directory, cache::StepCache& steps, const CollectorLimits& limits);
 
+// Whether somebody stands on trees of this cache at this moment.
+bool sandboxes_in_use(const std::string& cache_directory);
+
 }  // namespace broker

@@ -12,6 +12,11 @@
 //   why       a path             all explanations are in their file; JSON: list of the commands that made the path
 //   tree_add  a directory        JSON: digest, bytes, what was counted, what was left out (broker/tree/tree_adder.h)
 //   collect   CollectRequest     JSON: what was removed (broker/collector.h)
+//   check     CheckRequest       JSON: which rows of the index are damaged
+//   hand_out  a file's name      the key of fingerprints in hex; the rows of steps are in that file of the cache directory (broker/row_file.h)
+//   take_in   TakeRequest, a     JSON: how many results are new; the rows of that file of the cache directory have been added. Without
+//             file's name        a name: nothing, and refused if that fails for what is in the cache
+//   leave     nothing            nothing: the broker leaves; refused if there are sessions
 //   stop                         nothing: the broker leaves after its sessions
 //
 // The heads stay as they are for ever, for a broker may meet a client of another
@@ -39,7 +44,7 @@ struct BuildId {
   static BuildId of_this_program();
 };
 
-enum class RequestKind : std::uint32_t { session = 1, stats = 2, clear = 3, why = 4, stop = 5, tree_add = 6, collect = 7 };
+enum class RequestKind : std::uint32_t { session = 1, stats = 2, clear = 3, why = 4, stop = 5, tree_add = 6, collect = 7, check = 8, hand_out = 9, take_in = 10, leave = 11 };
 enum class ReplyStatus : std::uint32_t {
   done = 0,
   refused = 1,  // and asking again would not help
@@ -77,6 +82,14 @@ struct SessionRequest {
 struct CollectRequest {
   std::uint64_t bytes_max = 0, unused_s = 0;
   std::uint32_t only_tells = 0, unused = 0;
+};
+
+struct CheckRequest {
+  std::uint32_t removes = 0, unused = 0;
+};
+
+struct TakeRequest {
+  std::uint64_t fingerprint_key[2] = {};  // that of the rows
 };
 
 struct Request {

@@ -21,6 +21,7 @@
 #include <fstream>
 #include <list>
 #include <mutex>
+#include <shared_mutex>
 #include <thread>
 #include <utility>
 
@@ -31,6 +32,7 @@
 #include "broker/configuration.h"
 #include "broker/control.h"
 #include "broker/images/elf_file.h"
+#include "broker/row_file.h"
 #include "broker/session.h"
 #include "broker/settings.h"
 #include "broker/shim_place.h"
@@ -224,6 +226,7 @@ class Server {
   void run_session(Session& session, std::int32_t top_pid);
   void wait_for_ended_sessions();
   void collect_unasked();
+  cache::Result<std::string> take_in(std::string_view body);
   // Whether clients who look for the broker of this directory still find this one.
   bool can_be_found() const;
   bool is_own_socket(int directory, const std::string& path) const;
@@ -245,6 +248,7 @@ class Server {
   Clock::time_point idle_since_ = Clock::now();
   bool has_grown_ = false;     // there were sessions since the cache was last kept within its size
   std::mutex collector_mutex_;
+  std::shared_mutex begin_mutex_;  // held, together with others, while a session begins and is not among sessions_ yet
   bool leaving_ = false;       // no new sessions
   bool leave_early_ = false;   // as soon as nothing is under way
 };
@@ -482,6 +486,42 @@ void Server::answer(int client, const Request& request, pid_t peer) {
       else send_reply(client, ReplyStatus::refused, collected.error().message);
       return;
     }
+    case RequestKind::check: {
+      CheckRequest wanted;
+      if (request.body.size() != sizeof wanted) break;
+      std::memcpy(&wanted, request.body.data(), sizeof wanted);
+      wait_for_ended_sessions();
+      ensure_acceptors();
+      json damaged = json::array();
+      const auto checked = parts_.cache->check(wanted.removes != 0, [&](const std::string& what) { damaged.push_back(what); });
+      send_reply(client, ReplyStatus::done, text_of(json{{"rows", checked.rows}, {"damaged", std::move(damaged)}}));
+      return;
+    }
+    case RequestKind::hand_out: {
+      wait_for_ended_sessions();
+      ensure_acceptors();
+      const auto written = hand_out_rows(*parts_.cache, *parts_.blobs, directory_, request.body);
+      const auto key = parts_.cache->fingerprint_key();
+      send_reply(client, written ? ReplyStatus::done : ReplyStatus::refused, written ? fmt::format("{:016x}{:016x}", key[0], key[1]) : written.error().message);
+      return;
+    }
+    case RequestKind::take_in: {
+      wait_for_ended_sessions();
+      ensure_acceptors();
+      const auto taken = take_in(request.body);
+      send_reply(client, taken ? ReplyStatus::done : ReplyStatus::refused, taken ? *taken : taken.error().message);
+      return;
+    }
+    case RequestKind::leave: {
+      wait_for_ended_sessions();
+      const std::unique_lock begin_lock(begin_mutex_);
+      std::unique_lock lock(mutex_);
+      leaving_ = leaving_ || sessions_.empty();
+      const bool leaving = leaving_;
+      lock.unlock();
+      send_reply(client, leaving ? ReplyStatus::done : ReplyStatus::refused, leaving ? "" : "a command runs with this cache; try again when it has ended");
+      return;
+    }
     case RequestKind::stop: {
       {
         const std::lock_guard lock(mutex_);
@@ -492,6 +532,26 @@ void Server::answer(int client, const Request& request, pid_t peer) {
     }
   }
   send_reply(client, ReplyStatus::refused, "the broker does not know this request");
+}
+
+cache::Result<std::string> Server::take_in(std::string_view body) {
+  TakeRequest wanted;
+  if (body.size() < sizeof wanted) return cache::fail(cache::Fault::invalid, "the request is broken");
+  std::memcpy(&wanted, body.data(), sizeof wanted);
+  const std::string name(body.substr(sizeof wanted));
+  const std::array<std::uint64_t, 2> key{wanted.fingerprint_key[0], wanted.fingerprint_key[1]};
+  const std::unique_lock begin_lock(begin_mutex_);
+  if (key != parts_.cache->fingerprint_key()) {
+    const std::lock_guard lock(mutex_);
+    if (!sessions_.empty()) return cache::fail(cache::Fault::invalid, "a command runs with this cache; try again when it has ended");
+    if (parts_.cache->has_results())
+      return cache::fail(cache::Fault::invalid, parts_.cache_directory + ": has results of its own, and those of another origin cannot stand beside them; "
+                                                "import into an empty cache (`vestal cache clear`, or another VESTAL_DIR)");
+    if (!name.empty()) TRY(parts_.cache->set_fingerprint_key(key));
+  }
+  if (name.empty()) return std::string();
+  const std::uint64_t results = TRY(take_in_rows(*parts_.cache, *parts_.blobs, directory_, name));
+  return text_of(json{{"results", results}});
 }
 
 void Server::start_session(int client, const SessionRequest& wanted, std::string_view configuration, pid_t peer) {
@@ -523,6 +583,14 @@ void Server::start_session(int client, const SessionRequest& wanted, std::string
   }
   options.policy_table = std::make_shared<PolicyTable>(std::move(configured->rows));
   options.policies = wanted.policies;
+  std::shared_lock begin_lock(begin_mutex_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (leaving_) {
+      send_reply(client, ReplyStatus::leaving, {});
+      return;
+    }
+  }
   auto session = Session::create(parts_, options);
   if (!session) {
     send_reply(client, ReplyStatus::refused, session.error().message);
@@ -533,6 +601,7 @@ void Server::start_session(int client, const SessionRequest& wanted, std::string
     if (leaving_) (*session)->stop();
     return sessions_.insert(sessions_.end(), Running{session->get(), wanted.top_pid});
   }();
+  begin_lock.unlock();
   // A client that has gone before it heard the name leaves a session whose top process is gone: it ends by itself.
   send_reply(client, ReplyStatus::done, (*session)->region_name());
   ensure_acceptors();

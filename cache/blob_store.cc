@@ -298,6 +298,24 @@ Result<std::string> BlobStore::read(const Digest& digest, std::uint64_t bytes_ma
   return bytes;
 }
 
+Result<std::uint64_t> BlobStore::look_through(const Digest& digest, const std::function<bool(std::string_view)>& take) const {
+  const OwnedFd blob = TRY(open_blob(digest));
+  const auto buffer = std::make_unique_for_overwrite<char[]>(buffer_bytes);
+  Hasher hasher;
+  for (std::uint64_t offset = 0;;) {
+    const ssize_t count = read_at(blob.get(), buffer.get(), buffer_bytes, offset);
+    const int reason = errno;
+    if (count < 0) return failed(reason, path_of(digest) + ": cannot be read");
+    const std::string_view bytes(buffer.get(), static_cast<std::size_t>(count));
+    hasher.add(bytes);
+    offset += bytes.size();
+    if (!bytes.empty() && !take(bytes)) return offset;
+    if (bytes.size() == buffer_bytes) continue;
+    if (hasher.finish() != digest) return fail(Fault::corrupt, path_of(digest) + ": is damaged");
+    return offset;
+  }
+}
+
 void BlobStore::remove(const Digest& digest) const { ::unlinkat(root_.get(), place_of(digest).c_str(), 0); }
 
 namespace {

@@ -63,6 +63,9 @@ class BlobStore {
   // The checked bytes of a blob of at most `bytes_max`.
   Result<std::string> read(const Digest& digest, std::uint64_t bytes_max = 64 << 20) const;
 
+  // Gives the bytes of a blob to `take`, in pieces, as long as that is true, and checks them at the end: a damaged one is Fault::corrupt, and
+  // stays. Returns how many there were.
+  Result<std::uint64_t> look_through(const Digest& digest, const std::function<bool(std::string_view)>& take) const;
   // Not an Error if it is not there.
   void remove(const Digest& digest) const;
 

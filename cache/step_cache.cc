@@ -18,9 +18,9 @@
 
 #include "cache/base/failpoint.h"
 #include "cache/base/owned_fd.h"
-#include "cache/level_database.h"
 #include "cache/private_directory.h"
 #include "cache/sealed_bytes.h"
+#include "cache/step_cache_state.h"
 
 // Rows, beside those that hold an encoding of cache/record.h:
 //
@@ -36,7 +36,6 @@ namespace {
 // Raised when rows change their meaning; encodings have record_version.
 constexpr std::uint32_t format_version = 1;
 
-constexpr std::size_t makers_max = 8;
 constexpr std::size_t known_sets_max = 1 << 14;
 constexpr std::size_t decoded_bytes_max = 2 << 20;
 constexpr std::chrono::seconds counters_interval{1};
@@ -65,23 +64,6 @@ std::optional<std::uint64_t> number_of(std::string_view bytes) {
   return number;
 }
 
-std::vector<Digest> digests_in(std::string_view bytes, std::size_t count_max) {
-  std::vector<Digest> digests;
-  for (; bytes.size() >= 32 && digests.size() < count_max; bytes.remove_prefix(32)) {
-    digests.push_back(*Digest::from_bytes(bytes.substr(0, 32)));
-  }
-  return digests;
-}
-
-std::string in_front(const Digest& first, std::string_view row, std::size_t count_max) {
-  std::string moved(first.view());
-  std::size_t count = 1;
-  for (const Digest& digest : digests_in(row, count_max)) {
-    if (digest != first && count++ < count_max) moved += digest.view();
-  }
-  return moved;
-}
-
 std::size_t memory_of(const NeedSet& names) {
   std::size_t bytes = names.size() * sizeof(NeedName);
   for (const NeedName& name : names) bytes += name.text.capacity() + 1;
@@ -92,37 +74,14 @@ std::size_t memory_of(const NeedSet& names) {
 
 // ---- opening -----------------------------------------------------------------------------------------
 
-struct StepCache::State {
-  Database database;
-  std::array<std::uint64_t, 2> fingerprint_key{};
-
-  // For reading rows to write them changed, and for need sets held in memory.
-  std::mutex mutex;
-  std::unordered_set<Digest> known_sets;  // some of those that are stored
-  std::unordered_map<Digest, NeedSet> decoded;
-  std::size_t decoded_bytes = 0;
-  std::uint64_t drops = 0;  // how often need sets were removed
-
-  std::mutex counter_mutex;
-  std::map<std::string, std::int64_t> counters;
-  std::unordered_set<std::string> changed_counters;
-  std::chrono::steady_clock::time_point counters_written{};
-
-  // Why the cache cannot be used as it is; with an Error whose fault is `io`, neither can another be begun.
-  Result<bool> open(const std::string& directory);
-  Result<bool> begin();
-
-  void hold(const Digest& digest, const NeedSet& names);
-  void let_go(const Digest& digest);
-  void write_counters();
-  template <class Thing>
-  std::optional<Thing> read(const std::string& key, Result<Thing> (*decode)(std::string_view));
-};
-
 Result<bool> StepCache::State::begin() {
   if (::getrandom(fingerprint_key.data(), sizeof fingerprint_key, 0) != sizeof fingerprint_key) {
     return fail(Fault::io, std::string("no random numbers: ") + std::strerror(errno));
   }
+  return write_version();
+}
+
+Result<bool> StepCache::State::write_version() {
   SealedWriter writer('v');
   writer.number(format_version);
   for (const std::uint64_t word : fingerprint_key) writer.number(word);

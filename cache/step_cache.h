@@ -70,6 +70,26 @@ class StepCache {
   // waits meanwhile.
   std::uint64_t drop_results(const std::function<bool(const StepResult&)>& is_to_go);
 
+  // ---- for those who look after a cache, or carry its steps into another one (cache/step_transfer.cc) ----
+
+  // Looks whether every row can be decoded. Each one that cannot is told, by a name for people, and removed if `removes`.
+  struct Checked {
+    std::uint64_t rows = 0, damaged = 0;
+  };
+  Checked check(bool removes, const std::function<void(const std::string& what)>& tell);
+
+  // Rows "k", "n", "r", "l", "o" and "s". Only of steps that have a result that `keeps` is true of.
+  using Row = std::pair<std::string_view, std::string_view>;
+  void each_row_of_steps(const std::function<bool(const StepResult&)>& keeps, const std::function<void(const Row&)>& visit);
+  // What is wrong with a row that is said to be one of these, in itself. Fills in the result if it is one.
+  static Result<bool> check_row(const Row& row, std::optional<StepResult>* result = nullptr);
+  // Adds rows that have been checked. What is here already stays, unless it is a result that `is_worse` is true of; lists have what is here
+  // in front. Returns how many results are new.
+  Result<std::uint64_t> add_rows(const std::vector<Row>& rows, const std::function<bool(const StepResult&)>& is_worse);
+  bool has_results();
+  // Fingerprints in results are made with the key, so only a cache without results can take another one.
+  Result<bool> set_fingerprint_key(const std::array<std::uint64_t, 2>& key);
+
   // The last run of a recipe, under a name that its caller makes; it takes the place of the one before of that name. Each
   // path has a list of those that made or changed it, in order: a run is the last one in the lists of what it changed, those
   // that had followed it there are not in them any more, nor are those before it where it has made the file anew. A run

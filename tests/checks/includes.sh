@@ -38,9 +38,11 @@ may broker 'the broker sees cache, itself, and of the shim only the contract, th
 may makecompat 'a face asks the broker and includes no other face' '^<|^"(cache|broker|makecompat)/|^"preload/(protocol|client)\.h"'
 may sdl 'a face asks the broker and includes no other face' '^<|^"(cache|broker|sdl)/'
 only '^"broker/' '^(broker|makecompat|crude-import|sdl/tools)/|^sdl/[a-z]*_command\.cc$' 'the language itself knows no broker'
-only '^<leveldb/|^"cache/level_database' '^cache/(step_cache\.cc|rows\.cc|level_database\.h)$' 'only cache/step_cache.cc and cache/rows.cc know LevelDB'
+only '^<leveldb/|^"cache/level_database' '^cache/(step_cache\.cc|step_transfer\.cc|step_cache_state\.h|rows\.cc|level_database\.h)$' 'only the step cache and cache/rows.cc know LevelDB'
+only '^"cache/step_cache_state' '^cache/step_(cache|transfer)\.cc$' 'only the step cache knows what is in it'
 only '^<boost/interprocess/' '^broker/session_region\.' 'only broker/session_region knows Boost.Interprocess'
 only '^<toml\+\+' '^broker/policy_file\.cc$' 'only broker/policy_file.cc knows toml++'
+only '^<archive' '^broker/cache_archive\.cc$' 'only broker/cache_archive.cc knows libarchive'
 only '^<capstone' '^broker/images/' 'only broker/images knows Capstone'
 # broker is a library to the faces: its own rooms must not reach up into its command line
 only '^"broker/cli/' '^(broker/cli|makecompat|crude-import)/|^sdl/[a-z]*_command\.cc$' 'only the command line includes itself'
