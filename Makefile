@@ -77,7 +77,7 @@ vestal := $(O)/bin/vestal
 shim   := $(O)/lib/vestal/libvestal_shim.so
 # Completions and manual pages are made of what the program says about itself.
 completions := $(addprefix $(O)/share/,bash-completion/completions/vestal zsh/site-functions/_vestal fish/vendor_completions.d/vestal.fish)
-page_names := vestal $(addprefix vestal-,build component gc help import make policy run sdl stats tree why)
+page_names := vestal $(addprefix vestal-,build cache component config gc help import log make policy run sdl stats tree why)
 pages := $(page_names:%=$(O)/share/man/man1/%.1)
 version := $(shell sed -n 's/.*char version\[\] = "\(.*\)".*/\1/p' broker/cli/help.h)
 release_date := 2026-12-01
