@@ -1,16 +1,10 @@
 #include "broker/explain.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <fstream>
 #include <iterator>
 #include <set>
-#include <sstream>
 #include <tuple>
 #include <unordered_map>
 #include <unordered_set>
@@ -25,7 +19,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t unwritten_bytes_max = 16 << 10;
 // Of one explanation, so that a line stays a line.
 constexpr std::size_t text_bytes_max = 2000, reasons_max = 40, outputs_max = 200;
 
@@ -42,91 +35,54 @@ std::vector<std::string> shortened(const std::vector<std::string>& list, std::si
   return some;
 }
 
-// Names need not be UTF-8, JSON has to be.
-std::string to_line(const json& object) { return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"; }
-
-std::string contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
-std::size_t count_lines(const std::string& path) {
-  const std::string text = contents(path);
-  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
-}
-
 }  // namespace
 
-ExplanationLog::ExplanationLog(std::string cache_directory) : path_(std::move(cache_directory) + "/explanations") {
-  lines_ = count_lines(path_);
-}
-
-ExplanationLog::~ExplanationLog() { write_out(); }
+ExplanationLog::ExplanationLog(std::string cache_directory) : lines_(std::move(cache_directory) + "/explanations", explanations_max) {}
 
 std::int64_t ExplanationLog::begin_session() {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   const std::lock_guard lock(mutex_);
   last_session_ = std::max<std::int64_t>(now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec, last_session_ + 1);
-  append(to_line({{"begins", last_session_}}));
+  lines_.append({{"begins", last_session_}});
   return last_session_;
 }
 
 void ExplanationLog::add(const Explanation& explanation) {
-  const std::string line = to_line({{"session", explanation.session},
-                                    {"step", explanation.step},
-                                    {"outer", explanation.outer},
-                                    {"command", shortened(explanation.command)},
-                                    {"directory", shortened(explanation.directory)},
-                                    {"when_ns", explanation.when_ns},
-                                    {"outcome", static_cast<int>(explanation.outcome)},
-                                    {"reasons", shortened(explanation.reasons, reasons_max)},
-                                    {"culprit", shortened(explanation.culprit)},
-                                    {"policy", shortened(explanation.policy)},
-                                    {"outputs", shortened(explanation.outputs, outputs_max)}});
+  const json line = {{"session", explanation.session},
+                     {"step", explanation.step},
+                     {"outer", explanation.outer},
+                     {"command", shortened(explanation.command)},
+                     {"directory", shortened(explanation.directory)},
+                     {"when_ns", explanation.when_ns},
+                     {"began_ns", explanation.began_ns},
+                     {"took_ns", explanation.took_ns},
+                     {"saved_ns", explanation.saved_ns},
+                     {"process", explanation.process},
+                     {"status", explanation.status},
+                     {"outcome", static_cast<int>(explanation.outcome)},
+                     {"reasons", shortened(explanation.reasons, reasons_max)},
+                     {"culprit", shortened(explanation.culprit)},
+                     {"policy", shortened(explanation.policy)},
+                     {"outputs", shortened(explanation.outputs, outputs_max)}};
   const std::lock_guard lock(mutex_);
-  append(line);
-}
-
-void ExplanationLog::append(std::string line) {
-  if (lines_ >= explanations_max) {
-    write_out();
-    file_.reset();
-    std::rename(path_.c_str(), (path_ + ".old").c_str());
-    lines_ = 0;
-  }
-  unwritten_ += line;
-  ++lines_;
-  if (unwritten_.size() >= unwritten_bytes_max) write_out();
-}
-
-void ExplanationLog::write_out() {
-  if (!file_) file_.reset(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
-  // A full disk costs explanations, nothing else.
-  if (file_ && !unwritten_.empty() && ::write(file_.get(), unwritten_.data(), unwritten_.size()) < 0) file_.reset();
-  unwritten_.clear();
+  lines_.append(line);
 }
 
 void ExplanationLog::flush() {
   const std::lock_guard lock(mutex_);
-  write_out();
+  lines_.write_out();
 }
 
 // ---- what is read of it --------------------------------------------------------------------------------------------------
 
 Explanations Explanations::read(const std::string& cache_directory) {
-  const std::string path = cache_directory + "/explanations";
-  const std::string text = contents(path + ".old") + contents(path);
   Explanations all;
-  for (std::string_view rest = text; !rest.empty();) {
-    const std::size_t end = std::min(rest.find('\n'), rest.size() - 1);
-    const json object = json::parse(rest.substr(0, end), nullptr, false);
-    rest.remove_prefix(end + 1);
-    if (!object.is_object()) continue;
+  LineLog::read(cache_directory + "/explanations", [&](const json& object) {
     try {
       if (object.contains("begins")) {
         all.last_session = std::max<std::int64_t>(all.last_session, object.at("begins"));
-        continue;
+        return;
       }
       Explanation one;
       one.session = object.at("session");
@@ -135,6 +91,11 @@ Explanations Explanations::read(const std::string& cache_directory) {
       one.command = object.at("command");
       one.directory = object.at("directory");
       one.when_ns = object.at("when_ns");
+      one.began_ns = object.value("began_ns", std::int64_t{0});
+      one.took_ns = object.value("took_ns", std::uint64_t{0});
+      one.saved_ns = object.value("saved_ns", std::uint64_t{0});
+      one.process = object.value("process", 0);
+      one.status = object.value("status", -1);
       one.outcome = static_cast<Outcome>(object.at("outcome").get<int>());
       one.reasons = object.at("reasons").get<std::vector<std::string>>();
       one.culprit = object.at("culprit");
@@ -144,7 +105,7 @@ Explanations Explanations::read(const std::string& cache_directory) {
     } catch (const json::exception&) {
       // written by another version
     }
-  }
+  });
   return all;
 }
 

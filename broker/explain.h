@@ -1,10 +1,10 @@
 // Why recent steps were not hits, for `vestal why`.
 //
-// Kept as JSON, one object a line, in <cache directory>/explanations; when that
-// has explanations_max lines it is renamed to explanations.old, so that between
-// one and two times as many are there. Lines are written a few at a time, and at
-// the end of a session. What is lost with a broker that is killed is missing in
-// an explanation and nowhere else. Anybody may read it, without a broker too.
+// Kept as JSON, one object a line, in <cache directory>/explanations, between one
+// and two times explanations_max of them (broker/line_log.h). Lines are written a
+// few at a time, and at the end of a session. What is lost with a broker that is
+// killed is missing in an explanation and nowhere else. Anybody may read it,
+// without a broker too.
 //
 // Of a variable only its name may be in here, never its value.
 #pragma once
@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cache/base/owned_fd.h"
+#include "broker/line_log.h"
 
 namespace broker {
 
@@ -29,7 +29,12 @@ struct Explanation {
   std::uint64_t step = 0, outer = 0;  // within the session; outer: the step around it, 0 if there is none
   std::string command;    // program and arguments
   std::string directory;  // it ran in
-  std::int64_t when_ns = 0;  // CLOCK_REALTIME
+  std::int64_t when_ns = 0;  // CLOCK_REALTIME, when it was stored or found
+  std::int64_t began_ns = 0;  // CLOCK_REALTIME; 0: not known
+  std::uint64_t took_ns = 0;  // until the last of its processes was gone; of a hit, what the replay took
+  std::uint64_t saved_ns = 0; // of a hit: what the program took when it ran
+  std::int32_t process = 0;   // number of the first one
+  std::int32_t status = -1;   // as wait(2) has it; -1: not seen
   Outcome outcome{};
   std::vector<std::string> reasons;  // what explains most first; none for a hit
   std::string culprit;               // not cacheable: the command inside it that the first reason comes from; empty: itself
@@ -44,22 +49,15 @@ class ExplanationLog {
   static constexpr std::size_t explanations_max = 2000;
 
   explicit ExplanationLog(std::string cache_directory);
-  ~ExplanationLog();  // writes what is left to write
 
   std::int64_t begin_session();  // a number greater than any before
   void add(const Explanation& explanation);
   void flush();  // all of it can be read then
 
  private:
-  void append(std::string line);
-  void write_out();
-
-  const std::string path_;
   std::mutex mutex_;
-  cache::OwnedFd file_;
-  std::size_t lines_ = 0;  // in the file and in `unwritten_`
+  LineLog lines_;
   std::int64_t last_session_ = 0;
-  std::string unwritten_;
 };
 
 struct Explanations {

@@ -246,6 +246,7 @@ void Recorder::end_process(std::int32_t pid, std::optional<std::int32_t> status,
   for (Step* each = step; each && each->main_pid == pid; each = each->parent) {
     each->main_ended = true;
     each->status = status.value_or(0);
+    each->end_was_seen = status.has_value();
   }
   --step->processes;
   step_ended(step, at);

@@ -243,6 +243,7 @@ void Recorder::handle_exec(Process* process, const Event& event) {
   step.processes = 1;
   step.began = event.position;
   step.began_ns = now_ns(CLOCK_MONOTONIC);
+  step.executed_ns = payload.when_ns;
   step.floor_ns = pass_floor_ns_;
   step.exec = std::move(exec);
   if (outer) {

@@ -37,6 +37,7 @@
 #include "broker/settings.h"
 #include "broker/shim_place.h"
 #include "broker/tree/tree_adder.h"
+#include "broker/wording.h"
 #include "cache/private_directory.h"
 
 namespace broker {
@@ -122,6 +123,7 @@ cache::Result<std::unique_ptr<Parts>> open_parts(const std::string& directory, P
   parts->programs =
       std::make_unique<ProgramTable>(*parts->cache, *parts->view, directory + "/images", parts->shim_path);
   parts->explanations = std::make_unique<ExplanationLog>(directory);
+  parts->sessions = std::make_unique<SessionLog>(directory);
   parts->statistics = std::make_unique<Statistics>(directory);
   parts->statistics->write(parts->cache->counters());
   parts->staging = std::make_unique<StagingJournal>(directory);
@@ -142,14 +144,24 @@ std::string stats_of(Parts& parts) {
 
 std::string report_text(const SessionReport& report) {
   ordered_json object;
-  object["hits"] = report.hits;
-  object["misses"] = report.misses;
-  object["not_cacheable"] = report.not_cacheable;
-  object["saved_seconds"] = static_cast<double>(report.saved_ns) / 1e9;
+  const SessionFacts& facts = report.facts;
+  object["hits"] = facts.hits;
+  object["misses"] = facts.misses;
+  object["not_cacheable"] = facts.not_cacheable;
+  object["saved_seconds"] = static_cast<double>(facts.saved_ns) / 1e9;
+  object["saved_ns"] = facts.saved_ns;
+  object["command"] = facts.command;
+  object["directory"] = facts.directory;
+  object["began_ns"] = facts.began_ns;
+  object["ended_ns"] = facts.ended_ns;
+  object["status"] = facts.status ? ordered_json(*facts.status) : ordered_json();
   object["reasons"] = report.reasons;
   object["notes"] = ordered_json::array();
-  for (const StepNote& note : report.notes) {
-    object["notes"].push_back({{"outcome", name_of(note.outcome)}, {"command", note.command}, {"reason", note.reason}, {"policy", note.policy}});
+  for (const Explanation& note : report.notes) {
+    object["notes"].push_back({{"step", note.step}, {"outer", note.outer}, {"outcome", name_of(note.outcome)}, {"command", note.command},
+                               {"directory", note.directory}, {"reasons", note.reasons}, {"reason", note.reasons.empty() ? "" : reason_text(note.reasons.front(), note.culprit)},
+                               {"policy", note.policy}, {"began_ns", note.began_ns}, {"took_ns", note.took_ns}, {"saved_ns", note.saved_ns},
+                               {"process", note.process}, {"status", note.status}});
   }
   if (report.needs) {
     ordered_json paths = ordered_json::array();

@@ -6,7 +6,7 @@
 //   broker.sock   where it listens, see broker/control.h
 //   broker.pid    its process number, for whoever wants to look or to end it
 //   broker.log    what went wrong and nobody could be told; at most log_bytes_max
-//   index/ blobs/ images/ explanations statistics   the cache
+//   index/ blobs/ images/ explanations sessions statistics   the cache
 //
 // If its directory or socket is removed, it leaves as soon as it has no session.
 // SIGTERM ends it: sessions stop, their processes go on untraced.

@@ -90,7 +90,8 @@ class RunningSession final : public Session {
       };
       recipes_->on_new_path = [this](std::string_view path) { region_->set_made(path); };
     }
-    if (parts_.explanations) explained_as_ = parts_.explanations->begin_session();
+    report_.facts.began_ns = today_ns();
+    if (parts_.explanations) report_.facts.session = parts_.explanations->begin_session();
     if (const std::string path = events_path(); !path.empty()) {
       events_file_.reset(std::fopen(path.c_str(), "ae"));
       if (events_file_) ::setlinebuf(events_file_.get());
@@ -135,13 +136,16 @@ class RunningSession final : public Session {
         note_needs(step, true);
         report_.needs->others.emplace_back(not_ended, command_line(step.exec));
       });
+    recorder_.each_step([this](const Step& step) { note_command(step); });
     recorder_.abandon();
     if (options_.wants_recipes) {
       report_.recipes = recorder_.observed_recipes();
       report_.recipes->compilations = std::move(compilations_);
     }
     top_ended_ = true;
+    if (report_.facts.ended_ns == 0) report_.facts.ended_ns = today_ns();
     count();
+    if (parts_.sessions) parts_.sessions->add(report_.facts);
     if (parts_.explanations) parts_.explanations->flush();
   }
 
@@ -449,7 +453,36 @@ class RunningSession final : public Session {
     if (region_->begin_answer(slot)) region_->answer_done(slot);
   }
 
+  // What the session is called by, and how it ended, says the command itself, and what it has become.
+  void note_command(const Step& step) {
+    if (step.main_pid != options_.top_pid) return;
+    if (!step.parent) {
+      report_.facts.command = command_line(step.exec);
+      report_.facts.directory = step.exec.directory;
+    }
+    if (!step.main_ended) return;
+    if (step.end_was_seen) report_.facts.status = step.status;
+    report_.facts.ended_ns = std::max(report_.facts.ended_ns, step.ended_ns);
+  }
+
+  // Each step by itself, without those inside it. Those that run at once may take longer together than the one around them.
+  void note_work(const Step& step, std::uint64_t took_ns) {
+    std::uint64_t inside_ns = 0;
+    if (const auto inside = work_inside_.find(step.number); inside != work_inside_.end()) {
+      inside_ns = inside->second;
+      work_inside_.erase(inside);
+    }
+    report_.facts.work_ns += took_ns - std::min(took_ns, inside_ns);
+    if (step.parent) work_inside_[step.parent->number] += took_ns;
+  }
+
   void finished(const Step& step, bool stored, const std::string& reason) {
+    note_command(step);
+    // Who was ended by a signal has said nothing of it.
+    const bool has_said_when = step.ended_ns != 0 && step.end_was_seen && !WIFSIGNALED(step.status);
+    const std::int64_t ended_ns = has_said_when ? step.ended_ns : today_ns();
+    const auto took_ns = static_cast<std::uint64_t>(std::max<std::int64_t>(ended_ns - step.executed_ns, 0));
+    note_work(step, step.replayed ? step.saved_ns : took_ns);
     std::vector<std::string> reasons;
     std::string culprit;
     if (const auto asked = asked_.find(step.number); asked != asked_.end()) {
@@ -461,37 +494,40 @@ class RunningSession final : public Session {
     Outcome outcome = Outcome::not_cacheable;
     if (step.replayed) {
       outcome = Outcome::hit;
-      ++report_.hits;
-      report_.saved_ns += step.saved_ns;
+      ++report_.facts.hits;
+      report_.facts.saved_ns += step.saved_ns;
       reasons.clear();
     } else if (stored) {
       outcome = Outcome::miss;
-      ++report_.misses;
+      ++report_.facts.misses;
       region_->set_known(step.exec.short_key);
       if (options_.fresh) reasons = {"run with --fresh"};
       else if (reasons.empty()) reasons = {unknown_command_reason};
     } else {
       if (reason == temporary_reason) return;
-      ++report_.not_cacheable;
+      ++report_.facts.not_cacheable;
       if (reason == step.spoils) culprit = step.spoiled_by;
       count_reason(step, culprit.empty() ? reason_class(reason) : inner_reason);
       reasons.insert(reasons.begin(), reason);
     }
-    const std::string command = command_line(step.exec);
-    const std::string policy = row_text(step.policy);
-    if (options_.verbose) report_.notes.push_back({outcome, command, reasons.empty() ? std::string() : reason_text(reasons.front(), culprit), policy});
-    if (!parts_.explanations) return;
     Explanation explanation;
-    explanation.session = explained_as_;
+    explanation.session = report_.facts.session;
     explanation.step = step.number;
     explanation.outer = step.parent ? step.parent->number : 0;
-    explanation.command = command;
+    explanation.command = command_line(step.exec);
     explanation.culprit = culprit;
     explanation.directory = step.exec.directory;
     explanation.when_ns = today_ns();
+    explanation.began_ns = step.executed_ns;
+    explanation.took_ns = took_ns;
+    explanation.saved_ns = step.saved_ns;
+    explanation.process = step.main_pid;
+    explanation.status = step.end_was_seen ? step.status : -1;
     explanation.outcome = outcome;
     explanation.reasons = std::move(reasons);
-    explanation.policy = policy;
+    explanation.policy = row_text(step.policy);
+    if (options_.verbose) report_.notes.push_back(explanation);
+    if (!parts_.explanations) return;
     if (outcome != Outcome::hit && any_chosen(options_.policies)) explanation.reasons.push_back(std::string(in_session) + text_of(options_.policies));
     for (const auto& [path, use] : step.uses) {
       if (!use.contents_changed || !use.present || explanation.outputs.size() == outputs_told_max || is_told_inside(path, step)) continue;
@@ -584,10 +620,10 @@ class RunningSession final : public Session {
   void count() {
     StepCache& cache = *parts_.cache;
     cache.add_to_counter("sessions", 1);
-    cache.add_to_counter("hits", static_cast<std::int64_t>(report_.hits));
-    cache.add_to_counter("misses", static_cast<std::int64_t>(report_.misses));
-    cache.add_to_counter("not_cacheable", static_cast<std::int64_t>(report_.not_cacheable));
-    cache.add_to_counter("saved_ns", static_cast<std::int64_t>(report_.saved_ns));
+    cache.add_to_counter("hits", static_cast<std::int64_t>(report_.facts.hits));
+    cache.add_to_counter("misses", static_cast<std::int64_t>(report_.facts.misses));
+    cache.add_to_counter("not_cacheable", static_cast<std::int64_t>(report_.facts.not_cacheable));
+    cache.add_to_counter("saved_ns", static_cast<std::int64_t>(report_.facts.saved_ns));
     for (const auto& [reason, times] : report_.reasons) cache.add_to_counter("reason:" + reason, static_cast<std::int64_t>(times));
     if (!parts_.statistics) return;
     parts_.statistics->add_examples(report_.examples);
@@ -604,7 +640,7 @@ class RunningSession final : public Session {
   std::vector<ObservedRecipes::Compilation> compilations_;  // wants_recipes only
   std::unordered_map<const Program*, std::pair<std::shared_ptr<const Program>, std::uint32_t>> plans_;
   std::unordered_map<std::uint64_t, std::vector<std::string>> asked_;  // by step number: why it was no hit
-  std::int64_t explained_as_ = 0;
+  std::unordered_map<std::uint64_t, std::uint64_t> work_inside_;  // by step number: what the steps directly inside it take
   std::unordered_map<PathId, std::uint64_t> told_;  // number of the step whose explanation names this output
   std::unordered_map<std::uint64_t, std::uint64_t> outer_of_;  // of finished steps
   std::map<std::string, User> program_users_;  // wants_needs only

@@ -19,6 +19,7 @@
 #include "broker/observed_recipes.h"
 #include "broker/policy_table.h"
 #include "broker/program_table.h"
+#include "broker/session_log.h"
 #include "broker/session_policies.h"
 #include "broker/session_region.h"
 #include "broker/staging_journal.h"
@@ -39,6 +40,7 @@ struct Parts {
   std::unique_ptr<View> view;
   std::unique_ptr<ProgramTable> programs;
   std::unique_ptr<ExplanationLog> explanations;
+  std::unique_ptr<SessionLog> sessions;      // may be null
   std::unique_ptr<Statistics> statistics;    // may be null
   std::unique_ptr<StagingJournal> staging;  // may be null
   std::string shim_path;
@@ -60,13 +62,6 @@ struct SessionOptions {
 
 enum class Outcome { hit, miss, not_cacheable };
 const char* name_of(Outcome outcome);  // "not cacheable"
-
-struct StepNote {
-  Outcome outcome;
-  std::string command;  // program and arguments, shortened for a line
-  std::string reason;   // miss: which need changed; not cacheable: why
-  std::string policy;   // the row used, see row_text()
-};
 
 // What the command has found that was there before it: of the outermost step, whether or not it could be stored.
 struct CommandNeeds {
@@ -90,11 +85,10 @@ struct CommandNeeds {
 };
 
 struct SessionReport {
-  std::uint64_t hits = 0, misses = 0, not_cacheable = 0;
+  SessionFacts facts;
   std::map<std::string, std::uint64_t> reasons;  // of not cacheable steps, without names of files
   std::map<std::string, std::string> examples;   // a command for each reason
-  std::uint64_t saved_ns = 0;                    // what the replayed steps took when they ran
-  std::vector<StepNote> notes;                   // verbose only, in order of their end
+  std::vector<Explanation> notes;                // verbose only, in order of their end; without outputs
   std::optional<CommandNeeds> needs;             // wants_needs only
   std::optional<ObservedRecipes> recipes;        // wants_recipes only
 };

@@ -146,11 +146,13 @@ struct Step {
   std::optional<cache::Digest> key;
   Position began = 0;
   std::int64_t began_ns = 0;  // CLOCK_MONOTONIC, when the record was read
+  std::int64_t executed_ns = 0;  // CLOCK_REALTIME, just before its program was executed
 
   // Life.
   std::int32_t main_pid = 0;
   bool started = false;     // the shim has reported in
   bool main_ended = false;
+  bool end_was_seen = false;  // of the first process: `status` is its
   std::int32_t status = 0;
   std::int64_t floor_ns = 0;     // CLOCK_REALTIME: it did not begin before
   std::int64_t ended_ns = 0;     // CLOCK_REALTIME of the last end of a process in it that is known; 0: none

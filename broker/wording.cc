@@ -1,9 +1,12 @@
 #include "broker/wording.h"
 
+#include <sys/wait.h>
+
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <ctime>
 #include <utility>
 
 #include <fmt/format.h>
@@ -12,19 +15,23 @@
 #include "cache/base/suggestion.h"
 
 namespace broker {
-namespace {
-
 using nlohmann::json;
 
-// What a program was called with may hold anything, a terminal should not get to see it.
-std::string on_one_line(std::string text) {
-  for (char& byte : text) {
+std::string on_one_line(std::string text, std::size_t bytes_max) {
+  for (char& byte : text)
     if (static_cast<unsigned char>(byte) < ' ' || byte == '\x7f') byte = ' ';
-  }
+  if (text.size() > bytes_max) text.replace(bytes_max, text.npos, "...");
   return text;
 }
 
-}  // namespace
+std::string when_text(std::int64_t when_ns) {
+  const std::time_t when = when_ns / 1'000'000'000;
+  std::tm parts{};
+  ::localtime_r(&when, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%F %T", &parts);
+  return text;
+}
 
 std::string duration_text(double seconds) {
   if (seconds < 1) return fmt::format("{:.2f} s", seconds);
@@ -58,6 +65,11 @@ std::optional<std::uint64_t> size_in(std::string_view text) {
   }
   if (number >= 0x1p63) return std::nullopt;
   return static_cast<std::uint64_t>(number);
+}
+
+std::string status_text(int status) {
+  if (status == -1) return "not seen";
+  return WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status)) : fmt::format("status {}", WEXITSTATUS(status));
 }
 
 std::string count_text(std::uint64_t count, std::string_view one, std::string_view many) {

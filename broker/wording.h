@@ -1,4 +1,4 @@
-// Numbers and reports as people read them.
+// Numbers, times and reports as people read them.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +12,16 @@ namespace broker {
 // Among what is told of a command's needs: they are those until it ended.
 inline constexpr char not_ended[] = "has not ended with the command";
 
+std::string when_text(std::int64_t when_ns);      // CLOCK_REALTIME; 2026-11-25 07:05:48, local time
 std::string duration_text(double seconds);       // 0.02 s, 12.3 s, 4 min 05 s, 2 h 10 min
 std::string size_text(std::uint64_t bytes);      // 120 bytes, 4.2 KiB, 1.3 GiB
 // A number of bytes: 500M, 1.5GiB, 20 GB, 4096. Powers of 1024 but for KB, MB, GB and TB.
 std::optional<std::uint64_t> size_in(std::string_view text);
+std::string status_text(int status);             // as wait(2) has it: status 2, signal 9; -1: not seen
 std::string count_text(std::uint64_t count, std::string_view one, std::string_view many);  // 1 hit, 2 hits
+
+// What a program was called with may hold anything, a terminal should not get to see it: what is no printable text is a space.
+std::string on_one_line(std::string text, std::size_t bytes_max = std::string::npos);
 
 // Why steps were not cacheable, as `vestal stats` counts it: names of files are left out, and a step that is so because of
 // one inside it has this reason, for the true one is counted there.

@@ -195,6 +195,12 @@ void describe_groups(ExecPayload& payload, int pid) {
   if (kernel(__NR_getpgid, 0) == pid) payload.flags |= exec_leads_group;
 }
 
+int64_t today_ns() {
+  long now[2] = {0, 0};
+  kernel(__NR_clock_gettime, 0 /* CLOCK_REALTIME */, now);
+  return static_cast<int64_t>(now[0]) * 1000000000 + now[1];
+}
+
 // Writes kind_exec. False: the session is gone.
 bool log_exec(const Program& program, const Arguments& arguments, const Variables& variables,
               ExecPayload& payload, uint16_t slot, int pid) {
@@ -603,6 +609,7 @@ long execute(const ExecRequest& given) {
   describe_descriptors(payload, variables);
   describe_signals(payload);
   describe_groups(payload, pid);
+  payload.when_ns = today_ns();
 
   Plan plan{};
   const bool planned = find_plan(program, variables, info, plan);

@@ -512,6 +512,7 @@ struct ExecPayload {
   uint64_t ignored_signals, blocked_signals;  // those the program begins with: bit 0 is signal 1
   int32_t session_id;     // getsid(2)
   int32_t unused;
+  int64_t when_ns;        // CLOCK_REALTIME, whatever the program is told of it
   FdPayload fds[inherited_fd_max];  // the first fd_count, by number; those the program inherits
 };
 enum ExecFlags : uint32_t {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
 #include <map>
 
@@ -36,22 +35,6 @@ std::string path_of(const std::string& word) {
   return error ? std::string() : (folder / path.filename()).string();
 }
 
-std::string when_text(std::int64_t when_ns) {
-  const std::time_t when = when_ns / 1'000'000'000;
-  std::tm parts{};
-  ::localtime_r(&when, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%F %T", &parts);
-  return text;
-}
-
-std::string on_one_line(std::string text, std::size_t bytes_max) {
-  for (char& byte : text)
-    if (static_cast<unsigned char>(byte) < ' ' || byte == '\x7f') byte = ' ';
-  if (text.size() > bytes_max) text.replace(bytes_max, text.npos, "...");
-  return text;
-}
-
 // Paths below the working directory as the user would write them.
 std::string shown_from_here(std::string reason) {
   static const std::string here = [] {
@@ -79,6 +62,12 @@ void print_step(const std::string& name, const Explanation& step, bool verbose) 
     if (reason.starts_with(in_session)) fmt::print("    {}\n", reason);
     else if (verbose) fmt::print("    also: {}\n", shown_from_here(reason));
     else more = true;
+  }
+  if (verbose && step.began_ns != 0) {
+    const std::string time = duration_text(static_cast<double>(step.took_ns) / 1e9);
+    fmt::print("    began {}, {}, process {}, {}\n", when_text(step.began_ns),
+               step.outcome == Outcome::hit ? fmt::format("replayed in {} what took {}", time, duration_text(static_cast<double>(step.saved_ns) / 1e9)) : "took " + time,
+               step.process, status_text(step.status));
   }
   if (verbose && !step.policy.empty()) fmt::print("    {}\n", step.policy);
   if (more && step.outcome == Outcome::miss) fmt::print("    -v tells what else differs\n");

@@ -114,6 +114,30 @@ TEST_CASE("the log stays bounded and keeps the newest") {
   CHECK(found.back().command == "step " + std::to_string(count - 1));
 }
 
+TEST_CASE("when a step ran, for how long, and how it ended can be read again; of older lines it is not known") {
+  const scratch::Directory directory;
+  Explanation one = step("gcc", Outcome::hit);
+  one.began_ns = 7;
+  one.took_ns = 8;
+  one.saved_ns = 9;
+  one.process = 10;
+  one.status = 11 << 8;
+  { ExplanationLog(directory.path()).add(one); }
+  auto text = [&] { return Explanations::read(directory.path()).steps; };
+  REQUIRE(text().size() == 1);
+  CHECK(text()[0].began_ns == 7);
+  CHECK(text()[0].took_ns == 8);
+  CHECK(text()[0].saved_ns == 9);
+  CHECK(text()[0].process == 10);
+  CHECK(text()[0].status == 11 << 8);
+  std::ofstream(directory.path() + "/explanations")
+      << R"({"session":1,"step":1,"outer":0,"command":"old","directory":"/","when_ns":5,"outcome":0,"reasons":[],"culprit":"","policy":"","outputs":[]})" << "\n";
+  REQUIRE(text().size() == 1);
+  CHECK(text()[0].command == "old");
+  CHECK(text()[0].began_ns == 0);
+  CHECK(text()[0].status == -1);
+}
+
 TEST_CASE("names that are no UTF-8 and commands without end do no harm") {
   const scratch::Directory directory;
   ExplanationLog log(directory.path());
