@@ -47,7 +47,7 @@ endif
 # ---- what is built from what -----------------------------------------------------------------------------------
 
 cache_sources  := $(sort $(wildcard cache/*.cc cache/base/*.cc))
-broker_sources := $(sort $(wildcard broker/*.cc broker/images/*.cc broker/tree/*.cc broker/sandbox/*.cc))
+broker_sources := $(sort $(wildcard broker/*.cc broker/images/*.cc broker/tree/*.cc broker/sandbox/*.cc broker/report/*.cc))
 # The language is a library too, for what tests it without a command line.
 sdl_sources    := $(sort $(filter-out sdl/%_command.cc,$(wildcard sdl/*.cc)))
 face_sources   := $(sort $(wildcard makecompat/*.cc crude-import/*.cc sdl/tools/*.cc sdl/*_command.cc broker/cli/*.cc))
@@ -151,6 +151,7 @@ $(host_objects): $(O)/obj/%.o: %
 
 # The assembler reads it, so the compiler does not tell of it.
 $(call object,broker/policy_data.cc): broker/policy.toml
+$(call object,broker/report/page_data.cc): broker/report/page.css broker/report/page.js
 
 $(shim_objects): $(O)/obj/%.o: %
 	$(call say,SHIM,$<)mkdir -p $(@D) && $(shim_compile) -MMD -MP -c -o $@ $<

@@ -15,12 +15,14 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "broker/cache_place.h"
 #include "broker/configuration.h"
 #include "broker/effective_settings.h"
 #include "broker/program_search.h"
+#include "broker/progress_line.h"
 #include "broker/server.h"
 #include "broker/wording.h"
 #include "cache/base/failpoint.h"
@@ -193,15 +195,20 @@ Result<Answer> ask(const std::string& path, RequestKind kind, std::string_view b
   return fail(Fault::io, started ? "brokers end as soon as they are started" : "the broker of this cache does not answer");
 }
 
+Result<std::string> place_of(const CommandOptions& options) {
+  return options.cache_directory.empty() ? cache_place() : Result<std::string>(options.cache_directory);
+}
+
 // A session whose top process is `top_pid`; the answer's body is the region's name.
 Result<Answer> ask_for_session(pid_t top_pid, const CommandOptions& options) {
-  const std::string place = options.cache_directory.empty() ? TRY(cache_place()) : options.cache_directory;
+  const std::string place = TRY(place_of(options));
   SessionRequest wanted;
   wanted.client_pid = ::getpid();
   wanted.top_pid = top_pid;
   wanted.fresh = options.fresh;
   wanted.precise = options.precise;
-  wanted.verbose = options.verbose;
+  wanted.verbose = options.verbose || options.files.any();
+  wanted.wants_progress = options.progress;
   wanted.wants_report = options.tells();
   wanted.wants_needs = options.wants_needs;
   wanted.wants_recipes = options.wants_recipes;
@@ -292,7 +299,14 @@ int wait_for(pid_t child, const sigset_t& signals) {
   }
 }
 
-int run_as_child(const FoundProgram& program, char* const* arguments, const CommandOptions& options) {
+// What the broker tells of a session that has not ended; empty if nothing.
+std::string progress_of(pid_t top_pid, const std::string& place) {
+  const std::int32_t number = top_pid;
+  const auto answer = ask(place, RequestKind::progress, {reinterpret_cast<const char*>(&number), sizeof number}, false);
+  return answer ? progress_text(answer->body) : std::string();
+}
+
+int run_as_child(const FoundProgram& program, char* const* arguments, const CommandOptions& options, const report::ToldFiles& files) {
   // Like a pipe, but writing to it raises no SIGPIPE if the child has gone.
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -329,16 +343,21 @@ int run_as_child(const FoundProgram& program, char* const* arguments, const Comm
     complain_of_no_session(options, session.error().message);
   }
   name_writer.reset();
+  std::optional<ProgressLine> progress;
+  if (session && options.progress)
+    if (const auto place = place_of(options)) progress.emplace([child, place = *place] { return progress_of(child, place); });
   const int status = wait_for(child, signals);
+  progress.reset();
   ::sigprocmask(SIG_SETMASK, &mask, nullptr);
   std::optional<int> other_status;
   if (session) {
     const auto report = receive_reply(session->connection.get(), report_ms_max);
     const bool is_there = report && report->status == ReplyStatus::done;
     if (options.on_report && is_there) other_status = options.on_report(report->body, status);
+    if (is_there && options.files.any()) files.write(report->body);
     std::string lines;
     if (is_there) lines = report_lines(report->body, options.verbose);
-    if (options.on_report && is_there && !options.verbose && !options.summary) {
+    if (is_there && !options.verbose && !options.summary) {
       // Nobody asked for them.
     } else if (lines.empty()) {
       if (options.must_be_seen && !other_status) other_status = status_own_failure;
@@ -397,7 +416,13 @@ int run_command(char* const* arguments, const CommandOptions& given) {
     complain(program.message);
     return status_of(program.error);
   }
-  if (options.tells()) return run_as_child(program, arguments, options);
+  options.progress = options.progress && ProgressLine::is_possible();
+  const auto files = report::ToldFiles::open(options.files);
+  if (!files) {
+    complain("not run, for it could not be told of: " + files.error().message);
+    return status_own_failure;
+  }
+  if (options.tells()) return run_as_child(program, arguments, options, *files);
   const auto session = ask_for_session(::getpid(), options);
   if (!session) return become_uncached(program, arguments, options, session.error().message);
   return become_traced(session->body, program, arguments, options);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "broker/control.h"
+#include "broker/report/told_files.h"
 #include "broker/session_policies.h"
 #include "cache/base/result.h"
 
@@ -37,6 +38,8 @@ struct CommandOptions {
   bool verbose = false;  // tell what happened to each step
   bool summary = false;  // one line at the end
   std::vector<SaidOption> said;  // of what is above and the policies
+  bool progress = false; // one line meanwhile, if standard error is a terminal
+  report::Paths files;   // that the session is to be told in
   std::string configuration;  // encoded files; run_command reads them itself
   SessionPolicies policies{};
   // Absolute: the cache, wherever the user's is. No configuration and no setting of the user's holds then.
@@ -50,11 +53,11 @@ struct CommandOptions {
     wants_needs = must_be_seen = true;
     on_report = std::move(told);
   }
-  bool tells() const { return verbose || summary || on_report; }
+  bool tells() const { return verbose || summary || progress || files.any() || on_report; }
 };
 
-// Runs `arguments` (zero-terminated; the first names the program, searched for as execvp does). Without verbose or
-// summary this process becomes the command, so that it returns only if that failed, with the exit status to leave with.
+// Runs `arguments` (zero-terminated; the first names the program, searched for as execvp does). If nothing is to be told,
+// this process becomes the command, so that it returns only if that failed, with the exit status to leave with.
 // Otherwise the command is a child, and what it died of this process dies of too.
 int run_command(char* const* arguments, const CommandOptions& options);
 

@@ -17,6 +17,8 @@
 //   take_in   TakeRequest, a     JSON: how many results are new; the rows of that file of the cache directory have been added. Without
 //             file's name        a name: nothing, and refused if that fails for what is in the cache
 //   leave     nothing            nothing: the broker leaves; refused if there are sessions
+//   progress  int32_t, the       JSON: how far its session is; nothing if there is none or nobody has asked for that
+//             top process
 //   stop                         nothing: the broker leaves after its sessions
 //
 // The heads stay as they are for ever, for a broker may meet a client of another
@@ -44,7 +46,7 @@ struct BuildId {
   static BuildId of_this_program();
 };
 
-enum class RequestKind : std::uint32_t { session = 1, stats = 2, clear = 3, why = 4, stop = 5, tree_add = 6, collect = 7, check = 8, hand_out = 9, take_in = 10, leave = 11 };
+enum class RequestKind : std::uint32_t { session = 1, stats = 2, clear = 3, why = 4, stop = 5, tree_add = 6, collect = 7, check = 8, hand_out = 9, take_in = 10, leave = 11, progress = 12 };
 enum class ReplyStatus : std::uint32_t {
   done = 0,
   refused = 1,  // and asking again would not help
@@ -75,7 +77,7 @@ static_assert(sizeof(ReplyHead) == 16);
 struct SessionRequest {
   std::int32_t client_pid = 0;  // as the client knows it: another number here means another process namespace
   std::int32_t top_pid = 0;     // the process that becomes the command
-  std::uint32_t fresh = 0, precise = 0, verbose = 0, wants_report = 0, wants_needs = 0, wants_recipes = 0, unused = 0;
+  std::uint32_t fresh = 0, precise = 0, verbose = 0, wants_report = 0, wants_needs = 0, wants_recipes = 0, wants_progress = 0;
   preload::SessionPolicies policies{};
 };
 

@@ -236,6 +236,7 @@ class Server {
   void answer(int client, const Request& request, pid_t peer);
   void start_session(int client, const SessionRequest& wanted, std::string_view configuration, pid_t peer);
   void run_session(Session& session, std::int32_t top_pid);
+  std::string progress_of(std::string_view top_pid);
   void wait_for_ended_sessions();
   void collect_unasked();
   cache::Result<std::string> take_in(std::string_view body);
@@ -534,6 +535,9 @@ void Server::answer(int client, const Request& request, pid_t peer) {
       send_reply(client, leaving ? ReplyStatus::done : ReplyStatus::refused, leaving ? "" : "a command runs with this cache; try again when it has ended");
       return;
     }
+    case RequestKind::progress:
+      send_reply(client, ReplyStatus::done, progress_of(request.body));
+      return;
     case RequestKind::stop: {
       {
         const std::lock_guard lock(mutex_);
@@ -585,6 +589,7 @@ void Server::start_session(int client, const SessionRequest& wanted, std::string
   options.fresh = wanted.fresh != 0;
   options.precise = wanted.precise != 0;
   options.verbose = wanted.verbose != 0;
+  options.wants_progress = wanted.wants_progress != 0;
   options.wants_needs = wanted.wants_needs != 0;
   options.wants_recipes = wanted.wants_recipes != 0;
   options.in_tree = peers_ == Peers::may_have_other_mounts;
@@ -635,6 +640,19 @@ void Server::start_session(int client, const SessionRequest& wanted, std::string
   } else {
     send_reply(client, ReplyStatus::refused, "the session has failed: " + failure);
   }
+}
+
+std::string Server::progress_of(std::string_view bytes) {
+  std::int32_t top_pid;
+  if (bytes.size() != sizeof top_pid) return {};
+  std::memcpy(&top_pid, bytes.data(), sizeof top_pid);
+  const std::lock_guard lock(mutex_);
+  const auto running = std::ranges::find(sessions_, top_pid, &Running::top_pid);
+  if (running == sessions_.end()) return {};
+  const SessionProgress progress = running->session->progress();
+  ordered_json object{{"done", progress.done}, {"hits", progress.hits}, {"running", progress.running}, {"command", progress.command}};
+  if (progress.left_ns) object["left_s"] = *progress.left_ns / 1'000'000'000;
+  return text_of(object);
 }
 
 void Server::wait_for_ended_sessions() {

@@ -108,6 +108,10 @@ class RunningSession final : public Session {
     region_->ring_doorbell();
   }
   bool top_ended() const override { return top_ended_; }
+  SessionProgress progress() const override {
+    const std::lock_guard lock(progress_mutex_);
+    return progress_;
+  }
   const SessionReport& report() const override { return report_; }
 
   void run() override {
@@ -119,6 +123,7 @@ class RunningSession final : public Session {
       const std::int64_t now = now_ms();
       if (now - looked_ms >= processes_look_ms || hurries_) {
         looked_ms = now;
+        if (options_.wants_progress) note_progress();
         // What a process logged before it went is read before it is missed.
         pass();
         recorder_.check_processes();
@@ -142,6 +147,8 @@ class RunningSession final : public Session {
       report_.recipes = recorder_.observed_recipes();
       report_.recipes->compilations = std::move(compilations_);
     }
+    for (Explanation& note : report_.notes)
+      for (auto outer = part_of_.find(note.outer); outer != part_of_.end(); outer = part_of_.find(note.outer)) note.outer = outer->second;
     top_ended_ = true;
     if (report_.facts.ended_ns == 0) report_.facts.ended_ns = today_ns();
     count();
@@ -453,6 +460,28 @@ class RunningSession final : public Session {
     if (region_->begin_answer(slot)) region_->answer_done(slot);
   }
 
+  void note_progress() {
+    SessionProgress now;
+    const SessionFacts& facts = report_.facts;
+    now.done = facts.hits + facts.misses + facts.not_cacheable;
+    now.hits = facts.hits;
+    const std::int64_t today = today_ns();
+    std::uint64_t work_ns = facts.work_ns, latest = 0;
+    recorder_.each_step([&](const Step& step) {
+      if (!step.parent && !expected_work_ns_ && parts_.sessions) expected_work_ns_ = parts_.sessions->work_of(command_line(step.exec), step.exec.directory);
+      if (step.open_steps > 0) return;
+      ++now.running;
+      work_ns += static_cast<std::uint64_t>(std::max<std::int64_t>(today - step.executed_ns, 0));
+      if (step.number < latest) return;
+      latest = step.number;
+      now.command = command_line(step.exec);
+    });
+    if (const std::uint64_t expected_ns = expected_work_ns_.value_or(0); work_ns > 0 && work_ns < expected_ns)
+      now.left_ns = static_cast<std::int64_t>(static_cast<double>(today - facts.began_ns) * static_cast<double>(expected_ns - work_ns) / static_cast<double>(work_ns));
+    const std::lock_guard lock(progress_mutex_);
+    progress_ = std::move(now);
+  }
+
   // What the session is called by, and how it ended, says the command itself, and what it has become.
   void note_command(const Step& step) {
     if (step.main_pid != options_.top_pid) return;
@@ -504,7 +533,10 @@ class RunningSession final : public Session {
       if (options_.fresh) reasons = {"run with --fresh"};
       else if (reasons.empty()) reasons = {unknown_command_reason};
     } else {
-      if (reason == temporary_reason) return;
+      if (reason == temporary_reason) {
+        if (options_.verbose) part_of_[step.number] = step.parent ? step.parent->number : 0;
+        return;
+      }
       ++report_.facts.not_cacheable;
       if (reason == step.spoils) culprit = step.spoiled_by;
       count_reason(step, culprit.empty() ? reason_class(reason) : inner_reason);
@@ -641,6 +673,7 @@ class RunningSession final : public Session {
   std::unordered_map<const Program*, std::pair<std::shared_ptr<const Program>, std::uint32_t>> plans_;
   std::unordered_map<std::uint64_t, std::vector<std::string>> asked_;  // by step number: why it was no hit
   std::unordered_map<std::uint64_t, std::uint64_t> work_inside_;  // by step number: what the steps directly inside it take
+  std::unordered_map<std::uint64_t, std::uint64_t> part_of_;  // verbose only: steps that are told of as a part of this one
   std::unordered_map<PathId, std::uint64_t> told_;  // number of the step whose explanation names this output
   std::unordered_map<std::uint64_t, std::uint64_t> outer_of_;  // of finished steps
   std::map<std::string, User> program_users_;  // wants_needs only
@@ -648,6 +681,9 @@ class RunningSession final : public Session {
   std::unordered_map<PathId, User> path_users_;
   struct CloseFile { void operator()(std::FILE* file) const { std::fclose(file); } };
   std::unique_ptr<std::FILE, CloseFile> events_file_;
+  std::optional<std::uint64_t> expected_work_ns_;  // wants_progress only; 0: not known
+  mutable std::mutex progress_mutex_;
+  SessionProgress progress_;
   std::atomic<bool> stopping_ = false, hurries_ = false, top_ended_ = false;
 };
 

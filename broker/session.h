@@ -53,6 +53,7 @@ struct SessionOptions {
   bool fresh = false;        // run and record everything, replay nothing
   bool precise = false;      // make is told whether files still hold, see broker/recipe_table.h
   bool verbose = false;      // keep a note of each step
+  bool wants_progress = false;  // see Session::progress()
   bool wants_needs = false;  // report what the command needed
   bool wants_recipes = false;  // report what the lines of recipes have read and written
   bool in_tree = false;      // in a sandbox (broker/sandbox/sandbox.h)
@@ -93,6 +94,13 @@ struct SessionReport {
   std::optional<ObservedRecipes> recipes;        // wants_recipes only
 };
 
+// Of a session under way.
+struct SessionProgress {
+  std::uint64_t done = 0, hits = 0, running = 0;  // steps; running: those with no other one running inside
+  std::string command;  // of them, that begun last
+  std::optional<std::int64_t> left_ns;  // if it takes what it took the last time, less what was found
+};
+
 class Session {
  public:
   // An Error: no region could be made; the command is then to run without vestal.
@@ -108,6 +116,8 @@ class Session {
   virtual void hurry() = 0;
   // The top process is gone (run() may still be storing). Any thread.
   virtual bool top_ended() const = 0;
+  // wants_progress only; a moment old. Any thread.
+  virtual SessionProgress progress() const = 0;
   // After run() has returned. Counters of the cache (`vestal stats`) have been raised by then.
   virtual const SessionReport& report() const = 0;
 };

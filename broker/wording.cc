@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "broker/progress_line.h"
 #include "cache/base/suggestion.h"
 
 namespace broker {
@@ -116,6 +117,19 @@ std::string report_lines(const std::string& text, bool notes) {
                          count_text(report.at("hits"), "hit", "hits"), count_text(report.at("misses"), "miss", "misses"),
                          report.at("not_cacheable").get<std::uint64_t>(), duration_text(report.at("saved_seconds")));
     return lines;
+  } catch (const json::exception&) {
+    return {};
+  }
+}
+
+std::string progress_text(const std::string& text) {
+  const json progress = json::parse(text, nullptr, false);
+  try {
+    std::string line = fmt::format("{} done, {}, {} running", progress.at("done").get<std::uint64_t>(), count_text(progress.at("hits"), "hit", "hits"),
+                                   progress.at("running").get<std::uint64_t>());
+    if (progress.contains("left_s")) line += fmt::format(", about {} left", passed_text(std::chrono::seconds(progress.at("left_s").get<std::int64_t>())));
+    if (const std::string command = progress.at("command"); !command.empty()) line += "  " + command;
+    return line;
   } catch (const json::exception&) {
     return {};
   }

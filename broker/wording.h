@@ -34,6 +34,9 @@ std::string reason_text(const std::string& reason, const std::string& culprit);
 // end. Empty if `json` is not such a report.
 std::string report_lines(const std::string& json, bool notes);
 
+// What the broker tells of a session under way, as one line: 34 done, 20 hits, 2 running, about 0:30 left  gcc -c a.c
+std::string progress_text(const std::string& json);
+
 // `; did you mean 'X'?`, or nothing if no choice is near.
 std::string suggestion(const std::string& word, const std::vector<std::string>& choices);
 

@@ -1,7 +1,9 @@
 // vestal [OPTIONS] COMMAND ...
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <string_view>
 #include <system_error>
 
@@ -30,10 +32,13 @@ int broker_command(char** words) {
 }
 
 int with_options(int argc, char** argv) {
-  // A value of an own option stands behind an equals sign, so they end at the first word.
+  // Own options end at the first word that is none, and no value of one.
   std::vector<std::string> own;
   int at = 1;
-  while (at < argc && argv[at][0] == '-') own.emplace_back(argv[at++]);
+  while (at < argc && argv[at][0] == '-') {
+    own.emplace_back(argv[at++]);
+    if (std::ranges::find(options_with_value, own.back()) != std::end(options_with_value) && at < argc) own.emplace_back(argv[at++]);
+  }
 
   OwnOptions wanted;
   Options accepted(usage(), purpose);

@@ -76,6 +76,9 @@ void Options::command_options(CommandOptions& options) {
   flag("--summary", options.summary, "One line on standard error at the end: hits, misses, time saved");
   flag("-v,--verbose", options.verbose, "What happened to each step, and the summary");
   flag("--fresh", options.fresh, "Run everything and record it, replay nothing");
+  flag("--progress", options.progress, "One line on the terminal meanwhile: steps done and running, hits, how long it may still take");
+  word("--trace", "FILE", options.files.trace, "Write when each step ran, for ui.perfetto.dev");
+  word("--report", "FILE", options.files.page, "Write a page of HTML: timeline, reasons, slowest steps");
   for (const char* name : {"summary", "verbose", "fresh"})
     app_->app.get_option("--" + std::string(name))->each([name, &options](const std::string& value) { options.said.push_back({name, value}); });
   policy("--clock", "real|@EPOCH|tick:@EPOCH", options, choose_clock, "What the wall clock tells");

@@ -5,12 +5,16 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "broker/client.h"
 #include "broker/wording.h"
 
 namespace broker::cli {
+
+// Those of command_options() whose value may be the next word.
+inline constexpr std::string_view options_with_value[] = {"--trace", "--report", "--clock", "--random", "--hostname", "--network"};
 
 class Options {
  public:
@@ -24,7 +28,7 @@ class Options {
   void flag(const std::string& names, bool& value, const std::string& purpose);
   void word(const std::string& name, const std::string& type, std::string& value, const std::string& purpose);
   void words(const std::string& name, const std::string& type, std::vector<std::string>& values, const std::string& purpose);  // may be given several times
-  void command_options(CommandOptions& options);  // --summary, -v, --fresh and the session policies
+  void command_options(CommandOptions& options);  // --summary, -v, --fresh, files and the session policies
   // A word that may come first, with what follows it; known to the table only. One with options of its own has a --help.
   void act(const std::string& name, const std::string& synopsis, const std::string& purpose, bool has_options = false);
 

@@ -10,7 +10,7 @@
 namespace broker::cli {
 namespace {
 
-constexpr std::string_view with_value[] = {"--tree", "--cwd", "--env", "--hole", "--out", "--backend", "--clock", "--random", "--hostname", "--network"};
+constexpr std::string_view with_value[] = {"--tree", "--cwd", "--env", "--hole", "--out", "--backend"};
 
 bool common(char* const* arguments) {
   if (!arguments[0]) return false;
@@ -26,7 +26,8 @@ int run(const CommandOptions& given, char* const* arguments) {
   while (*arguments && (*arguments)[0] == '-' && std::string_view(*arguments) != "--") {
     own.emplace_back(*arguments++);
     is_in_tree = is_in_tree || own.back().starts_with("--tree");
-    if (std::ranges::find(with_value, own.back()) != std::end(with_value) && *arguments) own.emplace_back(*arguments++);
+    const bool has_value = std::ranges::find(with_value, own.back()) != std::end(with_value) || std::ranges::find(options_with_value, own.back()) != std::end(options_with_value);
+    if (has_value && *arguments) own.emplace_back(*arguments++);
   }
   TreeOptions tree;
   Options accepted("vestal run [OPTIONS] [--] COMMAND [ARGUMENTS...]",
@@ -42,6 +43,7 @@ int run(const CommandOptions& given, char* const* arguments) {
   if (const int status = accepted.parse(std::move(own)); status >= 0) return status;
   if (*arguments && std::string_view(*arguments) == "--") ++arguments;
   if (!*arguments) return wrong_usage("run: no command is given");
+  if (is_in_tree && options.files.any()) return wrong_usage("run: --trace and --report do not go with --tree");
   if (is_in_tree) return run_in_tree(tree, options, arguments);
   if (!tree.directory.empty() || !tree.environment.empty() || !tree.holes.empty() || !tree.out.empty() || !tree.backend.empty())
     return wrong_usage("run: --cwd, --env, --hole, --out and --backend go with --tree");
