@@ -46,7 +46,7 @@ offers '--check' sdl fmt --ch
 offers 'main.c model.ves' sdl fmt model.ves m
 offers 'add' component a
 offers 'dir' component add -o d
-offers '--tree' run --tr
+offers '--tree' run --tre
 offers 'dir' run --out d
 offers 'main.c model.ves' run -- cat m
 offers 'main.c model.ves' run --summary --env A=b cat m
