@@ -47,7 +47,7 @@ endif
 # ---- what is built from what -----------------------------------------------------------------------------------
 
 cache_sources  := $(sort $(wildcard cache/*.cc cache/base/*.cc))
-broker_sources := $(sort $(wildcard broker/*.cc broker/images/*.cc broker/tree/*.cc broker/sandbox/*.cc broker/report/*.cc))
+broker_sources := $(sort $(wildcard broker/*.cc broker/images/*.cc broker/tree/*.cc broker/sandbox/*.cc broker/report/*.cc broker/doctor/*.cc))
 # The language is a library too, for what tests it without a command line.
 sdl_sources    := $(sort $(filter-out sdl/%_command.cc,$(wildcard sdl/*.cc)))
 face_sources   := $(sort $(wildcard makecompat/*.cc crude-import/*.cc sdl/tools/*.cc sdl/*_command.cc broker/cli/*.cc))
@@ -77,7 +77,7 @@ vestal := $(O)/bin/vestal
 shim   := $(O)/lib/vestal/libvestal_shim.so
 # Completions and manual pages are made of what the program says about itself.
 completions := $(addprefix $(O)/share/,bash-completion/completions/vestal zsh/site-functions/_vestal fish/vendor_completions.d/vestal.fish)
-page_names := vestal $(addprefix vestal-,build cache component config gc help import log make policy run sdl stats tree why)
+page_names := vestal $(addprefix vestal-,build cache component config doctor gc help import log make policy run sdl stats tree why)
 pages := $(page_names:%=$(O)/share/man/man1/%.1)
 version := $(shell sed -n 's/.*char version\[\] = "\(.*\)".*/\1/p' broker/cli/help.h)
 release_date := 2026-12-01

@@ -34,7 +34,7 @@ constexpr char aside_prefix[] = "cleared-";
 
 // Of what vestal makes in its directory. Locks stay, for others may wait for them; roots under way (`vestal import --session`) are the user's.
 constexpr std::string_view parts[] = {"blobs", "index", "images", "trees", "tools", "calls", "sandboxes", "statistics", "staging", "explanations", "broker.log", "broker.sock", "broker.pid"};
-constexpr std::string_view prefixes[] = {"index.aside-", "carry-", aside_prefix, "statistics.", "explanations."};
+constexpr std::string_view prefixes[] = {"index.aside-", "carry-", aside_prefix, "vestal-doctor-", "statistics.", "explanations."};
 constexpr std::string_view kept[] = {"broker.lock", "in-use"};
 
 bool is_part(std::string_view name) {
