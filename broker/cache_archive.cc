@@ -3,6 +3,8 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <filesystem>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -134,7 +136,14 @@ Result<std::array<std::uint64_t, 2>> key_in(std::string_view hex) {
 
 }  // namespace
 
-Result<Carried> export_cache(const std::string& cache_directory, const std::string& file, bool compressed) {
+Result<Carried> export_cache(const std::string& cache_directory, const std::string& given, bool compressed) {
+  const bool to_output = given == "-";
+  // What a symbolic link leads to is written, there or not, and not the link.
+  constexpr int links_max = 40;
+  std::string file = given;
+  std::error_code error;
+  for (int links = 0; !to_output && links < links_max && std::filesystem::is_symlink(file, error); ++links)
+    file = (std::filesystem::path(file).parent_path() / std::filesystem::read_symlink(file, error)).string();
   if (::access(cache_directory.c_str(), F_OK) != 0) return fail(Fault::not_found, "there is no cache at " + cache_directory + " yet");
   TRY(cache::open_private_directory(cache_directory));
   const OwnFile row_file = TRY(OwnFile::make(cache_directory));
@@ -145,9 +154,11 @@ Result<Carried> export_cache(const std::string& cache_directory, const std::stri
   Carried carried{.results = contents.results, .blobs = contents.blobs.size()};
   for (const auto& [digest, bytes] : contents.blobs) carried.bytes += bytes;
 
-  const bool to_output = file == "-";
-  const std::string part = file + ".part";
-  const OwnedFd output(to_output ? ::dup(1) : ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  // A pipe or a device stays what it is.
+  struct stat status;
+  const bool in_place = !to_output && ::stat(file.c_str(), &status) == 0 && !S_ISREG(status.st_mode);
+  std::string part = in_place ? file : file + ".XXXXXX";
+  const OwnedFd output(to_output ? ::dup(1) : in_place ? ::open(part.c_str(), O_WRONLY | O_CLOEXEC) : ::mkostemp(part.data(), O_CLOEXEC));
   if (!output) return fail(Fault::io, fmt::format("{}: {}", to_output ? "standard output" : part, std::strerror(errno)));
   const auto write = [&]() -> Result<bool> {
     const Writer tar(archive_write_new(), archive_write_free);
@@ -174,7 +185,7 @@ Result<Carried> export_cache(const std::string& cache_directory, const std::stri
     return written(tar.get(), archive_write_close(tar.get()), file);
   };
   Result<bool> done = write();
-  if (!to_output) {
+  if (!to_output && !in_place) {
     if (done && ::rename(part.c_str(), file.c_str()) != 0) done = fail(Fault::io, fmt::format("{}: {}", file, std::strerror(errno)));
     if (!done) ::unlink(part.c_str());
   }

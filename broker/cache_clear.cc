@@ -33,8 +33,8 @@ constexpr std::chrono::seconds leave_max{30};
 constexpr char aside_prefix[] = "cleared-";
 
 // Of what vestal makes in its directory. Locks stay, for others may wait for them; roots under way (`vestal import --session`) are the user's.
-constexpr std::string_view parts[] = {"blobs", "index", "images", "trees", "tools", "calls", "sandboxes", "statistics", "staging", "explanations", "broker.log", "broker.sock", "broker.pid"};
-constexpr std::string_view prefixes[] = {"index.aside-", "carry-", aside_prefix, "vestal-doctor-", "statistics.", "explanations."};
+constexpr std::string_view parts[] = {"blobs", "index", "images", "trees", "tools", "calls", "sandboxes", "statistics", "staging", "explanations", "sessions", "broker.log", "broker.sock", "broker.pid"};
+constexpr std::string_view prefixes[] = {"index.aside-", "carry-", aside_prefix, "vestal-doctor-", "statistics.", "explanations.", "sessions."};
 constexpr std::string_view kept[] = {"broker.lock", "in-use"};
 
 bool is_part(std::string_view name) {
@@ -75,6 +75,9 @@ Result<Cleared> clear_cache(const std::string& path) {
   std::error_code error;
   if (!fs::exists(path, error)) return cleared;
   const cache::OwnedFd directory = TRY(cache::open_private_directory(path));
+  // Names like images or index are anybody's; each cache has this file as soon as a broker has served it.
+  if (!fs::is_empty(path, error) && ::faccessat(directory.get(), "broker.lock", F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+    return fail(Fault::invalid, path + ": is no cache of vestal's (there is no broker.lock in it); nothing was removed");
   const auto alone = cache::hold_cache_alone(path);
   if (!alone || sandboxes_in_use(path)) return fail(Fault::io, path + ": a command runs in one of its trees, or models are evaluated; try again when that has ended");
   cache::OwnedFd lock = TRY(take_place_of_broker(directory, path));

@@ -354,6 +354,7 @@ int run_as_child(const FoundProgram& program, char* const* arguments, const Comm
     const auto report = receive_reply(session->connection.get(), report_ms_max);
     const bool is_there = report && report->status == ReplyStatus::done;
     if (options.on_report && is_there) other_status = options.on_report(report->body, status);
+    else if (options.on_report && !options.must_be_seen) other_status = options.on_report({}, status);
     if (is_there && options.files.any()) files.write(report->body);
     std::string lines;
     if (is_there) lines = report_lines(report->body, options.verbose);
@@ -365,6 +366,8 @@ int run_as_child(const FoundProgram& program, char* const* arguments, const Comm
     } else {
       ::dprintf(2, "%s", lines.c_str());
     }
+  } else if (options.on_report && !options.must_be_seen) {
+    other_status = options.on_report({}, status);
   }
   if (other_status) return *other_status;
   end_like(status);

@@ -46,7 +46,8 @@ struct CommandOptions {
   std::string cache_directory;
   bool wants_needs = false, wants_recipes = false;  // "needs", "recipes" are in the session's report
   bool must_be_seen = false;  // the command is not to run where there would be no report
-  // Is given the session's report (JSON) when the command has ended with this status (wait(2)), and may return another exit status.
+  // Is given the session's report (JSON) when the command has ended with this status (wait(2)), and may return another exit status. Nothing if there is
+  // none, unless must_be_seen.
   std::function<std::optional<int>(const std::string& report, int status)> on_report;
   // Of who needs to know what it needed: `wants_needs` and `must_be_seen` as well.
   void need_needs(std::function<std::optional<int>(const std::string& report, int status)> told) {

@@ -9,7 +9,6 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
-#include <set>
 #include <tuple>
 
 #include <nlohmann/json.hpp>
@@ -55,6 +54,8 @@ Key key_of(const CompileCommand& command) { return {path_of(command), command.ou
 
 // Those that are in the file already. Whoever wrote them: with a command in one word they stay as they are.
 Result<std::vector<ordered_json>> entries_in(const std::string& path) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) return fail(Fault::invalid, path + ": is no plain file; choose another name");
   const cache::OwnedFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file && errno == ENOENT) return std::vector<ordered_json>{};
   if (!file) return fail(Fault::io, path + ": cannot be read: " + std::strerror(errno));
@@ -62,6 +63,7 @@ Result<std::vector<ordered_json>> entries_in(const std::string& path) {
   if (text.find_first_not_of(" \t\r\n") == text.npos) return std::vector<ordered_json>{};
   const ordered_json all = ordered_json::parse(text, nullptr, false);
   const auto is_entry = [](const ordered_json& entry) {
+    if (entry.contains("output") && !entry["output"].is_string()) return false;
     return entry.is_object() && entry.contains("directory") && entry["directory"].is_string() && entry.contains("file") && entry["file"].is_string();
   };
   if (!all.is_array() || !std::ranges::all_of(all, is_entry))
@@ -92,7 +94,6 @@ std::vector<CompileCommand> compile_commands_of(const std::string& directory, co
 Result<std::string> compile_commands_text(const std::string& path, std::string_view report) {
   const json told = json::parse(report, nullptr, false);
   std::map<Key, ordered_json> entries;
-  std::set<std::string> compiled;
   try {
     for (const json& each : told.at("recipes").at("compilations"))
       for (const CompileCommand& command : compile_commands_of(each.at("directory"), each.at("arguments"))) {
@@ -100,14 +101,13 @@ Result<std::string> compile_commands_text(const std::string& path, std::string_v
         ordered_json entry{{"directory", command.directory}, {"arguments", command.arguments}, {"file", command.file}};
         if (!command.output.empty()) entry["output"] = command.output;
         entries[key_of(command)] = std::move(entry);
-        compiled.insert(path_of(command));
       }
   } catch (const json::exception& error) {
     return fail(Fault::invalid, std::string("what the broker has told of compilations cannot be read: ") + error.what());
   }
   for (ordered_json& entry : TRY(entries_in(path))) {
     CompileCommand command{entry["directory"], entry["file"], entry.value("output", std::string()), {}};
-    if (!compiled.contains(path_of(command)) && is_there(command.directory, command.file)) entries.try_emplace(key_of(command), std::move(entry));
+    if (is_there(command.directory, command.file)) entries.try_emplace(key_of(command), std::move(entry));
   }
   std::string text = "[";
   for (const auto& [key, entry] : entries) text += (text.size() == 1 ? "\n" : ",\n") + entry.dump(-1, ' ', false, ordered_json::error_handler_t::replace);

@@ -2,9 +2,9 @@
 //
 // https://clang.llvm.org/docs/JSONCompilationDatabase.html: entries with
 // "directory", "arguments", "file" and, if an object was made of it alone, "output".
-// They are sorted by file. One is kept from build to build until its source is
-// compiled anew or its source or directory is gone; so a build in which there was
-// little to do takes nothing away.
+// They are sorted by file. One is kept from build to build until the same source
+// is compiled to the same output, or is gone; so a build in which there was little
+// to do takes nothing away.
 #pragma once
 
 #include <string>

@@ -33,6 +33,10 @@ bool is_below(std::string_view path, std::string_view directory) {
   return directory == "/" || (path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/'));
 }
 
+bool is_dependency_note(std::string_view path) {
+  return std::ranges::any_of(dependency_endings, [&](std::string_view ending) { return path.ends_with(ending); });
+}
+
 std::string last_component(std::string_view path) { return std::string(path.substr(path.rfind('/') + 1)); }
 
 struct Make {
@@ -114,11 +118,13 @@ class Search {
   void ask_makes() {
     // The same make in the same place knows the same, however often it was run.
     std::map<std::tuple<std::string, std::vector<std::string>, std::vector<std::string>>, std::optional<MakeDatabase>> known;
+    if (makes_.empty()) problems_.push_back("no make was seen");
     for (const auto& [number, lines] : lines_of_recipe_) {
       const auto found = makes_.find(lines[0]->make);
       if (found == makes_.end() || found->second.database) continue;
       Make& make = found->second;
       if (make.ask.environment.empty()) make.ask.environment = observation_.environment;
+      if (reads_its_input(make.ask.arguments)) problems_.push_back("the makefile in " + make.ask.directory + " is standard input, and cannot be read again");
       const auto [place, is_new] = known.try_emplace({make.ask.directory, make.ask.arguments, make.ask.environment});
       if (is_new) {
         const auto text = print_make_database(make.ask);
@@ -130,11 +136,17 @@ class Search {
     }
   }
 
+  static bool reads_its_input(const std::vector<std::string>& arguments) {
+    for (std::size_t i = 1; i < arguments.size(); ++i)
+      if (arguments[i] == "-f-" || arguments[i] == "--file=-" || arguments[i] == "--makefile=-" || (arguments[i] == "-f" && i + 1 < arguments.size() && arguments[i + 1] == "-")) return true;
+    return false;
+  }
+
   // Of make's own targets: which of them this line has written.
   static std::vector<std::pair<std::string, const Rule*>> targets_of(const Line& line, const MakeDatabase& database) {
     std::vector<std::pair<std::string, const Rule*>> targets;
     for (const std::string& path : line.written)
-      if (const Rule* const rule = database.rule(path); rule && rule->has_recipe) targets.emplace_back(path, rule);
+      if (const Rule* const rule = database.rule(path); rule && rule->has_recipe && !is_dependency_note(path)) targets.emplace_back(path, rule);
     return targets;
   }
 
@@ -216,7 +228,7 @@ class Search {
     for (const auto& [path, rule] : database.rules) {
       if (among && !among->contains(path)) continue;
       std::size_t count = 0;
-      for (const std::string& words : rule.recipe) count = std::max(count, matches(words, line.command));
+      for (const std::string& words : rule.recipe) count = std::max(count, matches(words, line.command, rule.target));
       if (count == 0 || count < best_count) continue;
       is_only_one = count > best_count;
       best = {path, &rule};
@@ -285,15 +297,18 @@ class Search {
       for (const std::string& path : line->written) written.insert(path), removed.erase(path);
       removed.insert(line->removed.begin(), line->removed.end());
     }
-    const std::set<std::string> made_of = database.made_of(recipe.target), comes_after = database.comes_after(recipe.target);
+    const std::set<std::string> made_of = with_led_to(database.made_of(recipe.target)), comes_after = database.comes_after(recipe.target);
     for (const std::string& path : read) {
       if (path == recipe.target || is_of_rule(path, recipe.target, rule) || !is_of_project(path)) continue;
-      if (made_of.contains(path) || recipe.written_by_unclear.contains(path)) continue;
+      if (recipe.written_by_unclear.contains(path)) continue;
+      // Where another make makes it, that it is a prerequisite here puts nothing in an order.
+      const Rule* const of_it = database.rule(path);
+      if (made_of.contains(path) && of_it && of_it->has_recipe) continue;
       if (const Recipe* const maker = unordered_maker_of(path, recipe)) {
         add(FindingKind::order, recipe, path, maker->target);
         continue;
       }
-      if (rule.is_phony) continue;
+      if (rule.is_phony || made_of.contains(path)) continue;
       Finding& finding = add(FindingKind::undeclared, recipe, path);
       if (comes_after.contains(path)) finding.note = "order-only";
     }
@@ -303,17 +318,31 @@ class Search {
       const Rule* const other = database.rule(path);
       const bool is_anothers = other && other->has_recipe;
       if (!is_anothers && is_target_somewhere(path)) continue;
-      if (std::ranges::any_of(dependency_endings, [&](std::string_view ending) { return path.ends_with(ending); })) continue;
+      if (is_dependency_note(path)) continue;
       Finding& finding = add(FindingKind::outside, recipe, path);
       if (is_anothers) finding.note = "of another rule";
     }
-    if (runs_make || !recipe.is_whole) return;
+    if (runs_make || !recipe.is_whole || rule.is_several) return;
     for (const std::string& path : rule.prerequisites) {
-      if (read.contains(path) || asked.contains(path) || written.contains(path)) continue;
+      if (read.contains(path) || asked.contains(path) || written.contains(path) || read.contains(led_to(path))) continue;
       const Rule* const of_it = database.rule(path);
       if ((of_it && of_it->is_phony) || is_makefile(path) || !has_contents(path)) continue;
       add(FindingKind::unused, recipe, path);
     }
+  }
+
+  // Where symbolic links lead.
+  static std::string led_to(const std::string& path) {
+    char* const real = ::realpath(path.c_str(), nullptr);
+    const std::string text = real ? real : path;
+    std::free(real);
+    return text;
+  }
+  static std::set<std::string> with_led_to(std::set<std::string> paths) {
+    std::set<std::string> ends;
+    for (const std::string& path : paths) ends.insert(led_to(path));
+    paths.merge(ends);
+    return paths;
   }
 
   bool is_target_somewhere(const std::string& path) const {
@@ -377,14 +406,14 @@ class Search {
 
   void find_written_twice() {
     for (const auto& [path, writers] : writers_) {
-      if (!is_file(path)) continue;
+      if (!is_file(path) || is_dependency_note(path)) continue;
       const Recipe* first = nullptr;
       for (const std::size_t writer : writers) {
         const Recipe& recipe = recipes_[writer];
         if (!recipe.rule || recipe.rule->is_phony) continue;
         if (!first) first = &recipe;
-        else if (recipe.target != first->target || recipe.make->database->rules.size() != first->make->database->rules.size()) {
-          if (is_of_rule(recipe.target, first->target, *first->rule)) continue;
+        else if (recipe.target != first->target || recipe.make != first->make) {
+          if (recipe.make == first->make && is_of_rule(recipe.target, first->target, *first->rule)) continue;
           Finding& finding = add(FindingKind::written_twice, recipe, path, first->target);
           if (may_run_at_once(*first, recipe)) finding.note = "at once";
         }

@@ -33,7 +33,7 @@ std::string sentence_of(const Finding& finding, const std::string& directory) {
       if (finding.note == "order-only") return fmt::format("{} {}, which is only an order-only prerequisite", is_one ? "reads" : "read", path);
       return fmt::format("{} {}, which is not among {} prerequisites", is_one ? "reads" : "read", path, its);
     case FindingKind::order: {
-      const std::string maker = other.empty() ? "another recipe" : other == path ? "its own recipe" : "the recipe of " + other;
+      const std::string maker = other.empty() || other == path ? "another recipe" : "the recipe of " + other;
       return fmt::format("{} {}, which {} makes, and no prerequisite says which comes first", is_one ? "reads" : "read", path, maker);
     }
     case FindingKind::written_twice:

@@ -41,25 +41,27 @@ std::optional<int> check(const Wishes& wishes, const std::string& report, int st
   Observation observation{report, std::filesystem::current_path().string(), {}};
   for (char** variable = environ; *variable; ++variable) observation.environment.emplace_back(*variable);
   const auto findings = find(observation);
+  const bool has_failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+  const std::optional<int> own_failure = has_failed ? std::nullopt : std::optional(broker::status_own_failure);
   if (!findings) {
-    complain("check: " + findings.error().message);
-    return std::nullopt;
+    complain("check: nothing was checked: " + findings.error().message);
+    return own_failure;
   }
   ::dprintf(2, "%s", text_of(*findings, observation.directory).c_str());
   bool is_written = true;
   if (!wishes.findings.empty())
     is_written = write_file(wishes.findings, wishes.findings.ends_with(".sarif") ? sarif_of(*findings, observation.directory) : json_of(*findings, observation.directory));
-  const bool has_failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-  if (has_failed) return std::nullopt;
-  if (!is_written) return broker::status_own_failure;
+  if (has_failed || !is_written) return own_failure;
+  if (findings->all.empty() && !findings->problems.empty()) return own_failure;
   return findings->all.empty() ? std::nullopt : std::optional(1);
 }
 
 // The same.
-std::optional<int> write_compile_commands(const Wishes& wishes, const std::string& report) {
+std::optional<int> write_compile_commands(const Wishes& wishes, const std::string& report, int status) {
   const auto text = compile_commands_text(wishes.compile_commands, report);
   if (!text) complain(text.error().message);
-  return text && write_file(wishes.compile_commands, *text) ? std::nullopt : std::optional(broker::status_own_failure);
+  if (text && write_file(wishes.compile_commands, *text)) return std::nullopt;
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? std::optional(broker::status_own_failure) : std::nullopt;
 }
 
 // The word of an option, in itself or the next one.
@@ -90,12 +92,22 @@ int make(const broker::CommandOptions& given, char* const* arguments) {
       words.push_back(*arguments);
     }
   }
+  const auto needs_file = [&words](const char* option) {
+    const bool is_last = words.size() > 1 && std::string_view(words.back()) == option;
+    if (is_last) complain(std::string(option) + ": needs a FILE behind it");
+    return is_last;
+  };
+  if (needs_file("--findings") || needs_file("--compile-commands")) return broker::status_wrong_usage;
   words.push_back(nullptr);
   if (!wishes.findings.empty()) {
     wishes.checks = true;
     if (!wishes.findings.ends_with(".json") && !wishes.findings.ends_with(".sarif")) {
       complain("--findings " + wishes.findings + ": the name has to end in .json or .sarif");
       return broker::status_wrong_usage;
+    }
+    if (!cache::OwnedFd(::open(wishes.findings.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666))) {
+      complain(wishes.findings + ": cannot be written: " + std::strerror(errno));
+      return broker::status_own_failure;
     }
   }
   if (!wishes.compile_commands.empty()) {
@@ -109,7 +121,7 @@ int make(const broker::CommandOptions& given, char* const* arguments) {
     options.wants_recipes = true;
     options.on_report = [&wishes](const std::string& report, int status) {
       std::optional<int> other;
-      if (!wishes.compile_commands.empty()) other = write_compile_commands(wishes, report);
+      if (!wishes.compile_commands.empty()) other = write_compile_commands(wishes, report, status);
       if (const auto checked = wishes.checks ? check(wishes, report, status) : std::nullopt; checked && !other) other = checked;
       return other;
     };

@@ -91,7 +91,7 @@ std::vector<char*> pointers_to(const std::vector<std::string>& words) {
 }
 
 // Of this process and all that it executes. Where the kernel does not know how, they may.
-void may_write_no_files(const std::string& directory) {
+void may_write_no_files() {
   landlock_ruleset_attr rights{};
   rights.handled_access_fs = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR |
                              LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
@@ -106,7 +106,6 @@ void may_write_no_files(const std::string& directory) {
     ::syscall(SYS_landlock_add_rule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &beneath, 0);
   };
   allow("/dev");
-  if (!directory.starts_with("/tmp/") && directory != "/tmp") allow("/tmp");
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) ::syscall(SYS_landlock_restrict_self, rules.get(), 0);
 }
 
@@ -124,7 +123,7 @@ std::string bare(std::string_view text) {
 }
 
 // What stands between references to variables and calls of functions.
-std::vector<std::string> literal_pieces(std::string_view line) {
+std::vector<std::string> literal_pieces(std::string_view line, std::string_view target) {
   std::vector<std::string> pieces(1);
   for (std::size_t at = 0; at < line.size(); ++at) {
     if (line[at] != '$' || at + 1 == line.size()) {
@@ -134,6 +133,10 @@ std::vector<std::string> literal_pieces(std::string_view line) {
     const char next = line[++at];
     if (next == '$') {
       pieces.back() += '$';
+      continue;
+    }
+    if (next == '@') {
+      pieces.back() += target;
       continue;
     }
     pieces.emplace_back();
@@ -246,9 +249,21 @@ Result<MakeDatabase> read_make_database(std::string_view text, const std::string
     if (const std::string_view line = line_at(text, at); line.starts_with("MAKEFLAGS ")) database.runs_jobs = line.find(" -j") != line.npos;
   Rule* rule = nullptr;
   bool is_target = true;
+  // Variables of the target stand in front of its prerequisites, and look like them: the last such line counts.
+  std::optional<Heading> heading;
+  const auto begin_rule = [&] {
+    const std::string path = path_of(directory, heading->target);
+    rule = &database.rules[path];
+    rule->is_several = !rule->target.empty();
+    rule->target = heading->target;
+    append(rule->prerequisites, heading->prerequisites, directory, path);
+    append(rule->order_only, heading->order_only, directory, path);
+    heading.reset();
+  };
   for (std::size_t at = files; at < text.size();) {
     const std::string_view line = line_at(text, at);
     if (line.starts_with("# files hash-table stats")) break;
+    if (heading && (line.empty() || line.starts_with("#  ") || line.starts_with('\t'))) begin_rule();
     if (line.empty()) {
       rule = nullptr;
       is_target = true;
@@ -260,13 +275,7 @@ Result<MakeDatabase> read_make_database(std::string_view text, const std::string
       while (rule->recipe.back().ends_with('\\') && at < text.size()) rule->recipe.back() += ' ' + std::string(line_at(text, at));
     } else if (!line.starts_with('#')) {
       if (rule || !is_target) continue;
-      const auto heading = heading_in(line);
-      if (!heading) continue;
-      const std::string path = path_of(directory, heading->target);
-      rule = &database.rules[path];
-      rule->target = heading->target;
-      append(rule->prerequisites, heading->prerequisites, directory, path);
-      append(rule->order_only, heading->order_only, directory, path);
+      if (auto next = heading_in(line)) heading = std::move(next);
     } else if (!rule) {
       continue;
     } else if (line.starts_with("#  Phony target")) {
@@ -283,11 +292,11 @@ Result<MakeDatabase> read_make_database(std::string_view text, const std::string
   return database;
 }
 
-std::size_t matches(std::string_view recipe_line, std::string_view command) {
+std::size_t matches(std::string_view recipe_line, std::string_view command, std::string_view target) {
   while (!recipe_line.empty() && std::string_view("@+- \t").find(recipe_line.front()) != std::string_view::npos) recipe_line.remove_prefix(1);
   const std::string whole = bare(command);
   std::size_t at = 0, count = 0;
-  for (const std::string& piece : literal_pieces(recipe_line)) {
+  for (const std::string& piece : literal_pieces(recipe_line, target)) {
     const std::string words = bare(piece);
     if (words.empty()) continue;
     const std::size_t found = whole.find(words, at);
@@ -311,7 +320,7 @@ Result<std::string> print_make_database(const MakeToAsk& make) {
     ::dup2(null, 0);
     ::dup2(writer.get(), 1);
     ::dup2(null, 2);
-    may_write_no_files(make.directory);
+    may_write_no_files();
     // Nothing that it could take for a pipe with leave to run jobs.
     ::close_range(3, ~0u, 0);
     if (::chdir(make.directory.c_str()) == 0) ::execve(make.program.c_str(), words.data(), variables.data());

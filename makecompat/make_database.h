@@ -24,6 +24,7 @@ struct Rule {
   std::vector<std::string> order_only;     // paths
   std::vector<std::string> also_makes;     // paths
   bool is_phony = false;
+  bool is_several = false;                 // with two colons: prerequisites and recipes of all of them are taken for one
   bool has_recipe = false;
   std::vector<std::string> recipe;  // its lines, as makefiles have them; what goes on behind a backslash is one line
   std::string makefile;  // a path, of the recipe; empty: a rule built into make, or no recipe
@@ -45,18 +46,17 @@ struct MakeDatabase {
 // Fault::invalid: there is no data base in it.
 cache::Result<MakeDatabase> read_make_database(std::string_view text, const std::string& directory);
 
-// Whether the line of a recipe may have become this command: whatever its variables stand for, the rest of its text is there,
-// in its order. How many characters that were; 0: no.
-std::size_t matches(std::string_view recipe_line, std::string_view command);
+// Whether the line of the recipe of `target` may have become this command: whatever its variables stand for, but for `$@`, the
+// rest of its text is there, in its order. How many characters that were; 0: no.
+std::size_t matches(std::string_view recipe_line, std::string_view command, std::string_view target);
 
 struct MakeToAsk {
   std::string program, directory;  // where it is executed
   std::vector<std::string> arguments, environment;
 };
 // Runs that make once more so that it prints its data base and makes nothing, and returns what it has printed. It evaluates
-// its makefiles, and $(shell) in them, as `make -n` does. Recursive lines do nothing. Other lines that make runs even then
-// (`+`, makefiles made anew) may not write to files but in /dev and, if its directory is not there, /tmp, where the kernel
-// has Landlock (landlock(7)).
+// its makefiles, and $(shell) in them, as `make -n` does. The makes of recursive lines do nothing. What else make runs even
+// then (`+`, makefiles made anew) cannot make, write or remove files but in /dev, where the kernel has Landlock (landlock(7)).
 cache::Result<std::string> print_make_database(const MakeToAsk& make);
 
 // Removes the links in front of the end of `spelled`, which is relative to `directory`, as far as there is something.

@@ -204,4 +204,19 @@ for words in '' clera 'verify x' export 'import a b' 'verify --keeep'; do
   run "$VESTAL" cache $words
   result "cache $words" 2 '' 'vestal: *'
 done
+# What is not vestal's stays.
+mkdir -p mine/images && echo x >mine/images/cat && chmod 700 mine
+VESTAL_DIR=$PWD/mine run "$VESTAL" cache clear
+result 'a directory with names like those of a cache' 1 '' "vestal: *mine: is no cache of vestal's (there is no broker.lock in it); nothing was removed"
+is 'it stays' x "$(cat mine/images/cat)"
+use "$first"
+ln -s led_to.tar by_link.tar && echo part >by_link.tar.part && echo part >led_to.tar.part
+run "$VESTAL" cache export by_link.tar
+result 'by way of a link' 0 'Exported *' ''
+is 'an archive by way of a link' 'yes yes part part' "$([ -L by_link.tar ] && echo yes) $(tar tf led_to.tar >/dev/null && echo yes) $(cat by_link.tar.part led_to.tar.part | xargs)"
+mkfifo out_pipe && cat out_pipe >from_pipe.tar &
+until [ -p out_pipe ]; do sleep 0.05; done
+run timeout 20 "$VESTAL" cache export out_pipe
+wait
+is 'an archive into a pipe' 'yes yes' "$([ -p out_pipe ] && echo yes) $(cmp -s from_pipe.tar led_to.tar && echo yes)"
 finish

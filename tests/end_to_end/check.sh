@@ -91,7 +91,7 @@ expected=(
   'Makefile:3: a.o does not look at its prerequisite spare.h [unused-prerequisite]'
   'Makefile:5: d.o reads a.h, which is not among its prerequisites [undeclared-prerequisite]'
   'Makefile:5: d.o reads inc/b.h, which is not among its prerequisites [undeclared-prerequisite]'
-  'Makefile:5: c.o reads made.h, which its own recipe makes, and no prerequisite says which comes first [unordered-prerequisite]'
+  'Makefile:5: c.o reads made.h, which another recipe makes, and no prerequisite says which comes first [unordered-prerequisite]'
   'Makefile:12: one leaves common, which is no target of the rule [written-outside]'
   'Makefile:12: one leaves side, which is no target of the rule [written-outside]'
   'Makefile:16: other reads after, which is only an order-only prerequisite [undeclared-prerequisite]'
@@ -150,8 +150,60 @@ sed -i 's/^second: first/second:/' Makefile
 check
 finds 'makes in makes that nothing puts in an order' \
   'inner/Makefile:4: inner/two reads inner/extra.h, which is not among its prerequisites [undeclared-prerequisite]' \
-  'inner/Makefile:4: inner/two reads inner/one, which its own recipe makes, and no prerequisite says which comes first [unordered-prerequisite]'
+  'inner/Makefile:4: inner/two reads inner/one, which another recipe makes, and no prerequisite says which comes first [unordered-prerequisite]'
 cd ..
+
+# Makes beside each other.
+mkdir -p race/lib race/prog && cd race || exit 1
+printf 'all: lib prog\nlib prog:\n\t$(MAKE) -C $@\n.PHONY: all lib prog\n' >Makefile
+printf 'libx: l.c\n\tcat l.c >libx\n' >lib/Makefile
+printf 'prog: m.c ../lib/libx\n\tcat m.c ../lib/libx >prog\n' >prog/Makefile
+echo l >lib/l.c && echo m >prog/m.c
+check
+finds 'a prerequisite that only another make makes' \
+  'prog/Makefile:2: prog/prog reads lib/libx, which another recipe makes, and no prerequisite says which comes first [unordered-prerequisite]'
+printf 'all: r1 r2\nr1 r2:\n\t$(MAKE) -B -f sub.mk common\n.PHONY: all r1 r2\n' >Makefile
+printf 'common:\n\techo x >common\n' >sub.mk
+check
+finds 'one target made by two makes' 'sub.mk:2: common writes common, which the recipe of common writes as well [written-twice]'
+cd ..
+
+# Nothing is found where all is said, in whatever way.
+mkdir -p said/headers && cd said || exit 1
+cat >Makefile <<'X'
+all: variable link log note.o
+variable: X = 1
+variable: Y := two words
+variable: in ; cat in >variable
+link: a.c headers/link.h ; cat a.c headers/link.h >link
+log:: one ; cat one >>log
+log:: two ; cat two >>log
+note.o: note.c
+	$(CC) -MMD -MF .x.Tpo -c note.c
+	mv .x.Tpo .x.Po
+.x.Po: ; echo '#' >$@
+include .x.Po
+.PHONY: all
+X
+for each in in a.c real.h one two; do echo "$each" >"$each"; done
+echo 'int note;' >note.c
+ln -s ../real.h headers/link.h
+check -j2
+is 'variables of targets, links, two colons, notes of compilers' 'vestal: check: 0 findings in 6 recipes' "$err"
+cd ..
+
+run "$VESTAL" run -- "$VESTAL" make --check -C said
+is 'in a session nothing is seen: status' 125 "$status"
+like 'and that is said' '*vestal: check: no make was seen*' "$err"
+run "$VESTAL" make --check -f - <<<'all: ; @echo done'
+is 'a makefile that cannot be read again: status' 125 "$status"
+like 'and that is said' '*is standard input, and cannot be read again*' "$err"
+run "$VESTAL" make all --findings
+result 'no file is named' 2 '' 'vestal: --findings: needs a FILE behind it'
+VESTAL_DIR=/proc/nowhere run "$VESTAL" make --check -C said
+is 'no cache: status' 125 "$status"
+like 'make runs all the same' "*make: Nothing to be done for 'all'.*" "$out"
+like 'and nothing was checked' '*vestal: check: nothing was checked: *' "$err"
 
 # Checking does not run a recipe once more, whatever it begins with.
 mkdir once && cd once || exit 1

@@ -72,6 +72,22 @@ is 'it stays' '{"mine": 1}' "$(cat db.json)"
 [ ! -e program ] || is 'and nothing is made' nothing program
 run "$VESTAL" make --compile-commands /nowhere/db.json
 result 'it cannot be written' 125 '' 'vestal: /nowhere/db.json: cannot be written: No such file or directory'
+echo '[{"directory": "/", "file": "x.c", "output": 3}]' >db.json
+commands
+is 'an entry of another kind' 125 "$status"
+mkfifo pipe
+run timeout 20 "$VESTAL" make --compile-commands pipe
+result 'it is a pipe' 125 '' 'vestal: pipe: is no plain file; choose another name'
+rm db.json
+printf 'all: 1.o 2.o\n%%.o: ; cc -c -o $@ a.c\ngone: ; rm -r there && false\n.PHONY: all\n' >Two
+commands -f Two
+rm 1.o
+commands -f Two
+is 'one source, two objects, one of them made anew' '. a.c 1.o cc -c -o 1.o a.c
+. a.c 2.o cc -c -o 2.o a.c' "$(entries)"
+mkdir there
+run "$VESTAL" make -f Two --compile-commands there/db.json gone
+is 'make fails as it fails' 2 "$status"
 rm db.json
 run "$VESTAL" make --compile-commands db.json --check
 is 'with findings as well' 1 "$status"

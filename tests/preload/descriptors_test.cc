@@ -151,7 +151,7 @@ TEST_CASE("/dev/stdin and its like are the inherited stream") {
   CHECK(own.of(kind_fd_read).empty());
 }
 
-TEST_CASE("bytes are not moved inside the kernel into an inherited descriptor, and sendfile moves them by hand") {
+TEST_CASE("bytes are not moved inside the kernel into an inherited descriptor; sendfile and copy_file_range move them by hand") {
   Session session;
   Programs programs;
   const std::string program = programs.compile("moves", R"--(
@@ -166,7 +166,8 @@ int main(int, char** argv) {
   off_t at = 1;
   if (sendfile(1, file, (off_t*)8, 3) >= 0 || errno != EFAULT) return 8;
   if (sendfile(1, file, &at, 3) != 3 || at != 4 || lseek(file, 0, SEEK_CUR) != 10) return 7;
-  if (copy_file_range(file, 0, 1, 0, 10, 0) >= 0 || errno != EXDEV) return 2;
+  // It is a pipe.
+  if (copy_file_range(file, 0, 1, 0, 10, 0) >= 0 || errno != EINVAL) return 2;
   write(ends[1], "xxxx", 4);
   if (splice(ends[0], 0, 1, 0, 2, 0) != 2) return 3;
   if (sendfile(ends[1], file, 0, 10) != 10) return 5;
