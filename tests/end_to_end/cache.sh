@@ -218,5 +218,5 @@ mkfifo out_pipe && cat out_pipe >from_pipe.tar &
 until [ -p out_pipe ]; do sleep 0.05; done
 run timeout 20 "$VESTAL" cache export out_pipe
 wait
-is 'an archive into a pipe' 'yes yes' "$([ -p out_pipe ] && echo yes) $(cmp -s from_pipe.tar led_to.tar && echo yes)"
+is 'an archive into a pipe' 'yes yes' "$([ -p out_pipe ] && echo yes) $([ "$(tar tf from_pipe.tar)" = "$(tar tf led_to.tar)" ] && echo yes)"
 finish
