@@ -33,7 +33,8 @@ using namespace cache;
 constexpr int busy_wait_ms = 10;    // between passes while something goes on
 constexpr int idle_wait_ms = 100;
 constexpr int processes_look_ms = 50;
-constexpr int hurried_wait_ms = 1;
+// Somebody waits for the end. What has ended by now is still to be known and stored; only what really goes on is given up.
+constexpr int hurried_wait_ms = 1, hurried_grace_ms = 80;
 constexpr int grace_ms = 300;       // for processes that outlive the command
 constexpr std::size_t command_bytes_max = 300;
 constexpr std::size_t outputs_told_max = 200;
@@ -132,7 +133,7 @@ class RunningSession final : public Session {
       if (!recorder_.top_gone()) continue;
       top_ended_ = true;
       if (ended_ms == 0) ended_ms = now;
-      if (recorder_.idle() || hurries_ || now - ended_ms > grace_ms) break;
+      if (recorder_.idle() || now - ended_ms > (hurries_ ? hurried_grace_ms : grace_ms)) break;
     }
     pass();
     // Something of the command goes on without it. What it has needed so far is known.

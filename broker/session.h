@@ -112,7 +112,8 @@ class Session {
   virtual void run() = 0;
   // Asks run() to return soon although processes may still live; they go on untraced. Any thread.
   virtual void stop() = 0;
-  // Somebody waits for what it still has to store: once the top process is gone, none that outlive it are waited for. Any thread.
+  // Somebody waits for what it still has to store: those that outlive the top process are not waited for
+  // as long. Any thread.
   virtual void hurry() = 0;
   // The top process is gone (run() may still be storing). Any thread.
   virtual bool top_ended() const = 0;
