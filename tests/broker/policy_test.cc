@@ -177,3 +177,14 @@ TEST_CASE("a text of Perl that asks when the program began, or for the age of a 
     CHECK_FALSE(perl_text_varies(text));
   }
 }
+TEST_CASE("a name made up by mkstemp or gcc is told from one that somebody has chosen") {
+  for (const char* name : {"/tmp/ccR3bX9a.s", "/tmp/ccqzzprx.s", "/var/tmp/bisonaB3dE6", "/var/tmp/made/ccabcdef"}) {
+    INFO(name);
+    CHECK(broker::is_temporary(name));
+  }
+  for (const char* name : {"/var/tmp/made/output", "/tmp/ccompiler.o", "/tmp/account", "/home/me/ccqzzprx.s", "/tmp/cc.s"}) {
+    INFO(name);
+    CHECK_FALSE(broker::is_temporary(name));
+  }
+}
+
