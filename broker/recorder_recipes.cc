@@ -29,6 +29,7 @@ using namespace preload;
 
 struct Recorder::Recipe {
   std::uint64_t number = 0;  // of its first line's step
+  std::vector<std::size_t> lines;  // places in observed_.lines
   Step merged;               // of all that it has started; no process is its own
   Make* make = nullptr;
   std::string commands;      // that it has executed, each word with its zero
@@ -228,8 +229,7 @@ void Recorder::close_recipe(Make& make) {
   if (!recipe) return;
   recipe->is_closed = true;
   recipe->target = target;
-  for (ObservedRecipes::Line& line : observed_.lines)
-    if (line.recipe == recipe->number) line.looked_at = target;
+  for (const std::size_t place : recipe->lines) observed_.lines[place].looked_at = target;
   if (recipe->running == 0) record(*recipe);
 }
 
@@ -270,6 +270,7 @@ void Recorder::observe_line(Recipe& recipe, const Step& step, Position at) {
   line.began = step.began;
   line.ended = at;
   line.status = step.status;
+  line.looked_at = recipe.target;
   const auto was_there = [](const PathUse& use) { return use.facts.type != FileType::absent && use.facts.type != FileType::error; };
   std::set<std::string> executed{paths_.text(step.file)};
   for (const ProgramUse& use : step.programs) executed.insert(paths_.text(use.file));
@@ -283,6 +284,7 @@ void Recorder::observe_line(Recipe& recipe, const Step& step, Position at) {
     if (use.contents_changed && !use.present && !use.was_absent) line.removed.push_back(text);
   }
   line.read.assign(executed.begin(), executed.end());
+  recipe.lines.push_back(observed_.lines.size());
   observed_.lines.push_back(std::move(line));
 }
 

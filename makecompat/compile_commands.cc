@@ -93,6 +93,7 @@ std::vector<CompileCommand> compile_commands_of(const std::string& directory, co
 
 Result<std::string> compile_commands_text(const std::string& path, std::string_view report) {
   const json told = json::parse(report, nullptr, false);
+  if (!told.is_object()) return fail(Fault::invalid, path + ": not written, for the broker has not told what was compiled");
   std::map<Key, ordered_json> entries;
   try {
     for (const json& each : told.at("recipes").at("compilations"))

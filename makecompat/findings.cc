@@ -70,6 +70,8 @@ class Search {
   Findings run() {
     ask_makes();
     for (auto& [number, lines] : lines_of_recipe_) add_recipes(lines);
+    for (const Recipe& recipe : recipes_)
+      for (const Line* line : recipe.lines) recipe_with_[line] = &recipe;
     note_writers();
     for (const Recipe& recipe : recipes_) look_at(recipe);
     find_written_twice();
@@ -333,10 +335,14 @@ class Search {
 
   // Where symbolic links lead.
   static std::string led_to(const std::string& path) {
-    char* const real = ::realpath(path.c_str(), nullptr);
-    const std::string text = real ? real : path;
-    std::free(real);
-    return text;
+    static std::unordered_map<std::string, std::string> known;
+    const auto [place, is_new] = known.try_emplace(path, path);
+    if (!is_new) return place->second;
+    if (char* const real = ::realpath(path.c_str(), nullptr)) {
+      place->second = real;
+      std::free(real);
+    }
+    return place->second;
   }
   static std::set<std::string> with_led_to(std::set<std::string> paths) {
     std::set<std::string> ends;
@@ -369,10 +375,10 @@ class Search {
     for (const Make* make = recipe.make; make->line != 0 && chain.size() < 100;) {
       const auto line = lines_.find(make->line);
       if (line == lines_.end()) break;
-      const auto outer = std::ranges::find_if(recipes_, [&](const Recipe& each) { return std::ranges::find(each.lines, &line->second) != each.lines.end(); });
-      if (outer == recipes_.end()) break;
-      chain.push_back(&*outer);
-      make = outer->make;
+      const auto outer = recipe_with_.find(&line->second);
+      if (outer == recipe_with_.end()) break;
+      chain.push_back(outer->second);
+      make = outer->second->make;
     }
     std::ranges::reverse(chain);
     return chain;
@@ -384,7 +390,13 @@ class Search {
     std::size_t at = 0;
     while (at < ones.size() && at < others.size() && ones[at] == others[at]) ++at;
     if (at == ones.size() || at == others.size()) return false;
-    const Recipe &a = *ones[at], &b = *others[at];
+    const auto [known, is_new] = at_once_.try_emplace({ones[at], others[at]});
+    if (is_new) known->second = nothing_orders(*ones[at], *others[at]);
+    return known->second;
+  }
+
+  // Of two recipes of one make, or of two that one recipe has started.
+  static bool nothing_orders(const Recipe& a, const Recipe& b) {
     // Makes that one recipe has started have their order from its lines.
     if (a.make != b.make || !a.rule || !b.rule || a.target == b.target || is_of_rule(a.target, b.target, *b.rule)) return false;
     const MakeDatabase& database = *a.make->database;
@@ -426,6 +438,8 @@ class Search {
   std::map<std::uint64_t, Line> lines_;
   std::map<std::uint64_t, std::vector<Line*>> lines_of_recipe_;
   std::vector<Recipe> recipes_;
+  std::unordered_map<const Line*, const Recipe*> recipe_with_;
+  mutable std::map<std::pair<const Recipe*, const Recipe*>, bool> at_once_;
   std::map<std::string, std::vector<std::size_t>> writers_;  // by path: places in recipes_
   std::map<std::tuple<std::string, unsigned, FindingKind, std::string, std::string>, Finding> found_;
   std::vector<std::string> problems_;

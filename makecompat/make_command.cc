@@ -56,12 +56,11 @@ std::optional<int> check(const Wishes& wishes, const std::string& report, int st
   return findings->all.empty() ? std::nullopt : std::optional(1);
 }
 
-// The same.
-std::optional<int> write_compile_commands(const Wishes& wishes, const std::string& report, int status) {
+// Make has done what it was to do, so that its status stays.
+void write_compile_commands(const Wishes& wishes, const std::string& report) {
   const auto text = compile_commands_text(wishes.compile_commands, report);
   if (!text) complain(text.error().message);
-  if (text && write_file(wishes.compile_commands, *text)) return std::nullopt;
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? std::optional(broker::status_own_failure) : std::nullopt;
+  else write_file(wishes.compile_commands, *text);
 }
 
 // The word of an option, in itself or the next one.
@@ -120,10 +119,8 @@ int make(const broker::CommandOptions& given, char* const* arguments) {
   if (wishes.checks || !wishes.compile_commands.empty()) {
     options.wants_recipes = true;
     options.on_report = [&wishes](const std::string& report, int status) {
-      std::optional<int> other;
-      if (!wishes.compile_commands.empty()) other = write_compile_commands(wishes, report, status);
-      if (const auto checked = wishes.checks ? check(wishes, report, status) : std::nullopt; checked && !other) other = checked;
-      return other;
+      if (!wishes.compile_commands.empty()) write_compile_commands(wishes, report);
+      return wishes.checks ? check(wishes, report, status) : std::nullopt;
     };
   }
   return broker::run_command(words.data(), options);

@@ -343,6 +343,8 @@ long copy_by_hand(const Call& call) {
   int64_t* const to_place = call.pointer<int64_t>(3);
   // The kernel looks at everything before it copies nothing.
   if (const long looked = kernel(__NR_copy_file_range, from, from_place, to, to_place, 0, call.arguments[5]); looked < 0) return looked;
+  // But at this only if there is something to copy. At the end of a file it does not copy at all.
+  if (const long flags = handle_control({__NR_fcntl, {to, F_GETFL}}); call.arguments[4] != 0 && flags >= 0 && (flags & O_APPEND)) return -EBADF;
   const size_t wanted = static_cast<size_t>(call.arguments[4]) < piece_max ? static_cast<size_t>(call.arguments[4]) : piece_max;
   const long place = kernel(__NR_mmap, nullptr, piece_max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (place < 0 && place > -4096) return -EXDEV;

@@ -1,6 +1,5 @@
 // vestal log [-n N] [--json]
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -9,7 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "broker/cache_place.h"
+#include "broker/cli/existing_cache.h"
 #include "broker/cli/options.h"
 #include "broker/cli/subcommand.h"
 #include "broker/sandbox/sandbox.h"
@@ -77,15 +76,8 @@ int log(const CommandOptions&, char* const* arguments) {
     const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), count_max);
     if (error != std::errc() || end != number.data() + number.size() || count_max == 0) return wrong_usage("log: -n " + number + ": not a number from 1");
   }
-  const auto place = cache_place();
-  if (!place) {
-    complain(place.error().message);
-    return status_own_failure;
-  }
-  if (::access(place->c_str(), F_OK) != 0) {
-    complain("there is no cache at " + *place + " yet");
-    return 1;
-  }
+  const auto place = existing_cache();
+  if (!place) return place.error();
   // If a broker runs, it may have more to write.
   [[maybe_unused]] const auto written = ask_running_broker(RequestKind::why, {});
   const std::vector<SessionFacts> sessions = last_sessions(*place, count_max);

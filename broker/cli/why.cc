@@ -1,6 +1,5 @@
 // vestal why [-v] [FILE|WORD]
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -10,7 +9,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "broker/cache_place.h"
+#include "broker/cli/existing_cache.h"
 #include "broker/cli/options.h"
 #include "broker/cli/subcommand.h"
 #include "broker/explain.h"
@@ -143,15 +142,8 @@ int why(const CommandOptions& given, char* const* arguments) {
   accepted.flag("-v,--verbose", verbose, "All that differs, the steps around, the policy rows");
   accepted.word("FILE|WORD", "", word, "A file that a step makes, or part of a command");
   if (const int status = accepted.parse(words_of(arguments)); status >= 0) return status;
-  const auto place = cache_place();
-  if (!place) {
-    complain(place.error().message);
-    return status_own_failure;
-  }
-  if (::access(place->c_str(), F_OK) != 0) {
-    complain("there is no cache at " + *place + " yet");
-    return 1;
-  }
+  const auto place = existing_cache();
+  if (!place) return place.error();
   const std::string path = word.empty() ? word : path_of(word);
   // If a broker runs, it may have more to write. Without one everything is there.
   [[maybe_unused]] const auto written = ask_running_broker(RequestKind::why, path);

@@ -52,4 +52,12 @@ trees_can_be_entered() {
   chmod -R u+rwX .work && rm -rf .lower .upper .work .mount
   return $status
 }
+# on_terminal COLUMNS COMMAND: what it writes to a terminal is in out, with ESC as ^
+on_terminal() {
+  script -qec "stty cols $1; $2" /dev/null </dev/null >terminal.text 2>&1
+  status=$?
+  out=$(tr '\033' '^' <terminal.text | tr -d '\r')
+}
+# The lines of progress as they were drawn, without escape sequences.
+drawn() { sed 's/\^\[K/\n/g; s/\^\[[0-9]*m//g' <<<"$out" | grep '^vestal: [0-9]*:' | sort -u; }
 finish() { exit $((faults > 0)); }

@@ -88,6 +88,9 @@ is 'one source, two objects, one of them made anew' '. a.c 1.o cc -c -o 1.o a.c
 mkdir there
 run "$VESTAL" make -f Two --compile-commands there/db.json gone
 is 'make fails as it fails' 2 "$status"
+VESTAL_DIR=/proc/nowhere run "$VESTAL" make --compile-commands db.json -f Two
+is 'nobody tells what was compiled: status' 0 "$status"
+like 'and that is said' '*vestal: db.json: not written, for the broker has not told what was compiled' "$err"
 rm db.json
 run "$VESTAL" make --compile-commands db.json --check
 is 'with findings as well' 1 "$status"

@@ -11,13 +11,7 @@ first: ; @sleep 0.91; echo first >first
 second: ; @sleep 0.92; echo said
 third: ; @sleep 0.93
 M
-# in_terminal COMMAND: what it writes to a terminal of 70 columns is in out, with ESC as ^
-in_terminal() {
-  script -qec "stty cols 70; $1" /dev/null </dev/null >terminal.text 2>&1
-  status=$?
-  out=$(tr '\033' '^' <terminal.text | tr -d '\r')
-}
-drawn() { sed 's/\^\[K/\n/g; s/\^\[[0-9]*m//g' <<<"$out" | grep '^vestal: [0-9]*:' | sort -u; }
+in_terminal() { on_terminal 70 "$1"; }
 # What is left on the terminal: of each line what stands behind the last time that it was erased.
 left() { sed 's/.*\^\[K//; s/^\^\[1mvestal:.*\.\.\.said/said/' <<<"$out"; }
 

@@ -18,15 +18,11 @@ files os;
 V
 export TERM=xterm
 salt=0
-# in_terminal COMMAND: a new build; what it writes to a terminal of 60 columns is in out, with ESC as ^
+# A new build.
 in_terminal() {
   salt=$((salt + 1))
-  script -qec "stty cols 60; $1 --salt $salt" /dev/null </dev/null >terminal.text 2>&1
-  status=$?
-  out=$(tr '\033' '^' <terminal.text | tr -d '\r')
+  on_terminal 60 "$1 --salt $salt"
 }
-# The lines as they are drawn, without escape sequences.
-drawn() { sed 's/\^\[K/\n/g; s/\^\[[0-9]*m//g' <<<"$out" | grep '^vestal: [0-9]*:' | sort -u; }
 # What is left on the terminal: of each line what stands behind the last time that it was erased.
 left() { sed 's/.*\^\[K//' <<<"$out"; }
 

@@ -209,6 +209,36 @@ unseen="ulimit -v 9000; $bin/size; (ulimit -n 3; $bin/size-static)"
 uncached 'files may not be long' "$f" "bash -c '(ulimit -f 2; $bin/size); echo \$?'" '= :' '! echo longer > in'
 uncached 'files may not be long, and the environment is read' "$f" "bash -c 'export LONG=\$(printf %5000s); (ulimit -f 1; grep -c ^LONG= -az /proc/self/environ); echo \$?'" '! :'
 hazard 'copied until a file may not be longer' 'seq 2000 > in' "bash -c 'trap \"\" XFSZ; (ulimit -f 2; cat in > out; echo \$?)'" '! echo 2 > in' '! seq 3000 > in'
+program copy <<'C'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+static void try(int from, off_t* from_at, int to, off_t* to_at, size_t bytes, unsigned flags) {
+  long done = copy_file_range(from, from_at, to, to_at, bytes, flags);
+  dprintf(2, "%ld %d %ld %ld %ld %ld\n", done, done < 0 ? errno : 0, from_at ? (long)*from_at : -1, to_at ? (long)*to_at : -1, (long)lseek(from, 0, SEEK_CUR), (long)lseek(1, 0, SEEK_CUR));
+}
+int main(int n, char** a) {
+  int in = open("in", O_RDONLY), written = open("in", O_WRONLY);
+  off_t from = 2, to = 3, far = 1000000;
+  try(in, 0, 1, 0, 4, 0);
+  try(in, &from, 1, 0, 3, 0);
+  if (n > 1) try(in, 0, 1, &to, 2, 0);
+  try(in, &far, 1, 0, 3, 0);
+  try(in, 0, 1, 0, 0, 0);
+  try(in, 0, 1, 0, 3, 7);
+  try(written, 0, 1, 0, 3, 0);
+  try(77, 0, 1, 0, 3, 0);
+  while (copy_file_range(in, 0, 1, 0, 1 << 30, 0) > 0) {}
+  try(in, 0, 1, 0, 3, 0);
+  close(1);
+  try(in, 0, open("in", O_WRONLY | O_APPEND), 0, 3, 0);
+}
+C
+hazard 'copied into what it was given' 'seq 40000 > in' "sh -c '$bin/copy > out'" '= rm out' '! echo a few more > in' '! : > in'
+uncached 'copied into a place of what it was given' 'seq 400 > in' "sh -c '$bin/copy place > out'" '! rm out' '! echo a few more > in'
+uncached 'copied to the end of what it was given' 'seq 400 > in; echo 1 > out' "sh -c '$bin/copy >> out'" '! echo a few more > in'
 uncached 'without the shim' "$f" "sh -c '$unseen'" '! :' '! echo longer > in' '! rm in; echo long > in'
 uncached 'without the shim, further in' "$f" "sh -c 'sh -c \"$unseen; :\"; :'" '! :' '! echo longer > in' '! rm in; echo long > in'
 program await <<'C'
