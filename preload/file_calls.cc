@@ -156,13 +156,16 @@ void show_own_environment(int fd, uint64_t flags) {
   constexpr size_t bytes_max = 16 << 20;
   const long place = kernel(__NR_mmap, nullptr, bytes_max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   // Where not even a file in memory may be so long, a pipe: nobody looks for another place in it.
-  constexpr uint64_t pipe_bytes = 65536;
+  constexpr long pipe_bytes = 1 << 20;  // what everybody may ask for
   const bool by_pipe = file_bytes_max() < bytes_max;
   int shown = -1, read_end = -1;
   if (place >= 0 || place <= -4096) {
     int ends[2];
     if (!by_pipe) read_end = shown = static_cast<int>(kernel(__NR_memfd_create, "environ", close_on_exec));
-    else if (kernel(__NR_pipe2, ends, O_CLOEXEC | O_NONBLOCK) == 0) read_end = ends[0], shown = ends[1];
+    else if (kernel(__NR_pipe2, ends, O_CLOEXEC | O_NONBLOCK) == 0) {
+      read_end = ends[0], shown = ends[1];
+      kernel(__NR_fcntl, shown, F_SETPIPE_SZ, pipe_bytes);
+    }
   }
   if (shown >= 0) {
     char* const text = reinterpret_cast<char*>(place);
